@@ -1,0 +1,35 @@
+/* Files: whole reads with a limit, whole atomic writes. */
+#ifndef MUSTER_BASE_FS_H
+#define MUSTER_BASE_FS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define FS_PATH_MAX 1024
+
+/* "DIR/NAME" into OUT[FS_PATH_MAX]. E_INPUT if too long. */
+MUST_CHECK int fs_path(char *out, const char *dir, const char *name, struct err *err);
+
+/* Append the whole file to OUT, at most MAX bytes. E_NOTFOUND, E_LIMIT, E_SYS, E_NOMEM. */
+MUST_CHECK int fs_read(const char *path, size_t max, struct buf *out, struct err *err);
+
+/* Replace PATH by LEN bytes: written beside it, synced, renamed, the folder synced. A reader sees the
+ * old file or the new one. GID (-1: leave) is set before the rename. E_SYS. */
+MUST_CHECK int fs_write(
+    const char *path, mode_t mode, gid_t gid, const void *data, size_t len, struct err *err);
+
+/* mkdir with MODE whatever the umask; E_CONFLICT if it is there. */
+MUST_CHECK int fs_mkdir(const char *path, mode_t mode, struct err *err);
+
+bool fs_exists(const char *path);
+
+/* Write all of DATA to FD, going on after short writes and signals. E_SYS. */
+MUST_CHECK int fs_write_all(int fd, const void *data, size_t len, struct err *err);
+
+/* Sync the folder that holds PATH, so that a new name in it survives a crash. E_SYS. */
+MUST_CHECK int fs_sync_parent(const char *path, struct err *err);
+
+#endif

@@ -1,0 +1,151 @@
+/* Two bounded rings under one lock. The work is milliseconds long, so the lock is never the cost. */
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+struct job {
+	pool_fn *fn;
+	void *arg;
+};
+
+struct lane {
+	struct job *ring;
+	unsigned first, count;
+};
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t urgent, normal; /* the reserved worker waits on urgent, the others on normal */
+	struct lane lanes[POOL_LANES];
+	unsigned max_queued;
+	bool closing;
+	unsigned n_threads;
+	unsigned n_started; /* also hands each worker its number */
+	pthread_t threads[];
+};
+
+/* The next job for a worker that takes lanes up to LAST. Called with the lock held. */
+static bool
+take(struct pool *pool, enum pool_lane last, struct job *job_out)
+{
+	unsigned i;
+
+	for (i = 0; i <= (unsigned)last; i++) {
+		struct lane *lane = &pool->lanes[i];
+
+		if (lane->count == 0)
+			continue;
+		*job_out = lane->ring[lane->first];
+		lane->first = (lane->first + 1) % pool->max_queued;
+		lane->count--;
+		return true;
+	}
+	return false;
+}
+
+static void *
+work(void *arg)
+{
+	struct pool *pool = arg;
+	enum pool_lane last;
+	pthread_cond_t *cond;
+	struct job job;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	last = pool->n_started++ == 0 ? POOL_URGENT : POOL_NORMAL;
+	cond = last == POOL_URGENT ? &pool->urgent : &pool->normal;
+	for (;;) {
+		if (take(pool, last, &job)) {
+			(void)pthread_mutex_unlock(&pool->lock);
+			job.fn(job.arg);
+			(void)pthread_mutex_lock(&pool->lock);
+		} else if (pool->closing) {
+			break;
+		} else {
+			(void)pthread_cond_wait(cond, &pool->lock);
+		}
+	}
+	(void)pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+int
+pool_new(unsigned threads, unsigned max_queued, struct pool **pool_out, struct err *err)
+{
+	struct pool *pool;
+	sigset_t all, before;
+	unsigned i;
+	int rc = 0;
+
+	if (threads < 2 || max_queued < 1)
+		return err_set(err, E_INPUT, "a pool needs two threads and room for one job");
+	if ((pool = calloc(1, sizeof *pool + threads * sizeof pool->threads[0])) == NULL)
+		return err_nomem(err);
+	(void)pthread_mutex_init(&pool->lock, NULL);
+	(void)pthread_cond_init(&pool->urgent, NULL);
+	(void)pthread_cond_init(&pool->normal, NULL);
+	pool->max_queued = max_queued;
+	for (i = 0; i < POOL_LANES; i++)
+		if ((pool->lanes[i].ring = calloc(max_queued, sizeof(struct job))) == NULL)
+			rc = err_nomem(err);
+	/* Signals belong to the main thread. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (i = 0; rc == 0 && i < threads; i++) {
+		if (pthread_create(&pool->threads[i], NULL, work, pool) != 0)
+			rc = err_set(err, E_SYS, "cannot start worker thread %u of %u", i + 1, threads);
+		else
+			pool->n_threads++;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc == 0)
+		*pool_out = pool;
+	else
+		pool_free(pool);
+	return rc;
+}
+
+void
+pool_free(struct pool *pool)
+{
+	unsigned i;
+
+	if (pool == NULL)
+		return;
+	(void)pthread_mutex_lock(&pool->lock);
+	pool->closing = true;
+	(void)pthread_cond_broadcast(&pool->urgent);
+	(void)pthread_cond_broadcast(&pool->normal);
+	(void)pthread_mutex_unlock(&pool->lock);
+	for (i = 0; i < pool->n_threads; i++)
+		(void)pthread_join(pool->threads[i], NULL);
+	for (i = 0; i < POOL_LANES; i++)
+		free(pool->lanes[i].ring);
+	(void)pthread_mutex_destroy(&pool->lock);
+	(void)pthread_cond_destroy(&pool->urgent);
+	(void)pthread_cond_destroy(&pool->normal);
+	free(pool);
+}
+
+int
+pool_submit(struct pool *pool, enum pool_lane lane, pool_fn *fn, void *arg, struct err *err)
+{
+	struct lane *l = &pool->lanes[lane];
+	int rc = 0;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	if (l->count == pool->max_queued || pool->closing) {
+		rc = err_set(err, E_BUSY, "too much work is waiting: try again in a moment");
+	} else {
+		l->ring[(l->first + l->count++) % pool->max_queued] = (struct job){fn, arg};
+		/* An urgent job may be taken by whoever is free first. */
+		if (lane == POOL_URGENT)
+			(void)pthread_cond_signal(&pool->urgent);
+		(void)pthread_cond_signal(&pool->normal);
+	}
+	(void)pthread_mutex_unlock(&pool->lock);
+	return rc;
+}

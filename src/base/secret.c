@@ -1,0 +1,71 @@
+/* OpenSSL's secure heap, so that its own private numbers and ours live in the same locked pages. */
+#include "base/secret.h"
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#define SMALLEST_BLOCK 32
+
+int
+secret_heap_open(size_t heap_bytes, struct err *err)
+{
+	/* Buffers inside libraries (libzip, libevent) hold plaintext for a moment; overwrite what they free. */
+	(void)mallopt(M_PERTURB, 0x5a);
+	switch (CRYPTO_secure_malloc_init(heap_bytes, SMALLEST_BLOCK)) {
+	case 1:
+		return 0;
+	case 2:
+		return err_set(err, E_SYS,
+		    "cannot lock %zu bytes of memory for keys: raise LimitMEMLOCK (ulimit -l)", heap_bytes);
+	default:
+		return err_set(err, E_SYS, "cannot set up %zu bytes of memory for keys", heap_bytes);
+	}
+}
+
+int
+secret_alloc(struct secret *s, size_t len, struct err *err)
+{
+	uint8_t *data = OPENSSL_secure_zalloc(len > 0 ? len : 1);
+
+	if (data == NULL)
+		return err_set(err, E_NOMEM, "out of locked memory for secrets");
+	s->data = data;
+	s->len = len;
+	return 0;
+}
+
+void
+secret_clear(struct secret *s)
+{
+	OPENSSL_secure_clear_free(s->data, s->len);
+	*s = (struct secret){0};
+}
+
+bool
+secret_equal(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+void
+sha256(uint8_t *out, const void *data, size_t len)
+{
+	(void)SHA256(data, len, out);
+}
+
+int
+secret_process_protect(struct err *err)
+{
+	const struct rlimit none = {0, 0};
+
+	if (setrlimit(RLIMIT_CORE, &none) != 0)
+		return err_sys(err, "cannot forbid core files");
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return err_sys(err, "cannot make the process non-dumpable");
+	return 0;
+}

@@ -1,0 +1,71 @@
+/* The api's end of the signer's socket: typed operations, blocking calls from many threads over one
+ * connection, pipelined. After the signer dies, calls fail with E_BUSY until it is back (a reconnect is
+ * tried on each call); what was in flight fails with E_BUSY too and may or may not have been signed,
+ * which the log's comparison at start-up and core/ca settle. */
+#ifndef MUSTER_SIGNER_CLIENT_H
+#define MUSTER_SIGNER_CLIENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "x509/cert.h"
+#include "x509/crl.h"
+
+#include <stdint.h>
+
+struct signer;
+
+/* Connect to the signer's Unix socket at PATH. E_BUSY if it is not there yet, E_SYS. */
+MUST_CHECK int signer_open(const char *path, struct signer **signer_out, struct err *err);
+void signer_close(struct signer *signer);
+
+struct signer_request {
+	const char *profile;
+	const char *id; /* the owner's UUID: CN and the first dNSName */
+	const uint8_t *spki;
+	size_t spki_len;
+	int64_t valid_s; /* 0: the profile's */
+	const char *const *sans; /* beyond the id; at most CERT_SANS_MAX */
+	size_t n_sans;
+};
+
+/* Issue a leaf. The signer logs it durably before it answers. Appends the certificate's DER to DER_OUT.
+ * E_INPUT (unknown profile, key kind outside it, too long a validity, bad key or name), E_BUSY, E_SYS. */
+MUST_CHECK int signer_issue(struct signer *signer, const struct signer_request *request,
+    struct buf *der_out, struct err *err);
+
+/* Note in the signer's log that SERIAL is revoked, or, with REASON_REMOVE_FROM_CRL, no longer on hold.
+ * Durable when it returns. E_NOTFOUND if this signer never issued it. */
+MUST_CHECK int signer_note_revocation(struct signer *signer, const uint8_t *serial,
+    enum crl_reason reason, int64_t at, struct err *err);
+
+/* Sign a full CRL. NEXT is called until it returns false and gives the entries one by one; the number is
+ * the signer's own: above every earlier one and at least AT_LEAST. Appends the DER to DER_OUT. */
+typedef bool signer_crl_next(void *ctx, struct crl_entry *entry_out);
+MUST_CHECK int signer_crl(struct signer *signer, signer_crl_next *next, void *ctx,
+    uint64_t at_least, int64_t this_update, int64_t next_update, struct buf *der_out,
+    struct err *err);
+
+/* The issuing CA's certificate (DER) as the signer holds it; appended to DER_OUT. */
+MUST_CHECK int signer_ca_cert(struct signer *signer, struct buf *der_out, struct err *err);
+
+enum signer_log_kind { SIGNER_LOG_ISSUED = 1, SIGNER_LOG_REVOKED = 2, SIGNER_LOG_CRL = 3 };
+
+/* One row of the signer's log. */
+struct signer_log_row {
+	uint64_t seq; /* from 1, gapless */
+	enum signer_log_kind kind;
+	int64_t at;
+	uint8_t serial[SERIAL_LEN]; /* issued, revoked */
+	char id[64];		    /* issued: the owner */
+	enum crl_reason reason;	    /* revoked */
+	uint64_t crl_number;	    /* crl */
+	const uint8_t *der;	    /* issued: the certificate; borrowed during the call */
+	size_t der_len;
+};
+
+/* Call EACH for every row with seq > AFTER, in order; it returns 0 to go on. Used at start-up. */
+typedef int signer_log_each(void *ctx, const struct signer_log_row *row, struct err *err);
+MUST_CHECK int signer_log_read(struct signer *signer, uint64_t after, signer_log_each *each,
+    void *ctx, struct err *err);
+
+#endif

@@ -1,0 +1,37 @@
+/* The signer's log: the ground truth of what was signed. Append-only, checked by a hash chain, durable
+ * before any signed byte leaves. Reader and writer of the format are both here. */
+#ifndef MUSTER_SIGNER_LOG_H
+#define MUSTER_SIGNER_LOG_H
+
+#include "base/err.h"
+#include "signer/client.h"
+
+#include <stdint.h>
+
+struct signer_log;
+
+/* Open or create the log at PATH (0600). Reads it whole once: checks every row, truncates a torn last row
+ * (it was never acknowledged), refuses any other damage with E_INPUT. With READ_ONLY nothing is created
+ * or cut. E_SYS. */
+MUST_CHECK int signer_log_open(
+    const char *path, bool read_only, struct signer_log **log_out, struct err *err);
+void signer_log_close(struct signer_log *log);
+
+/* Add a row to the batch in memory and give it its seq; nothing is durable yet. E_NOMEM. */
+MUST_CHECK int signer_log_add(struct signer_log *log, struct signer_log_row *row, struct err *err);
+
+/* Write the batch and fdatasync. After E_SYS the file's state is unknown: the process must end. */
+MUST_CHECK int signer_log_sync(struct signer_log *log, struct err *err);
+
+/* Was SERIAL issued by this log? */
+bool signer_log_has(const struct signer_log *log, const uint8_t *serial);
+
+/* The highest CRL number and seq so far; 0 for none. */
+uint64_t signer_log_crl_number(const struct signer_log *log);
+uint64_t signer_log_last_seq(const struct signer_log *log);
+
+/* Call EACH for every durable row after AFTER. */
+MUST_CHECK int signer_log_walk(struct signer_log *log, uint64_t after, signer_log_each *each,
+    void *ctx, struct err *err);
+
+#endif

@@ -1,0 +1,65 @@
+/* DER, as little of it as X.509 needs (X.690). Writer: append primitives, wrap what was written.
+ * Reader: a cursor over borrowed bytes that accepts definite, minimal lengths only. */
+#ifndef MUSTER_X509_DER_H
+#define MUSTER_X509_DER_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum der_tag {
+	DER_BOOLEAN = 0x01,
+	DER_INTEGER = 0x02,
+	DER_BIT_STRING = 0x03,
+	DER_OCTET_STRING = 0x04,
+	DER_NULL = 0x05,
+	DER_OID = 0x06,
+	DER_ENUMERATED = 0x0a,
+	DER_UTF8_STRING = 0x0c,
+	DER_PRINTABLE_STRING = 0x13,
+	DER_IA5_STRING = 0x16,
+	DER_UTC_TIME = 0x17,
+	DER_GENERALIZED_TIME = 0x18,
+	DER_SEQUENCE = 0x30,
+	DER_SET = 0x31
+};
+#define DER_CONTEXT(n) (0xa0 | (n))	      /* constructed, context-specific */
+#define DER_CONTEXT_PRIMITIVE(n) (0x80 | (n)) /* primitive, context-specific */
+
+/* Append tag, length and value. */
+void der_put(struct buf *out, unsigned tag, const void *value, size_t len);
+
+/* Everything appended since MARK (an earlier out->len) becomes the value of TAG. */
+void der_wrap(struct buf *out, size_t mark, unsigned tag);
+
+/* An unsigned big-endian number as INTEGER: leading zeros dropped, a zero put before a high bit. */
+void der_put_unsigned(struct buf *out, const uint8_t *value, size_t len);
+void der_put_int(struct buf *out, uint64_t value);
+
+/* UTCTime until 2049, GeneralizedTime from 2050 (RFC 5280, section 4.1.2.5). */
+void der_put_time(struct buf *out, int64_t when);
+
+struct der {
+	const uint8_t *at;
+	size_t len; /* bytes left */
+};
+
+/* Take the next element; TAG must match. VALUE_OUT is its content. False, and nothing moved, if it does
+ * not match, is cut short, or its length is not DER. */
+bool der_get(struct der *d, unsigned tag, struct der *value_out);
+
+/* The same, giving the whole element with tag and length. */
+bool der_get_whole(struct der *d, unsigned tag, struct der *whole_out);
+
+/* The tag of the next element, or -1 at the end. */
+int der_peek(const struct der *d);
+
+/* UTCTime or GeneralizedTime in the only forms RFC 5280 allows. */
+bool der_get_time(struct der *d, int64_t *when_out);
+
+bool der_equal(const struct der *d, const void *value, size_t len);
+
+#endif

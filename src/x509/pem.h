@@ -1,0 +1,19 @@
+/* PEM (RFC 7468): one labelled base64 block. */
+#ifndef MUSTER_X509_PEM_H
+#define MUSTER_X509_PEM_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Append a block of 64-column lines. */
+void pem_encode(struct buf *out, const char *label, const uint8_t *der, size_t len);
+
+/* Decode the one block labelled LABEL in TEXT and append its DER to OUT. Text before the block (as
+ * `openssl req -text` writes) is skipped; a second block or anything but blanks behind it is E_INPUT. */
+MUST_CHECK int pem_decode(
+    const char *text, size_t len, const char *label, struct buf *out, struct err *err);
+
+#endif
