@@ -1,0 +1,38 @@
+/* Tables `policy` and `tenant`. */
+#ifndef MUSTER_STORE_POLICY_H
+#define MUSTER_STORE_POLICY_H
+
+#include "base/err.h"
+#include "store/device.h"
+
+#include <stdbool.h>
+
+struct store_policy {
+	int64_t tenant_id;
+	char name[STORE_WORD_SIZE];
+	char *read, *write; /* JSON arrays of topic templates as text; owned */
+	int64_t updated_at;
+};
+
+void store_policy_clear(struct store_policy *row);
+
+/* Insert or replace. */
+MUST_CHECK int store_policy_put(
+    struct store_tx *tx, const struct store_policy *row, struct err *err);
+MUST_CHECK int store_policy_get(struct store_tx *tx, int64_t tenant_id, const char *name,
+    struct store_policy *row_out, struct err *err);
+
+/* E_NOTFOUND; E_CONFLICT while a device that is not revoked or archived uses it. */
+MUST_CHECK int store_policy_remove(
+    struct store_tx *tx, int64_t tenant_id, const char *name, struct err *err);
+
+/* Call EACH for every policy of the tenant (0: of every tenant), in the order of name. */
+typedef int store_policy_each_fn(void *ctx, const struct store_policy *row, struct err *err);
+MUST_CHECK int store_policy_each(struct store_tx *tx, int64_t tenant_id,
+    store_policy_each_fn *each, void *ctx, struct err *err);
+
+/* The tenant's name. E_NOTFOUND. */
+MUST_CHECK int store_tenant_name(
+    struct store_tx *tx, int64_t tenant_id, char name_out[STORE_WORD_SIZE], struct err *err);
+
+#endif
