@@ -1,0 +1,26 @@
+/* The certificate authority as the api sees it: it asks the signer and believes nothing it has not
+ * compared. */
+#ifndef MUSTER_CORE_CA_H
+#define MUSTER_CORE_CA_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/caller.h"
+#include "core/core.h"
+#include "store/certificate.h"
+
+/* Have a certificate signed for SPKI and compare it byte for byte with what was asked. Fills every field of
+ * ROW_OUT but tenant and owner kind; clear it. E_INPUT, E_BUSY, E_SYS. */
+MUST_CHECK int ca_issue(struct core *core, const struct profile *profile, const char *id,
+    const uint8_t *spki, size_t spki_len, int64_t valid_s, const char *const *sans, size_t n_sans,
+    struct store_certificate *row_out, struct err *err);
+
+/* A certificate by its fingerprint (64 hex digits). E_NOTFOUND; E_INPUT for no fingerprint. */
+MUST_CHECK int ca_certificate(struct core *core, const struct caller *caller,
+    const char *fingerprint_hex, struct store_certificate *row_out, struct err *err);
+
+/* Append the latest full CRL as DER. E_BUSY before the first. ISSUER is "issuing" or the SKI in hex, else
+ * E_NOTFOUND. */
+MUST_CHECK int ca_crl(struct core *core, const char *issuer, struct buf *der_out, struct err *err);
+
+#endif

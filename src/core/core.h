@@ -1,0 +1,46 @@
+/* The service's heart, independent of how calls reach it: what every core module works on. Core calls
+ * block (store, signer), so they run on workers, never on an event loop. */
+#ifndef MUSTER_CORE_CORE_H
+#define MUSTER_CORE_CORE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/settings.h"
+#include "signer/profile.h"
+#include "x509/cert.h"
+
+#include <stdint.h>
+
+struct keypool;
+struct publisher;
+struct signer;
+struct store;
+
+struct core {
+	char dir[512];
+	struct settings settings;
+	struct profiles profiles;
+	struct store *store;
+	struct signer *signer;
+	struct cert_issuer issuer;   /* what the signer's certificates are compared with */
+	struct buf root_pem;	     /* ca.crt in a package */
+	struct buf issuing_pem;	     /* chain_pem */
+	struct buf root_der, issuing_der;
+	struct keypool *keypool;
+	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
+	int broker_signal_fd;	     /* to the supervisor; -1 without one */
+	int64_t (*now)(void);	     /* clock_now, or a test's */
+};
+
+/* Open everything the api process needs from the home DIR: settings, store, the signer's socket (waits up to
+ * 10 s for it), CA certificates, the publisher's and the key pool's threads. E_*. */
+MUST_CHECK int core_open(
+    const char *dir, int broker_signal_fd, struct core **core_out, struct err *err);
+
+/* Stop the threads, close the store. NULL is harmless. */
+void core_close(struct core *core);
+
+/* Ready to serve: store sound, signer answering, CRL current. E_BUSY or E_SYS says what is not. */
+MUST_CHECK int core_ready(struct core *core, struct err *err);
+
+#endif

@@ -1,0 +1,67 @@
+/* Devices: the sequence of steps of every operation on one. */
+#ifndef MUSTER_CORE_DEVICE_H
+#define MUSTER_CORE_DEVICE_H
+
+#include "base/err.h"
+#include "core/caller.h"
+#include "core/core.h"
+#include "core/credential.h"
+#include "store/device.h"
+#include "x509/crl.h"
+
+#define DEVICE_LABELS_MAX 4096 /* bytes of JSON */
+#define DEVICE_LIST_MAX 1000
+#define DEVICE_LIST_DEFAULT 50
+
+struct device_request {
+	const char *name; /* required */
+	const char *type; /* required */
+	const char *location; /* NULL: none */
+	const char *labels;   /* a JSON object of strings as text, or NULL */
+	const char *policy;   /* NULL: the built-in one */
+	struct credential_request credential;
+};
+
+/* Register a device, active at once: checks, credential, then one transaction with device, certificate,
+ * package, change and audit. E_INPUT (field), E_CONFLICT, E_BUSY, E_SYS. Clear both outputs. */
+MUST_CHECK int device_register(struct core *core, const struct caller *caller,
+    const struct device_request *request, struct store_device *device_out,
+    struct credential *credential_out, struct err *err);
+
+MUST_CHECK int device_get(struct core *core, const struct caller *caller, const char *id,
+    struct store_device *device_out, struct err *err);
+
+/* filter->tenant_id is set from the caller. */
+MUST_CHECK int device_list(struct core *core, const struct caller *caller,
+    struct store_device_filter *filter, struct store_device *rows_out, size_t *n_out,
+    char next_out[STORE_CURSOR_SIZE], struct err *err);
+
+/* What PATCH may change; NULL leaves a field as it is, "" empties location. */
+struct device_change {
+	const char *name, *type, *location, *labels, *policy;
+};
+MUST_CHECK int device_update(struct core *core, const struct caller *caller, const char *id,
+    const struct device_change *change, struct store_device *device_out, struct err *err);
+
+/* Revoke for good, with every certificate. In ACL-file mode it returns after the broker was signalled.
+ * E_NOTFOUND, E_CONFLICT if it is revoked already. */
+MUST_CHECK int device_revoke(struct core *core, const struct caller *caller, const char *id,
+    enum crl_reason reason, struct store_device *device_out, struct err *err);
+
+/* certificateHold and back. E_CONFLICT unless active, suspended respectively. */
+MUST_CHECK int device_suspend(struct core *core, const struct caller *caller, const char *id,
+    struct store_device *device_out, struct err *err);
+MUST_CHECK int device_resume(struct core *core, const struct caller *caller, const char *id,
+    struct store_device *device_out, struct err *err);
+
+/* A new key and certificate (and package); every earlier certificate is revoked as superseded, a link still
+ * waiting is withdrawn. E_CONFLICT unless the device is active. */
+MUST_CHECK int device_reissue(struct core *core, const struct caller *caller, const char *id,
+    const struct credential_request *request, struct store_device *device_out,
+    struct credential *credential_out, struct err *err);
+
+/* The certificates of a device (or service), newest first, at most MAX; clear each row. E_NOTFOUND. */
+MUST_CHECK int device_certificates(struct core *core, const struct caller *caller, const char *id,
+    struct store_certificate *rows_out, size_t max, size_t *n_out, struct err *err);
+
+#endif

@@ -1,0 +1,23 @@
+/* One-time links: what a browser sees, and the one delivery. */
+#ifndef MUSTER_CORE_LINK_H
+#define MUSTER_CORE_LINK_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/core.h"
+#include "store/package.h"
+
+#include <stdbool.h>
+
+/* Is the link there and unused? Consumes nothing. E_NOTFOUND, E_GONE. */
+MUST_CHECK int link_look(
+    struct core *core, const char *token, struct store_package *package_out, struct err *err);
+
+/* Consume the link and take the archive: durable and audited before it returns. E_NOTFOUND, E_GONE. */
+MUST_CHECK int link_redeem(struct core *core, const char *token, const char *peer,
+    struct store_package *package_out, struct buf *archive_out, struct err *err);
+
+/* The transfer of a redeemed package was cut short: audit it. Best effort. */
+void link_incomplete(struct core *core, const struct store_package *package, const char *peer);
+
+#endif

@@ -1,0 +1,55 @@
+/* muster.conf as a typed struct. The table in settings.c is the only list of keys, defaults and help. */
+#ifndef MUSTER_CORE_SETTINGS_H
+#define MUSTER_CORE_SETTINGS_H
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct settings {
+	bool sandbox; /* [server] */
+	int64_t workers;
+
+	char api_listen[CONF_TEXT_SIZE]; /* [api] ADDRESS:PORT */
+	char api_public_url[CONF_TEXT_SIZE]; /* without a slash at its end */
+	int64_t api_threads;
+
+	char pki_listen[CONF_TEXT_SIZE]; /* [pki] */
+	char pki_public_url[CONF_TEXT_SIZE];
+	int64_t crl_validity_s; /* nextUpdate - thisUpdate */
+	int64_t crl_renew_s;	/* a new one at the latest this long after the last */
+
+	char broker_listen[CONF_TEXT_SIZE]; /* [broker] */
+	char broker_public_host[CONF_TEXT_SIZE];
+	char broker_mode[CONF_TEXT_SIZE];
+	char broker_pid_file[CONF_TEXT_SIZE]; /* "" : nobody is signalled */
+	char broker_group[CONF_TEXT_SIZE];    /* may read broker/; "" leaves the group alone */
+
+	int64_t body_bytes; /* [limits] */
+	int64_t header_bytes;
+	int64_t connections;
+	int64_t idle_timeout_s, request_timeout_s;
+	int64_t queue;
+	int64_t register_per_min; /* per caller; 0: none, as for all of these */
+	int64_t auth_failures_per_min; /* per client address */
+
+	int64_t keypool_rsa_2048; /* [keypool] */
+};
+
+/* Read DIR/muster.conf, whole and checked, profiles' sections too. E_NOTFOUND (no home there: says to run
+ * `muster init`), E_INPUT (err.field is "section.key"). */
+MUST_CHECK int settings_load(const char *dir, struct settings *out, struct err *err);
+
+void settings_defaults(struct settings *out);
+
+/* Append the commented file, without profiles. */
+void settings_print(struct buf *out, const struct settings *settings);
+
+/* Split "127.0.0.1:8443" or "[::1]:8443". E_INPUT. */
+MUST_CHECK int settings_split_listen(
+    const char *listen, char host_out[64], uint16_t *port_out, struct err *err);
+
+#endif

@@ -1,0 +1,91 @@
+/* Routes: the one table of what can be called, by whom, and on which thread it runs. A route without roles
+ * cannot be written: the table's entries go through ROUTE(), which has no default. */
+#ifndef MUSTER_HTTP_ROUTER_H
+#define MUSTER_HTTP_ROUTER_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/caller.h"
+#include "core/core.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HTTP_PARAMS_MAX 2
+#define HTTP_PARAM_SIZE 160
+
+/* A request as a handler sees it: a copy, independent of the connection, which may be gone already. */
+struct http_request {
+	const char *method;
+	const char *path;	    /* decoded and checked; without query */
+	char params[HTTP_PARAMS_MAX][HTTP_PARAM_SIZE]; /* what {…} in the pattern matched, in order */
+	const uint8_t *body;
+	size_t body_len;
+	const char *content_type;   /* "" if none */
+	const char *accept;
+	const char *idempotency_key; /* "" if none */
+	char peer[64];		    /* the client's address, or "socket" */
+	char id[17];		    /* request id, in the log and in X-Request-Id */
+	const struct http_query *query;
+};
+
+/* The value of a query parameter, decoded; NULL if absent. Borrowed. */
+const char *http_query_get(const struct http_request *req, const char *name);
+
+/* E_INPUT (field) if the query has a parameter that is not in NAMES (NULL-terminated), or one twice. */
+MUST_CHECK int http_query_only(
+    const struct http_request *req, const char *const *names, struct err *err);
+
+struct http_reply {
+	int status;		  /* 0: 200 */
+	const char *content_type; /* NULL: application/json */
+	struct buf body;
+	char location[256];	/* "" : no header */
+	char disposition[128];	/* Content-Disposition; "" : no header */
+	bool is_page;		/* HTML: gets the Content-Security-Policy of pages */
+	int64_t cacheable_s;	/* 0: Cache-Control: no-store */
+	/* Called on a worker once the whole body has left (true) or the connection broke first (false);
+	 * NULL for most. CTX is freed by it. */
+	void (*sent)(struct core *core, void *ctx, bool whole);
+	void *sent_ctx;
+};
+
+/* Runs on a worker (may block) unless the route says ROUTE_INLINE. Returns 0 with REPLY filled, or an error,
+ * which reply.c turns into application/problem+json. CALLER is NULL only on routes for anybody. */
+typedef int http_handler(struct core *core, const struct caller *caller,
+    const struct http_request *req, struct http_reply *reply, struct err *err);
+
+/* Who may call: an OR of enum role, or one of these. */
+#define ROUTE_ANYBODY 0x1000 /* needs no credentials and looks at none */
+
+enum route_place {
+	ROUTE_INLINE, /* on the event loop: answers from memory, at once, also when the workers are drowned */
+	ROUTE_URGENT, /* on the workers' fast lane: revocation */
+	ROUTE_NORMAL
+};
+
+enum route_listener { ON_API = 1, ON_PKI = 2 }; /* HTTPS and Unix socket; plain HTTP */
+
+struct route {
+	const char *method;  /* "GET" also answers HEAD */
+	const char *pattern; /* "/v1/devices/{id}/revoke" */
+	unsigned who;
+	enum route_place place;
+	unsigned listeners;
+	http_handler *handler;
+};
+
+#define ROUTE(method, pattern, who, place, listeners, handler) \
+	{(method), (pattern), (who), (place), (listeners), (handler)}
+
+extern const struct route routes[];
+extern const size_t n_routes;
+
+/* Find the route for METHOD and the decoded PATH on LISTENER and capture its parameters. E_NOTFOUND; with a
+ * known path and a wrong method E_NOTFOUND too, but ALLOW_OUT (size bytes) lists the methods for a 405. */
+MUST_CHECK int router_find(const char *method, const char *path, unsigned listener,
+    const struct route **route_out, char params_out[HTTP_PARAMS_MAX][HTTP_PARAM_SIZE],
+    char *allow_out, size_t allow_size, struct err *err);
+
+#endif
