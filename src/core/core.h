@@ -32,10 +32,14 @@ struct core {
 	int64_t (*now)(void);	     /* clock_now, or a test's */
 };
 
-/* Open everything the api process needs from the home DIR: settings, store, the signer's socket (waits up to
- * 10 s for it), CA certificates, the publisher's and the key pool's threads. E_*. */
+/* Open what the api process needs from the home DIR before it enters its sandbox: settings, CA certificates,
+ * store. Starts no thread, for Landlock binds only the thread that asks for it. E_*. */
 MUST_CHECK int core_open(
     const char *dir, int broker_signal_fd, struct core **core_out, struct err *err);
+
+/* Inside the sandbox: connect to the signer (waits up to 10 s for it), compare its log's tail with the store,
+ * start the publisher's and the key pool's threads. E_*. */
+MUST_CHECK int core_start(struct core *core, struct err *err);
 
 /* Stop the threads, close the store. NULL is harmless. */
 void core_close(struct core *core);
