@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct keypool;
+struct operator_failures;
 struct publisher;
 struct signer;
 struct store;
@@ -28,6 +29,7 @@ struct core {
 	struct buf root_der, issuing_der;
 	struct keypool *keypool;
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
+	struct operator_failures *failures;
 	int broker_signal_fd;	     /* to the supervisor; -1 without one */
 	int64_t (*now)(void);	     /* clock_now, or a test's */
 };

@@ -8,6 +8,8 @@
 #include "core/token.h"
 #include "store/store.h"
 
+#include <pthread.h>
+
 /* Make an operator and its token (shown once, stored as a digest). E_INPUT, E_CONFLICT. Works on a bare
  * store, so that `muster init` can make the first. */
 MUST_CHECK int operator_create(struct store *store, const struct caller *caller, const char *name,
@@ -16,6 +18,16 @@ MUST_CHECK int operator_create(struct store *store, const struct caller *caller,
 /* Who holds TOKEN? E_UNAUTH. The caller counts and audits failures with operator_failed. */
 MUST_CHECK int operator_authenticate(
     struct core *core, const char *token, struct caller *caller_out, struct err *err);
+
+#define OPERATOR_FAILURES_MAX 256 /* addresses audited in one minute */
+
+/* Which addresses have a row in the present minute. */
+struct operator_failures {
+	pthread_mutex_t lock;
+	int64_t minute;
+	size_t n;
+	char peers[OPERATOR_FAILURES_MAX][64];
+};
 
 /* Audit a failed authentication from PEER over VIA ("token", "mtls", "socket"), at most one row for each
  * address and minute. Best effort. */

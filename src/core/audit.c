@@ -1,0 +1,58 @@
+/* Audit rows: always in the transaction of what they tell, so that neither exists without the other. */
+#include "core/audit.h"
+
+#include "store/store.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define DETAIL_MAX 1024
+
+int
+audit_write(struct store_tx *tx, const struct caller *caller, int64_t now, const char *action,
+    const char *target_kind, const char *target_id, struct err *err, const char *detail, ...)
+{
+	char target[STORE_NAME_SIZE + 32] = "";
+	char text[DETAIL_MAX] = "";
+	struct store_audit row = {.tenant_id = caller->tenant_id, .at = now, .actor = caller->who,
+	    .action = action, .target = target, .detail = text};
+	va_list ap;
+	int n;
+
+	(void)snprintf(target, sizeof target, "%s:%s", target_kind, target_id);
+	if (detail != NULL) {
+		va_start(ap, detail);
+		n = vsnprintf(text, sizeof text, detail, ap);
+		va_end(ap);
+		if (n < 0 || (size_t)n >= sizeof text)
+			return err_set(err, E_SYS, "the audit's detail of %s is too long", action);
+	}
+	return store_audit_append(tx, &row, err);
+}
+
+int
+audit_each(struct core *core, const struct caller *caller, int64_t after, size_t limit,
+    store_audit_each_fn *each, void *ctx, struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_audit_each(tx, caller->tenant_id, after, limit, each, ctx, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+int
+audit_verify(struct core *core, int64_t *rows_out, struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_audit_verify(tx, rows_out, err);
+	store_rollback(&tx);
+	return rc;
+}

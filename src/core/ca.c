@@ -1,0 +1,106 @@
+/* Asks the signer, compares its answer, shows certificates and the CRL. Holds no key. */
+#include "core/ca.h"
+
+#include "base/text.h"
+#include "core/publisher.h"
+#include "signer/client.h"
+#include "store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What the certificate must say, given what was asked and what only the signer can choose: the serial and
+ * the moment. Everything else comes from the request, so that cert_matches compares all of it. */
+static int
+check_answer(struct core *core, const struct profile *profile, const char *id, const uint8_t *spki,
+    size_t spki_len, int64_t valid_s, const char *const *sans, size_t n_sans, const struct buf *der,
+    const struct cert_info *info, enum key_kind kind, struct err *err)
+{
+	struct cert_spec spec = {
+	    .not_before = info->not_before,
+	    .not_after = info->not_after,
+	    .country = profile->country,
+	    .org = profile->org,
+	    .common_name = id,
+	    .spki = spki,
+	    .spki_len = spki_len,
+	    .sans = sans,
+	    .n_sans = n_sans,
+	    .key_usage = profile_key_usage(profile, kind),
+	    .ext_key_usage = profile_ext_key_usage(profile),
+	};
+	int64_t now = core->now();
+	int64_t longest = valid_s > 0 ? valid_s : profile->validity_s;
+
+	memcpy(spec.serial, info->serial, SERIAL_LEN);
+	/* The signer's clock is this machine's: a validity that starts or ends elsewhere was not asked for. */
+	if (info->not_before > now + 5 || info->not_before < now - 3600 ||
+	    info->not_after > now + longest + 5 || info->not_after <= now)
+		return err_set(err, E_SYS, "the signer answered with another validity than asked for");
+	return cert_matches(der->data, der->len, &spec, &core->issuer, err);
+}
+
+int
+ca_issue(struct core *core, const struct profile *profile, const char *id, const uint8_t *spki,
+    size_t spki_len, int64_t valid_s, const char *const *sans, size_t n_sans,
+    struct store_certificate *row_out, struct err *err)
+{
+	struct signer_request request = {.profile = profile->name, .id = id, .spki = spki,
+	    .spki_len = spki_len, .valid_s = valid_s, .sans = sans, .n_sans = n_sans};
+	struct store_certificate row = {0};
+	struct cert_info info;
+	struct buf der = {0};
+	enum key_kind kind;
+	int rc;
+
+	if ((rc = spki_check(spki, spki_len, &kind, err)) != 0 ||
+	    (rc = signer_issue(core->signer, &request, &der, err)) != 0 ||
+	    (rc = cert_info_read(der.data, der.len, &info, err)) != 0 ||
+	    (rc = check_answer(core, profile, id, spki, spki_len, valid_s, sans, n_sans, &der, &info,
+		 kind, err)) != 0)
+		goto out;
+	if ((row.der = malloc(der.len)) == NULL) {
+		rc = err_nomem(err);
+		goto out;
+	}
+	memcpy(row.der, der.data, der.len);
+	row.der_len = der.len;
+	memcpy(row.serial, info.serial, SERIAL_LEN);
+	(void)text_copy(row.owner_id, sizeof row.owner_id, id);
+	sha256(row.fingerprint, der.data, der.len);
+	sha256(row.spki_hash, spki, spki_len);
+	(void)text_copy(row.key, sizeof row.key, key_kind_name(kind));
+	(void)text_copy(row.profile, sizeof row.profile, profile->name);
+	row.not_before = info.not_before;
+	row.not_after = info.not_after;
+	row.state = CERTIFICATE_ACTIVE;
+	*row_out = row;
+out:
+	buf_clear(&der);
+	return rc;
+}
+
+int
+ca_certificate(struct core *core, const struct caller *caller, const char *fingerprint_hex,
+    struct store_certificate *row_out, struct err *err)
+{
+	uint8_t fingerprint[SHA256_LEN];
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if (!hex_decode(fingerprint, sizeof fingerprint, fingerprint_hex))
+		return err_field(err, E_INPUT, "fingerprint", "must be the SHA-256 in 64 hex digits");
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_certificate_by_fingerprint(tx, caller->tenant_id, fingerprint, row_out, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+int
+ca_crl(struct core *core, const char *issuer, struct buf *der_out, struct err *err)
+{
+	if (strcmp(issuer, "issuing") != 0 && strcmp(issuer, core->issuer.key_id_hex) != 0)
+		return err_set(err, E_NOTFOUND, "no such issuer");
+	return publisher_crl(core->publisher, der_out, err);
+}

@@ -1,0 +1,168 @@
+/* Opening and closing the heart, in the order that the sandbox needs. */
+#include "core/core.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "core/keypool.h"
+#include "core/operator.h"
+#include "core/publisher.h"
+#include "core/reconcile.h"
+#include "signer/client.h"
+#include "store/store.h"
+#include "x509/pem.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CONF_MAX CONF_FILE_MAX
+#define CA_PEM_MAX 16384
+#define SIGNER_WAIT_MS 10000
+#define SIGNER_RETRY_MS 20
+
+/* A CA certificate as PEM, for packages, and as DER. */
+static int
+ca_load(struct core *core, const char *name, struct buf *pem, struct buf *der, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if ((rc = fs_path(path, core->dir, name, err)) != 0 ||
+	    (rc = fs_read(path, CA_PEM_MAX, pem, err)) != 0)
+		return rc;
+	if ((rc = pem_decode(buf_str(pem), pem->len, "CERTIFICATE", der, err)) != 0)
+		(void)err_prefix(err, "%s", path);
+	return rc;
+}
+
+static int
+profiles_load(struct core *core, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	struct buf text = {0};
+	int rc;
+
+	if ((rc = fs_path(path, core->dir, "muster.conf", err)) == 0 &&
+	    (rc = fs_read(path, CONF_MAX, &text, err)) == 0)
+		rc = profiles_parse(buf_str(&text), &core->profiles, err);
+	buf_clear(&text);
+	return rc;
+}
+
+int
+core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct err *err)
+{
+	struct core *core = calloc(1, sizeof *core);
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if (core == NULL || (core->failures = calloc(1, sizeof *core->failures)) == NULL) {
+		free(core);
+		return err_nomem(err);
+	}
+	(void)pthread_mutex_init(&core->failures->lock, NULL);
+	core->broker_signal_fd = broker_signal_fd;
+	core->now = clock_now;
+	if (!text_copy(core->dir, sizeof core->dir, dir)) {
+		rc = err_set(err, E_INPUT, "the home's path is longer than %zu bytes", sizeof core->dir - 1);
+		goto out;
+	}
+	if ((rc = settings_load(dir, &core->settings, err)) != 0 ||
+	    (rc = profiles_load(core, err)) != 0 ||
+	    (rc = ca_load(core, "ca/root.crt", &core->root_pem, &core->root_der, err)) != 0 ||
+	    (rc = ca_load(core, "ca/issuing.crt", &core->issuing_pem, &core->issuing_der, err)) != 0 ||
+	    (rc = cert_issuer_init(&core->issuer, core->issuing_der.data, core->issuing_der.len,
+		 core->settings.pki_public_url, err)) != 0 ||
+	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
+	    (rc = store_open(path, &core->store, err)) != 0)
+		goto out;
+	*core_out = core;
+	core = NULL;
+out:
+	core_close(core);
+	return rc;
+}
+
+/* The signer is started beside us and may need a moment. */
+static int
+signer_wait(struct core *core, struct err *err)
+{
+	const struct timespec pause = {0, SIGNER_RETRY_MS * 1000000L};
+	int64_t until_ms = clock_mono_ms() + SIGNER_WAIT_MS;
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if ((rc = fs_path(path, core->dir, "signer.sock", err)) != 0)
+		return rc;
+	while ((rc = signer_open(path, &core->signer, err)) == E_BUSY && clock_mono_ms() < until_ms)
+		(void)nanosleep(&pause, NULL);
+	return rc;
+}
+
+/* Certificates are compared with what our issuing CA would make: a signer with another CA is not ours. */
+static int
+signer_check(struct core *core, struct err *err)
+{
+	struct buf der = {0};
+	int rc;
+
+	if ((rc = signer_ca_cert(core->signer, &der, err)) == 0 &&
+	    (der.len != core->issuing_der.len ||
+		memcmp(der.data, core->issuing_der.data, der.len) != 0))
+		rc = err_set(err, E_SYS, "the signer has another CA certificate than ca/issuing.crt");
+	buf_clear(&der);
+	return rc;
+}
+
+int
+core_start(struct core *core, struct err *err)
+{
+	int rc;
+
+	if ((rc = signer_wait(core, err)) != 0 || (rc = signer_check(core, err)) != 0 ||
+	    (rc = reconcile_run(core, err)) != 0 ||
+	    (rc = publisher_start(core, &core->publisher, err)) != 0)
+		return rc;
+	if (core->settings.keypool_rsa_2048 > 0)
+		rc = keypool_new((size_t)core->settings.keypool_rsa_2048, &core->keypool, err);
+	return rc;
+}
+
+void
+core_close(struct core *core)
+{
+	if (core == NULL)
+		return;
+	keypool_free(core->keypool);
+	publisher_stop(core->publisher);
+	signer_close(core->signer);
+	store_close(core->store);
+	buf_clear(&core->root_pem);
+	buf_clear(&core->root_der);
+	buf_clear(&core->issuing_pem);
+	buf_clear(&core->issuing_der);
+	(void)pthread_mutex_destroy(&core->failures->lock);
+	free(core->failures);
+	free(core);
+}
+
+int
+core_ready(struct core *core, struct err *err)
+{
+	struct buf bytes = {0};
+	struct crl_info info;
+	int rc;
+
+	if ((rc = store_check(core->store, err)) == 0 &&
+	    (rc = signer_ca_cert(core->signer, &bytes, err)) == 0) {
+		buf_reset(&bytes);
+		if ((rc = publisher_crl(core->publisher, &bytes, err)) == 0 &&
+		    (rc = crl_info_read(bytes.data, bytes.len, NULL, &info, err)) == 0 &&
+		    info.next_update <= core->now())
+			rc = err_set(err, E_BUSY, "the revocation list has expired");
+	}
+	buf_clear(&bytes);
+	return rc;
+}

@@ -1,0 +1,267 @@
+/* The order of issuing: check, key, sign (the signer logs first), compare, package, link; then, in the caller's
+ * one transaction, everything at once. */
+#include "core/credential.h"
+
+#include "base/log.h"
+#include "core/audit.h"
+#include "core/ca.h"
+#include "core/check.h"
+#include "core/keypool.h"
+#include "core/package.h"
+#include "core/publisher.h"
+#include "core/token.h"
+#include "signer/client.h"
+#include "store/package.h"
+#include "x509/crl.h"
+#include "x509/csr.h"
+#include "x509/key.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The profile asked for; without one, `standard`, or the first that takes a key of KIND. */
+static int
+choose_profile(struct core *core, const char *name, enum key_kind kind,
+    const struct profile **profile_out, struct err *err)
+{
+	const struct profile *p = profile_find(&core->profiles, name != NULL ? name : PROFILE_DEFAULT);
+	size_t i;
+
+	if (p == NULL)
+		return err_field(err, E_INPUT, "profile",
+		    "there is no profile of that name; `muster profile list` shows those there are");
+	if (name == NULL && kind != KEY_NONE && !profile_allows_key(p, kind))
+		for (i = 0; i < core->profiles.n && !profile_allows_key(p, kind); i++)
+			p = &core->profiles.list[i];
+	if (kind != KEY_NONE && !profile_allows_key(p, kind))
+		return err_field(err, E_INPUT, name != NULL ? "key" : "profile",
+		    "profile %s does not take %s keys", p->name, key_kind_name(kind));
+	*profile_out = p;
+	return 0;
+}
+
+static int
+check_validity(const struct profile *profile, int64_t valid_s, struct err *err)
+{
+	if (valid_s < 0 || valid_s > profile->validity_s)
+		return err_field(err, E_INPUT, "valid", "profile %s allows at most %lldd%lldh",
+		    profile->name, (long long)(profile->validity_s / 86400),
+		    (long long)(profile->validity_s % 86400 / 3600));
+	return 0;
+}
+
+/* Threat D7: a key that anybody else has used, or the CA's own, is refused. */
+static int
+check_key_is_free(struct store_tx *tx, const struct credential_owner *owner, const uint8_t *spki_hash,
+    bool may_reuse, struct err *err)
+{
+	enum store_owner_kind kind;
+	char id[UUID_LEN + 1];
+	struct err none = {0};
+	int rc;
+
+	if ((rc = store_certificate_key_owner(tx, spki_hash, &kind, id, &none)) == E_NOTFOUND)
+		return 0;
+	if (rc != 0) {
+		*err = none;
+		return rc;
+	}
+	if (strcmp(id, owner->id) == 0 && kind == owner->kind) {
+		if (may_reuse)
+			return 0;
+		return err_field(err, E_CONFLICT, "csr",
+		    "this key had a certificate before; make a new one (the profile has reuse_key = off)");
+	}
+	return err_field(err, E_CONFLICT, "csr", "this key is another device's: each makes its own");
+}
+
+static int
+check_csr_key(struct core *core, const struct credential_owner *owner, const struct csr *csr,
+    const struct profile *profile, struct err *err)
+{
+	uint8_t hash[SHA256_LEN];
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if (csr->spki_len == core->issuer.spki_len &&
+	    memcmp(csr->spki, core->issuer.spki, csr->spki_len) == 0)
+		return err_field(err, E_CONFLICT, "csr", "this is the CA's own key");
+	sha256(hash, csr->spki, csr->spki_len);
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = check_key_is_free(tx, owner, hash, profile->reuse_key, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+/* The device's own key: no package, for there is no secret to carry. */
+static int
+make_from_csr(struct core *core, const struct credential_owner *owner,
+    const struct credential_request *request, struct credential *out, struct err *err)
+{
+	const struct profile *profile;
+	struct csr csr;
+	int rc;
+
+	if ((rc = csr_parse(request->csr, request->csr_len, &csr, err)) != 0) {
+		(void)text_copy(err->field, sizeof err->field, "csr");
+		return rc;
+	}
+	if ((rc = choose_profile(core, request->profile, csr.kind, &profile, err)) != 0 ||
+	    (rc = check_validity(profile, request->valid_s, err)) != 0 ||
+	    (rc = check_csr_key(core, owner, &csr, profile, err)) != 0)
+		return rc;
+	return ca_issue(core, profile, owner->id, csr.spki, csr.spki_len, request->valid_s,
+	    request->sans, request->n_sans, &out->certificate, err);
+}
+
+static int
+make_key(struct core *core, enum key_kind kind, struct key **key_out, struct err *err)
+{
+	if (kind == KEY_RSA_2048 && core->keypool != NULL && keypool_take(core->keypool, key_out))
+		return 0;
+	return key_generate(kind, key_out, err);
+}
+
+static int
+link_mint(struct core *core, const struct credential_request *request, struct credential *out,
+    struct err *err)
+{
+	char token[TOKEN_SIZE];
+	int rc;
+
+	if ((rc = token_mint("", token, err)) != 0)
+		return rc;
+	token_digest(token, out->token_hash);
+	if (snprintf(out->url, sizeof out->url, "%s/d/%s", core->settings.api_public_url, token) >=
+	    (int)sizeof out->url)
+		rc = err_set(err, E_SYS, "api.public_url is too long for a link");
+	out->expires_at = core->now() +
+	    (request->link_ttl_s > 0 ? request->link_ttl_s : LINK_TTL_DEFAULT_S);
+	explicit_bzero(token, sizeof token);
+	return rc;
+}
+
+/* The key is made here, lives in locked memory, and leaves only inside the encrypted archive. */
+static int
+make_with_key(struct core *core, const struct credential_owner *owner,
+    const struct credential_request *request, struct credential *out, struct err *err)
+{
+	const struct profile *profile;
+	enum key_kind kind = KEY_NONE;
+	struct secret pem = {0};
+	struct key *key = NULL;
+	const uint8_t *spki;
+	size_t spki_len;
+	int rc;
+
+	if (request->key != NULL && !key_kind_parse(request->key, &kind))
+		return err_field(err, E_INPUT, "key",
+		    "must be one of rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
+	if ((rc = choose_profile(core, request->profile, kind, &profile, err)) != 0 ||
+	    (rc = check_validity(profile, request->valid_s, err)) != 0 ||
+	    (rc = make_key(core, kind != KEY_NONE ? kind : profile->keys[0], &key, err)) != 0)
+		return rc;
+	spki = key_spki(key, &spki_len);
+	if ((rc = key_to_pem(key, &pem, err)) != 0 ||
+	    (rc = ca_issue(core, profile, owner->id, spki, spki_len, request->valid_s, request->sans,
+		 request->n_sans, &out->certificate, err)) != 0 ||
+	    (rc = password_make(out->password, err)) != 0 ||
+	    (rc = package_build(core, owner, &pem, out->certificate.der, out->certificate.der_len,
+		 out->password, &out->archive, err)) != 0 ||
+	    (rc = link_mint(core, request, out, err)) != 0)
+		goto out;
+	out->has_package = true;
+out:
+	secret_clear(&pem);
+	key_free(key);
+	return rc;
+}
+
+int
+credential_make(struct core *core, const struct credential_owner *owner,
+    const struct credential_request *request, struct credential *out, struct err *err)
+{
+	struct credential made = {0};
+	int rc;
+
+	if (request->key != NULL && request->csr != NULL)
+		return err_field(err, E_INPUT, "key", "either key or csr, not both");
+	if (request->link_ttl_s < 0 || request->link_ttl_s > LINK_TTL_MAX_S)
+		return err_field(err, E_INPUT, "link_ttl_s", "must be from 1 to %d", LINK_TTL_MAX_S);
+	if ((rc = check_sans(core, owner->id, request->sans, request->n_sans, err)) != 0)
+		return rc;
+	rc = request->csr != NULL ? make_from_csr(core, owner, request, &made, err) :
+				    make_with_key(core, owner, request, &made, err);
+	made.certificate.tenant_id = owner->tenant_id;
+	made.certificate.owner_kind = owner->kind;
+	if (rc == 0) {
+		*out = made;
+		return 0;
+	}
+	if (made.certificate.der != NULL) /* signed, and then something failed */
+		credential_abandon(core, owner, &made);
+	credential_clear(&made);
+	return rc;
+}
+
+int
+credential_store(struct store_tx *tx, const struct credential_owner *owner,
+    const struct credential *credential, int64_t now, struct err *err)
+{
+	struct store_package package = {.tenant_id = owner->tenant_id, .owner_kind = owner->kind,
+	    .state = PACKAGE_WAITING, .created_at = now, .expires_at = credential->expires_at};
+	int rc;
+
+	/* Again, now that nobody else can write: two requests with one key may both have come this far. */
+	if ((rc = check_key_is_free(tx, owner, credential->certificate.spki_hash, true, err)) != 0 ||
+	    (rc = store_certificate_insert(tx, &credential->certificate, err)) != 0 ||
+	    !credential->has_package)
+		return rc;
+	(void)text_copy(package.owner_id, sizeof package.owner_id, owner->id);
+	memcpy(package.token_hash, credential->token_hash, sizeof package.token_hash);
+	if ((rc = uuid_make(package.id, err)) != 0)
+		return rc;
+	return store_package_insert(
+	    tx, &package, credential->archive.data, credential->archive.len, err);
+}
+
+void
+credential_abandon(struct core *core, const struct credential_owner *owner,
+    const struct credential *credential)
+{
+	const struct caller system = {.role = ROLE_ADMIN, .tenant_id = owner->tenant_id, .who = "system"};
+	struct store_certificate row = credential->certificate; /* borrows der */
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	char serial[2 * SERIAL_LEN + 1];
+	int rc;
+
+	hex_encode(serial, row.serial, sizeof row.serial);
+	row.tenant_id = owner->tenant_id;
+	row.owner_kind = owner->kind;
+	row.state = CERTIFICATE_REVOKED;
+	row.reason = REASON_CESSATION_OF_OPERATION;
+	row.revoked_at = core->now();
+	if ((rc = signer_note_revocation(core->signer, row.serial, REASON_CESSATION_OF_OPERATION,
+		 row.revoked_at, &err)) == 0 &&
+	    (rc = store_begin(core->store, &tx, &err)) == 0 &&
+	    (rc = store_certificate_insert(tx, &row, &err)) == 0 &&
+	    (rc = audit_write(tx, &system, row.revoked_at, "certificate.abandon",
+		 store_owner_kind_name(owner->kind), owner->id, &err, "{\"serial\":\"%s\"}", serial)) == 0)
+		rc = store_commit(&tx, &err);
+	store_rollback(&tx);
+	if (rc != 0)
+		log_error("certificate %s was signed and not recorded; the next start will revoke it: %s",
+		    serial, err.text);
+	else if (core->publisher != NULL)
+		publisher_wake(core->publisher, PUBLISH_CRL);
+}
+
+void
+credential_clear(struct credential *credential)
+{
+	store_certificate_clear(&credential->certificate);
+	buf_clear(&credential->archive);
+	explicit_bzero(credential, sizeof *credential);
+}

@@ -1,0 +1,407 @@
+/* Devices. Each operation is a list of steps; what a step does is in its own module. */
+#include "core/device.h"
+
+#include "core/audit.h"
+#include "core/check.h"
+#include "core/publisher.h"
+#include "core/revocation.h"
+#include "core/rights.h"
+#include "store/change.h"
+#include "store/package.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Keep a copy of VALUE in *LABELS; NULL and an empty object are the same. */
+static int
+labels_set(char **labels, const char *value, struct err *err)
+{
+	char *copy = NULL;
+
+	if (value != NULL && strcmp(value, "{}") != 0 && (copy = strdup(value)) == NULL)
+		return err_nomem(err);
+	free(*labels);
+	*labels = copy;
+	return 0;
+}
+
+/* The row of a new device from what was asked, every field checked. */
+static int
+row_make(struct core *core, const struct caller *caller, const struct device_request *request,
+    struct store_device *row, struct err *err)
+{
+	const char *policy = request->policy != NULL ? request->policy : POLICY_BUILTIN;
+	int rc;
+
+	if ((rc = check_name("name", request->name, false, err)) != 0 ||
+	    (rc = check_word("type", request->type, err)) != 0 ||
+	    (rc = check_name("location", request->location, true, err)) != 0 ||
+	    (rc = check_labels(request->labels, err)) != 0 ||
+	    (rc = check_word("policy", policy, err)) != 0 || (rc = uuid_make(row->id, err)) != 0 ||
+	    (rc = labels_set(&row->labels, request->labels, err)) != 0)
+		return rc;
+	row->tenant_id = caller->tenant_id;
+	(void)text_copy(row->name, sizeof row->name, request->name);
+	(void)text_copy(row->type, sizeof row->type, request->type);
+	(void)text_copy(
+	    row->location, sizeof row->location, request->location != NULL ? request->location : "");
+	(void)text_copy(row->policy, sizeof row->policy, policy);
+	row->status = DEVICE_ACTIVE;
+	row->created_at = row->updated_at = core->now();
+	return 0;
+}
+
+/* The owner of a credential, with DEVICE's expanded topics in WRITE and READ. */
+static int
+owner_make(struct core *core, const struct store_device *device, struct buf *write, struct buf *read,
+    struct credential_owner *owner, struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = rights_of_device(tx, device, write, read, err);
+	store_rollback(&tx);
+	*owner = (struct credential_owner){OWNER_DEVICE, device->id, device->name, device->tenant_id,
+	    buf_str(write), buf_str(read)};
+	return rc;
+}
+
+/* Change and audit row of ACTION on DEVICE: what every transaction on a device ends with. */
+static int
+finish_tx(struct store_tx **tx, const struct caller *caller, const struct store_device *device,
+    const char *action, const char *reason, struct err *err)
+{
+	int64_t now = device->updated_at, seq;
+	int rc;
+
+	if ((rc = store_change_append(*tx, "device", device->id, now, &seq, err)) != 0)
+		return rc;
+	if (reason != NULL)
+		rc = audit_write(*tx, caller, now, action, "device", device->id, err,
+		    "{\"reason\":\"%s\"}", reason);
+	else
+		rc = audit_write(*tx, caller, now, action, "device", device->id, err, NULL);
+	return rc == 0 ? store_commit(tx, err) : rc;
+}
+
+/* One transaction: device, certificate, package, change, audit. */
+static int
+register_commit(struct core *core, const struct caller *caller, const struct credential_owner *owner,
+    const struct store_device *row, const struct credential *credential, struct err *err)
+{
+	char fingerprint[2 * SHA256_LEN + 1];
+	struct store_tx *tx = NULL;
+	int64_t seq;
+	int rc;
+
+	hex_encode(fingerprint, credential->certificate.fingerprint, SHA256_LEN);
+	if ((rc = store_begin(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_device_insert(tx, row, err)) == 0 &&
+	    (rc = credential_store(tx, owner, credential, row->created_at, err)) == 0 &&
+	    (rc = store_change_append(tx, "device", row->id, row->created_at, &seq, err)) == 0 &&
+	    (rc = audit_write(tx, caller, row->created_at, "device.register", "device", row->id, err,
+		 "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\",\"link\":%s}", fingerprint,
+		 credential->certificate.profile, credential->certificate.key,
+		 credential->has_package ? "true" : "false")) == 0)
+		rc = store_commit(&tx, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+int
+device_register(struct core *core, const struct caller *caller, const struct device_request *request,
+    struct store_device *device_out, struct credential *credential_out, struct err *err)
+{
+	struct credential credential = {0};
+	struct credential_owner owner;
+	struct buf write = {0}, read = {0};
+	struct store_device row = {0};
+	int rc;
+
+	if ((rc = row_make(core, caller, request, &row, err)) != 0 ||
+	    (rc = owner_make(core, &row, &write, &read, &owner, err)) != 0 ||
+	    (rc = credential_make(core, &owner, &request->credential, &credential, err)) != 0)
+		goto out;
+	if ((rc = register_commit(core, caller, &owner, &row, &credential, err)) != 0) {
+		credential_abandon(core, &owner, &credential);
+		goto out;
+	}
+	publisher_wake(core->publisher, PUBLISH_RIGHTS);
+	*device_out = row;
+	*credential_out = credential;
+	row = (struct store_device){0};
+	credential = (struct credential){0};
+out:
+	credential_clear(&credential);
+	store_device_clear(&row);
+	buf_clear(&write);
+	buf_clear(&read);
+	return rc;
+}
+
+int
+device_get(struct core *core, const struct caller *caller, const char *id,
+    struct store_device *device_out, struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = check_id("device", id, err)) != 0 || (rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_device_get(tx, caller->tenant_id, id, device_out, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+int
+device_list(struct core *core, const struct caller *caller, struct store_device_filter *filter,
+    struct store_device *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE], struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	filter->tenant_id = caller->tenant_id;
+	if (filter->limit < 1 || filter->limit > DEVICE_LIST_MAX)
+		return err_field(err, E_INPUT, "limit", "must be from 1 to %d", DEVICE_LIST_MAX);
+	if (filter->search != NULL && strlen(filter->search) >= STORE_NAME_SIZE)
+		return err_field(err, E_INPUT, "search", "must be at most %d bytes", STORE_NAME_SIZE - 1);
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_device_list(tx, filter, rows_out, n_out, next_out, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+static int
+change_apply(struct store_device *row, const struct device_change *c, struct err *err)
+{
+	int rc;
+
+	if (c->name != NULL) {
+		if ((rc = check_name("name", c->name, false, err)) != 0)
+			return rc;
+		(void)text_copy(row->name, sizeof row->name, c->name);
+	}
+	if (c->type != NULL) {
+		if ((rc = check_word("type", c->type, err)) != 0)
+			return rc;
+		(void)text_copy(row->type, sizeof row->type, c->type);
+	}
+	if (c->location != NULL) {
+		if ((rc = check_name("location", c->location, true, err)) != 0)
+			return rc;
+		(void)text_copy(row->location, sizeof row->location, c->location);
+	}
+	if (c->labels != NULL) {
+		if ((rc = check_labels(c->labels, err)) != 0 ||
+		    (rc = labels_set(&row->labels, c->labels, err)) != 0)
+			return rc;
+	}
+	if (c->policy != NULL) {
+		if ((rc = check_word("policy", c->policy, err)) != 0)
+			return rc;
+		(void)text_copy(row->policy, sizeof row->policy, c->policy);
+	}
+	return 0;
+}
+
+int
+device_update(struct core *core, const struct caller *caller, const char *id,
+    const struct device_change *change, struct store_device *device_out, struct err *err)
+{
+	struct buf write = {0}, read = {0};
+	struct store_device row = {0};
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = check_id("device", id, err)) != 0 || (rc = store_begin(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_device_get(tx, caller->tenant_id, id, &row, err)) != 0)
+		goto out;
+	if (row.status == DEVICE_REVOKED || row.status == DEVICE_ARCHIVED) {
+		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(row.status));
+		goto out;
+	}
+	row.updated_at = core->now();
+	/* Expanding shows that the new policy exists and fits the new type. */
+	if ((rc = change_apply(&row, change, err)) != 0 ||
+	    (rc = rights_of_device(tx, &row, &write, &read, err)) != 0 ||
+	    (rc = store_device_update(tx, &row, err)) != 0 ||
+	    (rc = finish_tx(&tx, caller, &row, "device.update", NULL, err)) != 0)
+		goto out;
+	publisher_wake(core->publisher, PUBLISH_RIGHTS);
+	*device_out = row;
+	row = (struct store_device){0};
+out:
+	store_rollback(&tx);
+	store_device_clear(&row);
+	buf_clear(&write);
+	buf_clear(&read);
+	return rc;
+}
+
+/* One move of a device between states, and of its certificates with it. */
+struct move {
+	const char *action;
+	unsigned from; /* bits of enum device_status */
+	enum device_status to;
+};
+
+static const struct move move_revoke = {"device.revoke",
+    1U << DEVICE_PENDING | 1U << DEVICE_ACTIVE | 1U << DEVICE_SUSPENDED, DEVICE_REVOKED};
+static const struct move move_suspend = {"device.suspend", 1U << DEVICE_ACTIVE, DEVICE_SUSPENDED};
+static const struct move move_resume = {"device.resume", 1U << DEVICE_SUSPENDED, DEVICE_ACTIVE};
+
+static int
+device_move(struct core *core, const struct caller *caller, const char *id, const struct move *move,
+    enum crl_reason reason, struct store_device *device_out, struct err *err)
+{
+	struct revocation revocation;
+	struct store_device row = {0};
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = check_id("device", id, err)) != 0 || (rc = store_begin(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_device_get(tx, caller->tenant_id, id, &row, err)) != 0)
+		goto out;
+	if ((move->from & 1U << row.status) == 0) {
+		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(row.status));
+		goto out;
+	}
+	row.status = move->to;
+	row.updated_at = core->now();
+	if ((rc = store_device_update(tx, &row, err)) != 0 ||
+	    (rc = revocation_apply(tx, row.tenant_id, row.id, reason, row.updated_at, NULL, &revocation,
+		 err)) != 0 ||
+	    (rc = finish_tx(&tx, caller, &row, move->action, reason_name(reason), err)) != 0 ||
+	    (rc = revocation_finish(core, &revocation, err)) != 0)
+		goto out;
+	*device_out = row;
+	row = (struct store_device){0};
+out:
+	store_rollback(&tx);
+	store_device_clear(&row);
+	return rc;
+}
+
+int
+device_revoke(struct core *core, const struct caller *caller, const char *id, enum crl_reason reason,
+    struct store_device *device_out, struct err *err)
+{
+	if (reason == REASON_CERTIFICATE_HOLD || reason == REASON_REMOVE_FROM_CRL)
+		return err_field(err, E_INPUT, "reason",
+		    "%s is no reason to revoke for good; use suspend and resume", reason_name(reason));
+	return device_move(core, caller, id, &move_revoke, reason, device_out, err);
+}
+
+int
+device_suspend(struct core *core, const struct caller *caller, const char *id,
+    struct store_device *device_out, struct err *err)
+{
+	return device_move(core, caller, id, &move_suspend, REASON_CERTIFICATE_HOLD, device_out, err);
+}
+
+int
+device_resume(struct core *core, const struct caller *caller, const char *id,
+    struct store_device *device_out, struct err *err)
+{
+	return device_move(core, caller, id, &move_resume, REASON_REMOVE_FROM_CRL, device_out, err);
+}
+
+/* New certificate in, all earlier ones out, in one transaction that looks again whether the device is still
+ * active: a revocation that came first wins (threat F3). */
+static int
+reissue_commit(struct core *core, const struct caller *caller, const struct credential_owner *owner,
+    struct store_device *row, const struct credential *credential, struct revocation *revocation,
+    struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int64_t now = core->now();
+	int rc;
+
+	store_device_clear(row);
+	if ((rc = store_begin(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_device_get(tx, owner->tenant_id, owner->id, row, err)) != 0)
+		goto out;
+	if (row->status != DEVICE_ACTIVE) {
+		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(row->status));
+		goto out;
+	}
+	row->updated_at = now;
+	if ((rc = store_package_withdraw(tx, owner->id, now, err)) == 0 &&
+	    (rc = credential_store(tx, owner, credential, now, err)) == 0 &&
+	    (rc = revocation_apply(tx, owner->tenant_id, owner->id, REASON_SUPERSEDED, now,
+		 credential->certificate.serial, revocation, err)) == 0 &&
+	    (rc = store_device_update(tx, row, err)) == 0)
+		rc = finish_tx(&tx, caller, row, "device.reissue", NULL, err);
+out:
+	store_rollback(&tx);
+	return rc;
+}
+
+int
+device_reissue(struct core *core, const struct caller *caller, const char *id,
+    const struct credential_request *request, struct store_device *device_out,
+    struct credential *credential_out, struct err *err)
+{
+	char owner_id[UUID_LEN + 1], owner_name[STORE_NAME_SIZE];
+	struct credential credential = {0};
+	struct credential_owner owner;
+	struct revocation revocation;
+	struct buf write = {0}, read = {0};
+	struct store_device row = {0};
+	int rc;
+
+	if ((rc = device_get(core, caller, id, &row, err)) != 0)
+		return rc;
+	if (row.status != DEVICE_ACTIVE) {
+		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(row.status));
+		goto out;
+	}
+	if ((rc = owner_make(core, &row, &write, &read, &owner, err)) != 0)
+		goto out;
+	/* The row is read again in the transaction; the owner outlives this one. */
+	memcpy(owner_id, row.id, sizeof owner_id);
+	memcpy(owner_name, row.name, sizeof owner_name);
+	owner.id = owner_id;
+	owner.name = owner_name;
+	if ((rc = credential_make(core, &owner, request, &credential, err)) != 0)
+		goto out;
+	if ((rc = reissue_commit(core, caller, &owner, &row, &credential, &revocation, err)) != 0) {
+		credential_abandon(core, &owner, &credential);
+		goto out;
+	}
+	/* Stored, and tried until it is published; the new key must not be lost for a late broker. */
+	(void)revocation_finish(core, &revocation, &(struct err){0});
+	*device_out = row;
+	*credential_out = credential;
+	row = (struct store_device){0};
+	credential = (struct credential){0};
+out:
+	credential_clear(&credential);
+	store_device_clear(&row);
+	buf_clear(&write);
+	buf_clear(&read);
+	return rc;
+}
+
+int
+device_certificates(struct core *core, const struct caller *caller, const char *id,
+    struct store_certificate *rows_out, size_t max, size_t *n_out, struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = check_id("device", id, err)) != 0 || (rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_certificate_by_owner(tx, caller->tenant_id, id, rows_out, max, n_out, err);
+	if (rc == 0 && *n_out == 0)
+		rc = err_set(err, E_NOTFOUND, "no such device, or it never had a certificate");
+	store_rollback(&tx);
+	return rc;
+}

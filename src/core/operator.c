@@ -1,0 +1,137 @@
+/* Tokens are random 256-bit values, so a fast digest is enough to store them by, and looking one up by its digest
+ * tells nothing by its time. */
+#include "core/operator.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/audit.h"
+#include "core/check.h"
+#include "store/certificate.h"
+#include "store/operator.h"
+#include "x509/cert.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+int
+operator_create(struct store *store, const struct caller *caller, const char *name, enum role role,
+    char token_out[TOKEN_SIZE], struct err *err)
+{
+	struct store_operator row = {.tenant_id = caller->tenant_id};
+	char token[TOKEN_SIZE];
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = check_word("name", name, err)) != 0 || (rc = uuid_make(row.id, err)) != 0 ||
+	    (rc = token_mint("muster_", token, err)) != 0)
+		return rc;
+	token_digest(token, row.token_hash);
+	(void)text_copy(row.name, sizeof row.name, name);
+	(void)text_copy(row.role, sizeof row.role, role_name(role));
+	row.created_at = clock_now();
+	if ((rc = store_begin(store, &tx, err)) == 0 && (rc = store_operator_insert(tx, &row, err)) == 0 &&
+	    (rc = audit_write(tx, caller, row.created_at, "operator.create", "operator", row.name, err,
+		 "{\"role\":\"%s\"}", row.role)) == 0 &&
+	    (rc = store_commit(&tx, err)) == 0)
+		memcpy(token_out, token, sizeof token);
+	store_rollback(&tx);
+	explicit_bzero(token, sizeof token);
+	return rc;
+}
+
+int
+operator_authenticate(
+    struct core *core, const char *token, struct caller *caller_out, struct err *err)
+{
+	uint8_t digest[SHA256_LEN];
+	struct store_operator row;
+	struct store_tx *tx = NULL;
+	enum role role;
+	int rc;
+
+	token_digest(token, digest);
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_operator_by_token(tx, digest, &row, err);
+	store_rollback(&tx);
+	if (rc == E_NOTFOUND || (rc == 0 && !role_parse(row.role, &role)))
+		return err_set(err, E_UNAUTH, "this token is not known or no longer valid");
+	if (rc != 0)
+		return rc;
+	*caller_out = (struct caller){.role = role, .tenant_id = row.tenant_id};
+	(void)snprintf(caller_out->who, sizeof caller_out->who, "operator:%s", row.name);
+	return 0;
+}
+
+/* One row for each address and minute, and a bounded number of addresses: a flood must not fill the disk. */
+static bool
+first_in_minute(struct operator_failures *f, const char *peer, int64_t minute)
+{
+	size_t i;
+	bool first = true;
+
+	(void)pthread_mutex_lock(&f->lock);
+	if (f->minute != minute) {
+		f->minute = minute;
+		f->n = 0;
+	}
+	for (i = 0; i < f->n && first; i++)
+		first = strcmp(f->peers[i], peer) != 0;
+	if (first && f->n < OPERATOR_FAILURES_MAX)
+		(void)text_copy(f->peers[f->n++], sizeof f->peers[0], peer);
+	else if (first)
+		first = false;
+	(void)pthread_mutex_unlock(&f->lock);
+	return first;
+}
+
+void
+operator_failed(struct core *core, const char *peer, const char *via)
+{
+	const struct caller nobody = {.tenant_id = STORE_TENANT_DEFAULT, .who = "nobody"};
+	int64_t now = core->now();
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	int rc;
+
+	if (!first_in_minute(core->failures, peer, now / 60))
+		return;
+	if ((rc = store_begin(core->store, &tx, &err)) == 0 &&
+	    (rc = audit_write(tx, &nobody, now, "authentication.fail", "address", peer, &err,
+		 "{\"via\":\"%s\"}", via)) == 0)
+		rc = store_commit(&tx, &err);
+	store_rollback(&tx);
+	if (rc != 0)
+		log_error("a failed authentication was not audited: %s", err.text);
+}
+
+int
+operator_from_certificate(struct core *core, const uint8_t *cert, size_t len,
+    struct caller *caller_out, struct err *err)
+{
+	uint8_t fingerprint[SHA256_LEN];
+	struct store_certificate row = {0};
+	struct cert_info info;
+	struct store_tx *tx = NULL;
+	int64_t now = core->now();
+	int rc;
+
+	if ((rc = cert_info_read(cert, len, &info, err)) != 0)
+		return err_set(err, E_UNAUTH, "the client certificate is not readable");
+	sha256(fingerprint, cert, len);
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_certificate_by_serial(tx, info.serial, &row, err);
+	store_rollback(&tx);
+	if (rc == 0 && memcmp(row.fingerprint, fingerprint, SHA256_LEN) == 0 &&
+	    row.state == CERTIFICATE_ACTIVE && row.owner_kind == OWNER_BROKER && row.not_before <= now &&
+	    row.not_after >= now) {
+		*caller_out = (struct caller){.role = ROLE_BROKER, .tenant_id = row.tenant_id};
+		(void)snprintf(caller_out->who, sizeof caller_out->who, "broker:%s", row.owner_id);
+	} else if (rc == 0 || rc == E_NOTFOUND) {
+		rc = err_set(err, E_UNAUTH, "this client certificate is nobody's who may call the API");
+	}
+	store_certificate_clear(&row);
+	return rc;
+}

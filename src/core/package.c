@@ -1,0 +1,91 @@
+/* The package's files. Its JSON is for programs, its README for the person who opens it. */
+#include "core/package.h"
+
+#include "base/text.h"
+#include "core/archive.h"
+#include "x509/pem.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BROKER_PORT_DEFAULT 8883
+
+/* "host:8883" as two members; an address in brackets loses them. */
+static json_t *
+broker_json(const char *public_host)
+{
+	char host[64];
+	uint16_t port;
+
+	if (settings_split_listen(public_host, host, &port, NULL) != 0) {
+		(void)text_copy(host, sizeof host, public_host);
+		port = BROKER_PORT_DEFAULT;
+	}
+	return json_pack("{s:s, s:i}", "host", host, "port", (int)port);
+}
+
+static int
+device_json(struct core *core, const struct credential_owner *owner, struct buf *out, struct err *err)
+{
+	json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:o}", "id", owner->id, "name",
+	    owner->name, "kind", store_owner_kind_name(owner->kind), "broker",
+	    broker_json(core->settings.broker_public_host), "client_id", owner->id, "publish",
+	    json_loads(owner->write_json, 0, NULL), "subscribe", json_loads(owner->read_json, 0, NULL));
+	char *text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2));
+
+	json_decref(object);
+	if (text == NULL)
+		return err_nomem(err);
+	buf_text(out, text);
+	buf_byte(out, '\n');
+	free(text);
+	return buf_failed(out) ? err_nomem(err) : 0;
+}
+
+static void
+readme_text(struct core *core, const struct credential_owner *owner, struct buf *out)
+{
+	buf_printf(out,
+	    "Credentials of %s %s, made by Muster.\n\n"
+	    "  device.key   the private key; it exists nowhere else: keep it on the device\n"
+	    "  device.crt   its certificate, and the issuing CA's\n"
+	    "  ca.crt       what the device trusts; check the broker's certificate against it\n"
+	    "  device.json  the id, the broker's address, the topics\n\n"
+	    "The broker is %s, MQTT over TLS with client certificate. The MQTT client id is the id:\n\n"
+	    "  mosquitto_pub --cafile ca.crt --cert device.crt --key device.key \\\n"
+	    "      -h HOST -p PORT -i %s -t TOPIC -m hello\n",
+	    store_owner_kind_name(owner->kind), owner->id, core->settings.broker_public_host, owner->id);
+}
+
+int
+package_build(struct core *core, const struct credential_owner *owner, const struct secret *key_pem,
+    const uint8_t *leaf_der, size_t leaf_len, const char *password, struct buf *archive_out,
+    struct err *err)
+{
+	struct buf certificate = {0}, json = {0}, readme = {0};
+	int rc;
+
+	pem_encode(&certificate, "CERTIFICATE", leaf_der, leaf_len);
+	buf_append(&certificate, core->issuing_pem.data, core->issuing_pem.len);
+	readme_text(core, owner, &readme);
+	if ((rc = device_json(core, owner, &json, err)) != 0)
+		goto out;
+	if (buf_failed(&certificate) || buf_failed(&readme)) {
+		rc = err_nomem(err);
+		goto out;
+	}
+	const struct archive_entry entries[] = {
+	    {"device.key", key_pem->data, key_pem->len},
+	    {"device.crt", certificate.data, certificate.len},
+	    {"ca.crt", core->root_pem.data, core->root_pem.len},
+	    {"device.json", json.data, json.len},
+	    {"README.txt", readme.data, readme.len},
+	};
+	rc = archive_build(entries, sizeof entries / sizeof entries[0], password, archive_out, err);
+out:
+	buf_clear(&certificate);
+	buf_clear(&json);
+	buf_clear(&readme);
+	return rc;
+}

@@ -1,0 +1,354 @@
+/* One thread, one round at a time: CRL, then ACL file, then the broker's signal, in that order, because a
+ * broker that reloads must find the list already there (traps.md). Rounds fail whole and are tried again. */
+#include "core/publisher.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "core/brokersignal.h"
+#include "core/rights.h"
+#include "signer/client.h"
+#include "store/change.h"
+#include "store/store.h"
+#include "x509/pem.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GAP_MS 1000   /* between two rounds of a kind: a SIGHUP makes the broker reload everything */
+#define RETRY_MS 1000 /* after a failed round */
+#define CRL_OVERLAP_S 3600 /* a revoked certificate stays listed this long after its end */
+
+struct publisher {
+	struct core *core;
+	pthread_t thread;
+	bool started;
+
+	pthread_mutex_t lock;
+	pthread_cond_t wake, ended;
+	bool stopping;
+	unsigned pending; /* enum publisher_work still to be done */
+	unsigned urgent;  /* somebody waits for the next round */
+	uint64_t asked;	  /* tickets handed out by publisher_wait */
+	uint64_t done;	  /* all tickets up to this one have had their round */
+	struct err result; /* of the last round */
+	struct buf crl;	  /* DER, as published */
+
+	/* The thread's own. */
+	int64_t crl_due_s;
+	int64_t last_urgent_ms, last_ms;
+};
+
+/* The open walk over the revoked certificates, as signer_crl wants it. */
+static bool
+next_entry(void *ctx, struct crl_entry *entry_out)
+{
+	struct store_revoked_row row;
+
+	if (!store_revoked_next(ctx, &row))
+		return false;
+	memcpy(entry_out->serial, row.serial, SERIAL_LEN);
+	entry_out->revoked_at = row.revoked_at;
+	entry_out->reason = (enum crl_reason)row.reason;
+	return true;
+}
+
+/* Have a CRL of the present state signed. */
+static int
+crl_make(struct core *core, struct store_crl *crl, struct buf *der, struct err *err)
+{
+	struct store_revoked *revoked = NULL;
+	struct store_tx *tx = NULL;
+	struct crl_info info;
+	struct err walk_err = {0};
+	int rc;
+
+	crl->this_update = core->now();
+	crl->next_update = crl->this_update + core->settings.crl_validity_s;
+	if ((rc = store_read(core->store, &tx, err)) != 0 ||
+	    (rc = store_revoked_open(tx, crl->this_update - CRL_OVERLAP_S, &revoked, err)) != 0)
+		goto out;
+	rc = signer_crl(core->signer, next_entry, revoked, 1, crl->this_update, crl->next_update, der, err);
+	/* A walk that broke off looks like its end: such a list would lack revocations. */
+	if (store_revoked_close(revoked, &walk_err) != 0 && rc == 0) {
+		*err = walk_err;
+		rc = walk_err.code;
+	}
+	if (rc == 0 && (rc = crl_info_read(der->data, der->len, &core->issuer, &info, err)) == 0)
+		crl->number = (int64_t)info.number;
+out:
+	store_rollback(&tx);
+	return rc;
+}
+
+static int
+crl_store(struct core *core, const struct store_crl *crl, const struct buf *der, struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_begin(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_crl_put(tx, core->issuer.key_id_hex, crl, der->data, der->len, err)) == 0)
+		rc = store_commit(&tx, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+static int
+broker_file_write(struct core *core, const char *name, const struct buf *content, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if (buf_failed(content))
+		return err_nomem(err);
+	/* broker/ is set-group-id, so the file gets the broker's group. */
+	if ((rc = fs_path(path, core->dir, name, err)) != 0)
+		return rc;
+	return fs_write(path, 0640, (gid_t)-1, content->data, content->len, err);
+}
+
+static int
+crl_publish(struct publisher *p, struct err *err)
+{
+	struct store_crl crl = {0};
+	struct buf der = {0}, pem = {0};
+	int rc;
+
+	if ((rc = crl_make(p->core, &crl, &der, err)) != 0 ||
+	    (rc = crl_store(p->core, &crl, &der, err)) != 0)
+		goto out;
+	pem_encode(&pem, "X509 CRL", der.data, der.len);
+	if ((rc = broker_file_write(p->core, "broker/crl.pem", &pem, err)) != 0)
+		goto out;
+	(void)pthread_mutex_lock(&p->lock);
+	buf_clear(&p->crl);
+	p->crl = der;
+	der = (struct buf){0};
+	(void)pthread_mutex_unlock(&p->lock);
+	p->crl_due_s = crl.this_update + p->core->settings.crl_renew_s;
+out:
+	buf_clear(&pem);
+	buf_clear(&der);
+	return rc;
+}
+
+static int
+rights_publish(struct core *core, struct err *err)
+{
+	struct buf acl = {0};
+	int rc;
+
+	if ((rc = rights_acl_build(core, &acl, err)) == 0)
+		rc = broker_file_write(core, "broker/acl", &acl, err);
+	buf_clear(&acl);
+	return rc;
+}
+
+/* A broker that does not run needs no signal: it reads the files when it starts. */
+static int
+broker_reload(struct core *core, struct err *err)
+{
+	int rc;
+
+	if (core->settings.broker_pid_file[0] == '\0' || core->broker_signal_fd < 0)
+		return 0;
+	if ((rc = brokersignal_send(core->broker_signal_fd, err)) == E_NOTFOUND) {
+		log_warn("broker not signalled: %s", err->text);
+		return 0;
+	}
+	return rc;
+}
+
+static int
+round_run(struct publisher *p, unsigned work, struct err *err)
+{
+	int rc;
+
+	if ((work & PUBLISH_CRL) != 0 && (rc = crl_publish(p, err)) != 0)
+		return rc;
+	if ((work & PUBLISH_RIGHTS) != 0 && (rc = rights_publish(p->core, err)) != 0)
+		return rc;
+	return broker_reload(p->core, err);
+}
+
+/* How long the thread may sleep; 0: a round is due. Called with the lock held. */
+static int64_t
+until_due_ms(struct publisher *p)
+{
+	int64_t now_ms = clock_mono_ms();
+	int64_t crl_ms = (p->crl_due_s - p->core->now()) * 1000;
+	int64_t wait_ms = crl_ms > 0 ? crl_ms : 0;
+	int64_t gap_ms;
+
+	if (crl_ms <= 0)
+		p->pending |= PUBLISH_CRL;
+	if (p->result.code != 0) /* a failed round rests, whoever waits */
+		return p->last_ms + RETRY_MS > now_ms ? p->last_ms + RETRY_MS - now_ms : 0;
+	if (p->pending != 0) {
+		/* Revocations wait for the last revocation only, so that registrations never delay them. */
+		gap_ms = (p->urgent != 0 ? p->last_urgent_ms : p->last_ms) + GAP_MS - now_ms;
+		wait_ms = gap_ms > 0 ? gap_ms : 0;
+	}
+	/* The wall clock may be set meanwhile: look at least once a minute. */
+	return wait_ms < 60000 ? wait_ms : 60000;
+}
+
+static void
+sleep_ms(struct publisher *p, int64_t ms)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += (ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	(void)pthread_cond_timedwait(&p->wake, &p->lock, &until);
+}
+
+/* One round, with the lock held before and after. */
+static void
+round_do(struct publisher *p)
+{
+	unsigned work = p->pending, urgent = p->urgent;
+	uint64_t ticket = p->asked;
+	struct err err = {0};
+	int rc;
+
+	p->pending = 0;
+	p->urgent = 0;
+	(void)pthread_mutex_unlock(&p->lock);
+	if ((rc = round_run(p, work, &err)) != 0)
+		log_error("publishing failed, trying again: %s", err.text);
+	(void)pthread_mutex_lock(&p->lock);
+	p->last_ms = clock_mono_ms();
+	if (urgent != 0)
+		p->last_urgent_ms = p->last_ms;
+	p->result = rc == 0 ? (struct err){0} : err;
+	if (rc != 0)
+		p->pending |= work;
+	p->done = ticket;
+	(void)pthread_cond_broadcast(&p->ended);
+}
+
+static void *
+publisher_run(void *arg)
+{
+	struct publisher *p = arg;
+	int64_t ms;
+
+	(void)pthread_mutex_lock(&p->lock);
+	while (!p->stopping) {
+		if ((ms = until_due_ms(p)) > 0 || p->pending == 0)
+			sleep_ms(p, ms);
+		else
+			round_do(p);
+	}
+	(void)pthread_cond_broadcast(&p->ended);
+	(void)pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+int
+publisher_start(struct core *core, struct publisher **publisher_out, struct err *err)
+{
+	struct publisher *p = calloc(1, sizeof *p);
+	pthread_condattr_t attr;
+	sigset_t all, before;
+	int rc;
+
+	if (p == NULL)
+		return err_nomem(err);
+	p->core = core;
+	(void)pthread_mutex_init(&p->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&p->wake, &attr);
+	(void)pthread_cond_init(&p->ended, NULL);
+	(void)pthread_condattr_destroy(&attr);
+	p->last_ms = p->last_urgent_ms = clock_mono_ms() - GAP_MS;
+	if ((rc = round_run(p, PUBLISH_CRL | PUBLISH_RIGHTS, err)) != 0)
+		goto out;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&p->thread, NULL, publisher_run, p) != 0)
+		rc = err_set(err, E_SYS, "cannot start the publisher's thread");
+	else
+		p->started = true;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+out:
+	if (rc == 0)
+		*publisher_out = p;
+	else
+		publisher_stop(p);
+	return rc;
+}
+
+void
+publisher_stop(struct publisher *p)
+{
+	if (p == NULL)
+		return;
+	(void)pthread_mutex_lock(&p->lock);
+	p->stopping = true;
+	(void)pthread_cond_broadcast(&p->wake);
+	(void)pthread_mutex_unlock(&p->lock);
+	if (p->started)
+		(void)pthread_join(p->thread, NULL);
+	buf_clear(&p->crl);
+	(void)pthread_mutex_destroy(&p->lock);
+	(void)pthread_cond_destroy(&p->wake);
+	(void)pthread_cond_destroy(&p->ended);
+	free(p);
+}
+
+void
+publisher_wake(struct publisher *p, unsigned work)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	/* A round that is already due takes this along; waking the thread again would only cost. */
+	if ((p->pending & work) != work) {
+		p->pending |= work;
+		(void)pthread_cond_signal(&p->wake);
+	}
+	(void)pthread_mutex_unlock(&p->lock);
+}
+
+int
+publisher_wait(struct publisher *p, unsigned work, struct err *err)
+{
+	uint64_t ticket;
+	int rc = 0;
+
+	(void)pthread_mutex_lock(&p->lock);
+	p->pending |= work;
+	p->urgent |= work;
+	ticket = ++p->asked;
+	(void)pthread_cond_signal(&p->wake);
+	while (p->done < ticket && !p->stopping)
+		(void)pthread_cond_wait(&p->ended, &p->lock);
+	if (p->done < ticket) {
+		rc = err_set(err, E_BUSY, "the server is stopping; it will publish this when it is back");
+	} else if (p->result.code != 0) {
+		*err = p->result;
+		rc = err_prefix(err, "stored, but not yet published");
+	}
+	(void)pthread_mutex_unlock(&p->lock);
+	return rc;
+}
+
+int
+publisher_crl(struct publisher *p, struct buf *der_out, struct err *err)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	buf_append(der_out, p->crl.data, p->crl.len);
+	(void)pthread_mutex_unlock(&p->lock);
+	return buf_failed(der_out) ? err_nomem(err) : 0;
+}

@@ -1,0 +1,259 @@
+/* Policies are few and devices many: for the ACL file each policy is parsed once. */
+#include "core/rights.h"
+
+#include "authz/aclfile.h"
+#include "store/policy.h"
+#include "store/service.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+/* One direction's templates or filters, parsed from the JSON array the store keeps. */
+struct topics {
+	json_t *array;
+	const char *text[POLICY_TEMPLATES_MAX];
+	size_t n;
+};
+
+static void
+topics_clear(struct topics *t)
+{
+	json_decref(t->array);
+	*t = (struct topics){0};
+}
+
+static int
+topics_parse(const char *json, struct topics *t, struct err *err)
+{
+	json_t *item;
+	size_t i;
+
+	t->array = json_loads(json, 0, NULL);
+	if (!json_is_array(t->array) || json_array_size(t->array) > POLICY_TEMPLATES_MAX)
+		return err_set(err, E_SYS, "stored topics are no JSON array of at most %d",
+		    POLICY_TEMPLATES_MAX);
+	json_array_foreach(t->array, i, item) {
+		if ((t->text[i] = json_string_value(item)) == NULL)
+			return err_set(err, E_SYS, "a stored topic is no text");
+		t->n++;
+	}
+	return 0;
+}
+
+static int
+array_append(json_t *array, struct buf *out, struct err *err)
+{
+	char *text = json_dumps(array, JSON_COMPACT);
+
+	if (text == NULL)
+		return err_nomem(err);
+	buf_text(out, text);
+	free(text);
+	return buf_failed(out) ? err_nomem(err) : 0;
+}
+
+int
+rights_to_json(const char *field, const char *const *topics, size_t n,
+    int (*check)(const char *topic, struct err *err), struct buf *out, struct err *err)
+{
+	json_t *array;
+	size_t i;
+	int rc = 0;
+
+	if (n > POLICY_TEMPLATES_MAX)
+		return err_field(err, E_INPUT, field, "at most %d topics", POLICY_TEMPLATES_MAX);
+	if ((array = json_array()) == NULL)
+		return err_nomem(err);
+	for (i = 0; rc == 0 && i < n; i++) {
+		if ((rc = check(topics[i], err)) != 0)
+			(void)snprintf(err->field, sizeof err->field, "%s[%zu]", field, i);
+		else if (json_array_append_new(array, json_string(topics[i])) != 0)
+			rc = err_nomem(err);
+	}
+	if (rc == 0)
+		rc = array_append(array, out, err);
+	json_decref(array);
+	return rc;
+}
+
+/* Expanded filters of one direction, in storage of their own. */
+struct expanded {
+	char text[POLICY_TEMPLATES_MAX][POLICY_TOPIC_MAX + 1];
+	const char *list[POLICY_TEMPLATES_MAX];
+	size_t n;
+};
+
+static int
+expand(const struct topics *topics, const struct policy_subject *subject, struct expanded *out,
+    struct err *err)
+{
+	size_t i;
+	int rc;
+
+	out->n = 0;
+	for (i = 0; i < topics->n; i++) {
+		if ((rc = policy_expand(topics->text[i], subject, out->text[i], err)) != 0)
+			return rc;
+		out->list[out->n++] = out->text[i];
+	}
+	return 0;
+}
+
+static int
+expanded_append(const struct expanded *e, struct buf *out, struct err *err)
+{
+	json_t *array = json_array();
+	size_t i;
+	int rc;
+
+	for (i = 0; i < e->n; i++)
+		(void)json_array_append_new(array, json_string(e->list[i]));
+	rc = json_array_size(array) == e->n ? array_append(array, out, err) : err_nomem(err);
+	json_decref(array);
+	return rc;
+}
+
+int
+rights_of_device(struct store_tx *tx, const struct store_device *device, struct buf *write,
+    struct buf *read, struct err *err)
+{
+	char tenant[STORE_WORD_SIZE];
+	struct policy_subject subject = {device->id, tenant, device->type};
+	struct store_policy policy = {0};
+	struct topics w = {0}, r = {0};
+	struct expanded *e;
+	int rc;
+
+	if ((e = malloc(sizeof *e)) == NULL)
+		return err_nomem(err);
+	if ((rc = store_tenant_name(tx, device->tenant_id, tenant, err)) != 0)
+		goto out;
+	rc = store_policy_get(tx, device->tenant_id, device->policy, &policy, err);
+	if (rc == E_NOTFOUND)
+		rc = err_field(err, E_INPUT, "policy",
+		    "there is no policy %s; `muster policy list` shows those there are", device->policy);
+	if (rc != 0 || (rc = topics_parse(policy.write, &w, err)) != 0 ||
+	    (rc = topics_parse(policy.read, &r, err)) != 0 ||
+	    (rc = expand(&w, &subject, e, err)) != 0 || (rc = expanded_append(e, write, err)) != 0 ||
+	    (rc = expand(&r, &subject, e, err)) != 0 || (rc = expanded_append(e, read, err)) != 0)
+		goto out;
+out:
+	topics_clear(&w);
+	topics_clear(&r);
+	store_policy_clear(&policy);
+	free(e);
+	return rc;
+}
+
+/* A parsed policy, found by tenant and name. */
+struct compiled {
+	char key[STORE_WORD_SIZE + 24];
+	char tenant[STORE_WORD_SIZE];
+	struct topics write, read;
+	UT_hash_handle hh;
+};
+
+struct acl_build {
+	struct store_tx *tx;
+	struct compiled *policies;
+	struct expanded write, read;
+	struct buf *out;
+};
+
+static void
+compiled_key(char *key, size_t size, int64_t tenant_id, const char *name)
+{
+	(void)snprintf(key, size, "%lld/%s", (long long)tenant_id, name);
+}
+
+static int
+add_policy(void *ctx, const struct store_policy *row, struct err *err)
+{
+	struct acl_build *b = ctx;
+	struct compiled *c = calloc(1, sizeof *c);
+	int rc;
+
+	if (c == NULL)
+		return err_nomem(err);
+	compiled_key(c->key, sizeof c->key, row->tenant_id, row->name);
+	if ((rc = store_tenant_name(b->tx, row->tenant_id, c->tenant, err)) != 0 ||
+	    (rc = topics_parse(row->write, &c->write, err)) != 0 ||
+	    (rc = topics_parse(row->read, &c->read, err)) != 0) {
+		topics_clear(&c->write);
+		topics_clear(&c->read);
+		free(c);
+		return rc;
+	}
+	HASH_ADD_STR(b->policies, key, c);
+	return 0;
+}
+
+static int
+add_device(void *ctx, const struct store_device *row, struct err *err)
+{
+	char key[STORE_WORD_SIZE + 24];
+	struct acl_build *b = ctx;
+	struct compiled *policy = NULL;
+	struct policy_subject subject = {.id = row->id, .type = row->type};
+	int rc;
+
+	compiled_key(key, sizeof key, row->tenant_id, row->policy);
+	HASH_FIND_STR(b->policies, key, policy);
+	if (policy == NULL) /* no policy, no rights */
+		return 0;
+	subject.tenant = policy->tenant;
+	if ((rc = expand(&policy->write, &subject, &b->write, err)) != 0 ||
+	    (rc = expand(&policy->read, &subject, &b->read, err)) != 0)
+		return rc;
+	return aclfile_user(
+	    b->out, row->id, b->write.list, b->write.n, b->read.list, b->read.n, err);
+}
+
+static int
+add_service(void *ctx, const struct store_service *row, struct err *err)
+{
+	struct acl_build *b = ctx;
+	struct topics w = {0}, r = {0};
+	int rc;
+
+	if ((rc = topics_parse(row->write, &w, err)) == 0 &&
+	    (rc = topics_parse(row->read, &r, err)) == 0)
+		rc = aclfile_user(b->out, row->id, w.text, w.n, r.text, r.n, err);
+	topics_clear(&w);
+	topics_clear(&r);
+	return rc;
+}
+
+int
+rights_acl_build(struct core *core, struct buf *acl_out, struct err *err)
+{
+	struct acl_build *b = calloc(1, sizeof *b);
+	struct compiled *c, *next;
+	int rc;
+
+	if (b == NULL)
+		return err_nomem(err);
+	b->out = acl_out;
+	if ((rc = store_read(core->store, &b->tx, err)) != 0)
+		goto out;
+	aclfile_begin(acl_out);
+	if ((rc = store_policy_each(b->tx, 0, add_policy, b, err)) == 0 &&
+	    (rc = store_device_each(b->tx, DEVICE_ACTIVE, add_device, b, err)) == 0 &&
+	    (rc = store_service_each(b->tx, add_service, b, err)) == 0) {
+		aclfile_end(acl_out);
+		rc = buf_failed(acl_out) ? err_nomem(err) :
+					   aclfile_check(buf_str(acl_out), acl_out->len, err);
+	}
+out:
+	store_rollback(&b->tx);
+	HASH_ITER(hh, b->policies, c, next) {
+		HASH_DEL(b->policies, c);
+		topics_clear(&c->write);
+		topics_clear(&c->read);
+		free(c);
+	}
+	free(b);
+	return rc;
+}

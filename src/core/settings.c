@@ -1,0 +1,201 @@
+/* The one list of configuration keys. `init` prints it, `serve` reads it; profiles belong to the signer. */
+#include "core/settings.h"
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "signer/profile.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define MINUTE 60
+#define HOUR 3600
+#define DAY 86400
+
+#define AT(member) offsetof(struct settings, member)
+#define TEXT(section, name, member, fallback, help) \
+	{section, name, CONF_TEXT, AT(member), fallback, help, 0, 0, NULL}
+#define CHOICE(section, name, member, fallback, choices, help) \
+	{section, name, CONF_CHOICE, AT(member), fallback, help, 0, 0, choices}
+#define INTEGER(section, name, member, fallback, min, max, help) \
+	{section, name, CONF_INTEGER, AT(member), fallback, help, min, max, NULL}
+#define DURATION(section, name, member, fallback, min, max, help) \
+	{section, name, CONF_DURATION, AT(member), fallback, help, min, max, NULL}
+#define SWITCH(section, name, member, fallback, help) \
+	{section, name, CONF_SWITCH, AT(member), fallback, help, 0, 0, NULL}
+
+static const struct conf_key keys[] = {
+    SWITCH("server", "sandbox", sandbox, "on",
+	"Landlock and seccomp around the api and the signer; off only for kernels without Landlock."),
+    INTEGER("server", "workers", workers, "64", 4, 512,
+	"Threads that work on requests; most of their time goes into waiting for the disk."),
+
+    TEXT("api", "listen", api_listen, "127.0.0.1:8443",
+	"Address and port of the HTTPS API; port 0 picks a free one and logs it."),
+    TEXT("api", "public_url", api_public_url, "https://localhost:8443",
+	"How the API is reached from outside; one-time links begin with it."),
+    INTEGER("api", "threads", api_threads, "2", 1, 64, "Event loops; they move bytes and do TLS."),
+
+    TEXT("pki", "listen", pki_listen, "127.0.0.1:8080",
+	"Address and port of plain HTTP for CA certificates and revocation lists."),
+    TEXT("pki", "public_url", pki_public_url, "http://localhost:8080",
+	"How that is reached from outside; certificates carry it, so choose it before issuing any."),
+    DURATION("pki", "crl_validity", crl_validity_s, "7d", 10 * MINUTE, 365 * DAY,
+	"How long a revocation list is valid; verifiers refuse everybody after that."),
+    DURATION("pki", "crl_renew", crl_renew_s, "1d", 1 * MINUTE, 180 * DAY,
+	"How often a new one is made when nothing was revoked; well below crl_validity."),
+
+    TEXT("broker", "listen", broker_listen, "127.0.0.1:8883",
+	"Where the MQTT broker listens, for the configuration that `muster broker config` prints."),
+    TEXT("broker", "public_host", broker_public_host, "localhost:8883",
+	"How devices reach the broker; written into each package's device.json."),
+    CHOICE("broker", "mode", broker_mode, "acl-file", "acl-file",
+	"How the broker learns what devices may do."),
+    TEXT("broker", "pid_file", broker_pid_file, "",
+	"The broker's pid file; after a change the broker gets a SIGHUP. Empty: nobody is signalled."),
+    TEXT("broker", "group", broker_group, "",
+	"The group that may read broker/, usually mosquitto. Empty: the server's own."),
+
+    INTEGER("limits", "body_bytes", body_bytes, "65536", 1024, 16777216, "Largest request body."),
+    INTEGER("limits", "header_bytes", header_bytes, "16384", 1024, 65536,
+	"Largest request line and headers together."),
+    INTEGER("limits", "connections", connections, "10000", 16, 1000000, "Open connections in all."),
+    DURATION("limits", "idle_timeout", idle_timeout_s, "60s", 1, HOUR,
+	"A connection without a request is closed after this."),
+    DURATION("limits", "request_timeout", request_timeout_s, "30s", 1, HOUR,
+	"A request must have arrived whole, and its answer left, within this."),
+    INTEGER("limits", "queue", queue, "4096", 16, 1000000,
+	"Requests waiting for a worker; more are answered 503."),
+    INTEGER("limits", "register_per_min", register_per_min, "0", 0, 1000000000,
+	"Registrations a caller may make in a minute; 0: no limit."),
+    INTEGER("limits", "auth_failures_per_min", auth_failures_per_min, "60", 0, 1000000,
+	"Failed authentications from one address in a minute before 429; 0: no limit."),
+
+    INTEGER("keypool", "rsa_2048", keypool_rsa_2048, "32", 0, 1024,
+	"RSA-2048 keys kept ready, made while the machine is idle."),
+};
+#define N_KEYS (sizeof keys / sizeof keys[0])
+
+void
+settings_defaults(struct settings *out)
+{
+	memset(out, 0, sizeof *out);
+	conf_defaults(keys, N_KEYS, out);
+}
+
+void
+settings_print(struct buf *out, const struct settings *settings)
+{
+	conf_print(out, keys, N_KEYS, settings);
+}
+
+/* Sections of profiles are checked by profiles_parse; any other unknown section is a mistake. */
+static int
+other_section(void *ctx, const char *section, const char *name, const char *value, struct err *err)
+{
+	(void)ctx;
+	(void)name;
+	(void)value;
+	if (strncmp(section, "profile ", 8) == 0)
+		return 0;
+	return err_field(err, E_INPUT, section, "no such section");
+}
+
+static int
+listen_check(const char *field, const char *listen, struct err *err)
+{
+	char host[64];
+	uint16_t port;
+	int rc;
+
+	if ((rc = settings_split_listen(listen, host, &port, err)) != 0)
+		(void)text_copy(err->field, sizeof err->field, field);
+	return rc;
+}
+
+static int
+url_check(const char *field, const char *url, const char *scheme, struct err *err)
+{
+	size_t len = strlen(url), i;
+
+	if (strncmp(url, scheme, strlen(scheme)) != 0 || len <= strlen(scheme))
+		return err_field(err, E_INPUT, field, "must begin with %s", scheme);
+	if (url[len - 1] == '/')
+		return err_field(err, E_INPUT, field, "must not end with a slash");
+	for (i = 0; i < len; i++)
+		if (url[i] <= ' ' || url[i] > '~' || strchr("\"<>\\^`{|}?#", url[i]) != NULL)
+			return err_field(err, E_INPUT, field, "must be a plain URL");
+	return 0;
+}
+
+/* What a single key's type cannot say. */
+static int
+settings_check(const struct settings *s, struct err *err)
+{
+	int rc;
+
+	if ((rc = listen_check("api.listen", s->api_listen, err)) != 0 ||
+	    (rc = listen_check("pki.listen", s->pki_listen, err)) != 0 ||
+	    (rc = listen_check("broker.listen", s->broker_listen, err)) != 0 ||
+	    (rc = url_check("api.public_url", s->api_public_url, "https://", err)) != 0 ||
+	    (rc = url_check("pki.public_url", s->pki_public_url, "http://", err)) != 0)
+		return rc;
+	if (s->crl_renew_s * 2 > s->crl_validity_s)
+		return err_field(err, E_INPUT, "pki.crl_renew",
+		    "must be at most half of crl_validity, or a short outage locks every device out");
+	return 0;
+}
+
+int
+settings_load(const char *dir, struct settings *out, struct err *err)
+{
+	struct settings settings;
+	struct profiles profiles;
+	char path[FS_PATH_MAX];
+	struct buf text = {0};
+	int rc;
+
+	if ((rc = fs_path(path, dir, "muster.conf", err)) != 0)
+		return rc;
+	settings_defaults(&settings);
+	rc = fs_read(path, CONF_FILE_MAX, &text, err);
+	if (rc == E_NOTFOUND)
+		rc = err_set(err, E_NOTFOUND,
+		    "no Muster home in %s: make one with `muster --dir %s init`", dir, dir);
+	else if (rc == 0 && strlen(buf_str(&text)) != text.len)
+		rc = err_set(err, E_INPUT, "%s has a NUL byte in it", path);
+	if (rc != 0)
+		goto out;
+	if ((rc = conf_parse(buf_str(&text), keys, N_KEYS, &settings, other_section, NULL, err)) != 0 ||
+	    (rc = settings_check(&settings, err)) != 0 ||
+	    (rc = profiles_parse(buf_str(&text), &profiles, err)) != 0)
+		(void)err_prefix(err, "%s", path);
+	else
+		*out = settings;
+out:
+	buf_clear(&text);
+	return rc;
+}
+
+int
+settings_split_listen(const char *listen, char host_out[64], uint16_t *port_out, struct err *err)
+{
+	const char *colon = strrchr(listen, ':');
+	const char *host = listen;
+	size_t host_len;
+	int64_t port;
+
+	if (colon == NULL || !integer_parse(colon + 1, 0, 65535, &port))
+		return err_set(err, E_INPUT, "must be ADDRESS:PORT, not %s", listen);
+	host_len = (size_t)(colon - listen);
+	if (host_len >= 2 && host[0] == '[' && host[host_len - 1] == ']') {
+		host++;
+		host_len -= 2;
+	}
+	if (host_len == 0 || host_len >= 64)
+		return err_set(err, E_INPUT, "must be ADDRESS:PORT, not %s", listen);
+	memcpy(host_out, host, host_len);
+	host_out[host_len] = '\0';
+	*port_out = (uint16_t)port;
+	return 0;
+}
