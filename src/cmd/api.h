@@ -1,0 +1,21 @@
+/* The api process. */
+#ifndef MUSTER_CMD_API_H
+#define MUSTER_CMD_API_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+struct api_options {
+	const char *dir;
+	int signal_fd; /* to the supervisor, for the broker's SIGHUP; -1 without one */
+	int alive_fd;  /* EOF here means that the supervisor is gone */
+	bool sandbox;
+	bool debug;
+};
+
+/* Open, enter the sandbox, serve until SIGTERM or the supervisor's end. Returns the exit status; logs its own
+ * errors. */
+int api_run(const struct api_options *options);
+
+#endif

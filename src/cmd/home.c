@@ -1,0 +1,494 @@
+/* Everything a home needs, in the order in which it is made. Runs once, locally, before any service: the only
+ * place besides rollover that holds the root's key. */
+#include "cmd/home.h"
+
+#include "authz/aclfile.h"
+#include "authz/policy.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/random.h"
+#include "base/sandbox.h"
+#include "base/text.h"
+#include "core/caller.h"
+#include "core/operator.h"
+#include "core/rights.h"
+#include "core/settings.h"
+#include "signer/log.h"
+#include "signer/profile.h"
+#include "store/certificate.h"
+#include "store/policy.h"
+#include "store/store.h"
+#include "x509/cacert.h"
+#include "x509/cert.h"
+#include "x509/crl.h"
+#include "x509/pem.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DAY 86400
+#define ROOT_DAYS 7300
+#define ISSUING_DAYS 3650
+#define SERVER_DAYS 825
+#define BACKDATE_S 60 /* a client's clock may be a little behind */
+
+/* What the steps hand on. */
+struct build {
+	const struct home_options *options;
+	char dir[FS_PATH_MAX]; /* where it is built, beside options->dir */
+	int64_t now;
+	struct key *root_key, *issuing_key;
+	struct buf root_der, issuing_der; /* DER */
+	struct buf root_pem, issuing_pem;
+	struct cert_issuer issuer;
+	struct settings settings;
+	struct signer_log *log;
+	struct store *store;
+	struct home_made made;
+};
+
+static int
+put_file(struct build *b, const char *name, mode_t mode, const void *data, size_t len, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if ((rc = fs_path(path, b->dir, name, err)) != 0)
+		return rc;
+	return fs_write(path, mode, (gid_t)-1, data, len, err);
+}
+
+static int
+put_buf(struct build *b, const char *name, mode_t mode, const struct buf *data, struct err *err)
+{
+	return buf_failed(data) ? err_nomem(err) : put_file(b, name, mode, data->data, data->len, err);
+}
+
+static int
+put_key(struct build *b, const char *name, mode_t mode, const struct key *key, struct err *err)
+{
+	struct secret pem = {0};
+	int rc;
+
+	if ((rc = key_to_pem(key, &pem, err)) == 0)
+		rc = put_file(b, name, mode, pem.data, pem.len, err);
+	secret_clear(&pem);
+	return rc;
+}
+
+static int
+make_folders(struct build *b, struct err *err)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+	} folders[] = {{"ca", 0755}, {"ca/private", 0700}, {"tls", 0700}, {"broker", 0750}};
+	char path[FS_PATH_MAX];
+	size_t i;
+	int rc;
+
+	if ((rc = fs_mkdir(b->dir, 0711, err)) != 0)
+		return rc;
+	for (i = 0; i < sizeof folders / sizeof folders[0]; i++)
+		if ((rc = fs_path(path, b->dir, folders[i].name, err)) != 0 ||
+		    (rc = fs_mkdir(path, folders[i].mode, err)) != 0)
+			return rc;
+	return 0;
+}
+
+static int
+make_cas(struct build *b, struct err *err)
+{
+	struct cacert_spec root = {.not_before = b->now - BACKDATE_S,
+	    .not_after = b->now + (int64_t)ROOT_DAYS * DAY, .country = b->options->country,
+	    .org = b->options->org, .common_name = "Muster Root CA"};
+	struct cacert_spec issuing = root;
+	const uint8_t *spki;
+	size_t spki_len;
+	int rc;
+
+	issuing.not_after = b->now + (int64_t)ISSUING_DAYS * DAY;
+	issuing.common_name = "Muster Issuing CA";
+	if ((rc = key_generate(b->options->key, &b->root_key, err)) != 0 ||
+	    (rc = key_generate(b->options->key, &b->issuing_key, err)) != 0 ||
+	    (rc = cert_serial_make(root.serial, err)) != 0 ||
+	    (rc = cert_serial_make(issuing.serial, err)) != 0 ||
+	    (rc = cacert_make_root(&root, b->root_key, &b->root_der, err)) != 0)
+		return rc;
+	spki = key_spki(b->issuing_key, &spki_len);
+	if ((rc = cacert_make_issuing(&issuing, spki, spki_len, b->root_der.data, b->root_der.len,
+		 b->root_key, &b->issuing_der, err)) != 0)
+		return rc;
+	pem_encode(&b->root_pem, "CERTIFICATE", b->root_der.data, b->root_der.len);
+	pem_encode(&b->issuing_pem, "CERTIFICATE", b->issuing_der.data, b->issuing_der.len);
+	if ((rc = put_key(b, "ca/private/root.key", 0600, b->root_key, err)) != 0 ||
+	    (rc = put_key(b, "ca/private/issuing.key", 0600, b->issuing_key, err)) != 0 ||
+	    (rc = put_buf(b, "ca/root.crt", 0644, &b->root_pem, err)) != 0 ||
+	    (rc = put_buf(b, "ca/issuing.crt", 0644, &b->issuing_pem, err)) != 0)
+		return rc;
+	return cert_issuer_init(&b->issuer, b->issuing_der.data, b->issuing_der.len,
+	    b->settings.pki_public_url, err);
+}
+
+static bool
+is_address(const char *host)
+{
+	struct in6_addr raw;
+
+	return inet_pton(AF_INET, host, &raw) == 1 || inet_pton(AF_INET6, host, &raw) == 1;
+}
+
+/* The address as it stands in a URL. */
+static void
+url_host(char *out, size_t size, const char *host)
+{
+	(void)snprintf(out, size, strchr(host, ':') != NULL ? "[%s]" : "%s", host);
+}
+
+static int
+make_settings(struct build *b, struct err *err)
+{
+	const struct home_options *o = b->options;
+	struct settings *s = &b->settings;
+	struct buf text = {0};
+	char host[300];
+	gid_t gid;
+	int rc;
+
+	settings_defaults(s);
+	url_host(host, sizeof host, o->hosts[0]);
+	(void)snprintf(s->api_public_url, sizeof s->api_public_url, "https://%.200s:8443", host);
+	(void)snprintf(s->pki_public_url, sizeof s->pki_public_url, "http://%.200s:8080", host);
+	(void)snprintf(s->broker_public_host, sizeof s->broker_public_host, "%.200s:8883", host);
+	/* Debian's Mosquitto drops to this user and group when root starts it. */
+	if (geteuid() == 0 && sandbox_group("mosquitto", &gid, NULL) == 0)
+		(void)text_copy(s->broker_group, sizeof s->broker_group, "mosquitto");
+	buf_text(&text, "; Muster's configuration. Every key is here with its default; an absent key means its\n"
+			"; default. Restart `muster serve` after a change.\n\n");
+	settings_print(&text, s);
+	buf_byte(&text, '\n');
+	profiles_print(&text, o->org != NULL ? o->org : "", o->country != NULL ? o->country : "");
+	rc = put_buf(b, "muster.conf", 0644, &text, err);
+	buf_clear(&text);
+	return rc;
+}
+
+/* Log and record what was signed here, exactly as the running service does. */
+static int
+record_certificate(struct build *b, const struct cert_spec *spec, const struct buf *der,
+    enum store_owner_kind owner, enum key_kind kind, struct err *err)
+{
+	struct signer_log_row row = {.kind = SIGNER_LOG_ISSUED, .at = b->now, .der = der->data,
+	    .der_len = der->len};
+	struct store_certificate cert = {.tenant_id = STORE_TENANT_DEFAULT, .owner_kind = owner,
+	    .not_before = spec->not_before, .not_after = spec->not_after, .state = CERTIFICATE_ACTIVE,
+	    .der = der->data, .der_len = der->len};
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = uuid_make(cert.owner_id, err)) != 0)
+		return rc;
+	memcpy(row.serial, spec->serial, SERIAL_LEN);
+	(void)text_copy(row.id, sizeof row.id, cert.owner_id);
+	memcpy(cert.serial, spec->serial, SERIAL_LEN);
+	sha256(cert.fingerprint, der->data, der->len);
+	sha256(cert.spki_hash, spec->spki, spec->spki_len);
+	(void)text_copy(cert.key, sizeof cert.key, key_kind_name(kind));
+	(void)text_copy(cert.profile, sizeof cert.profile, store_owner_kind_name(owner));
+	if ((rc = signer_log_add(b->log, &row, err)) != 0 || (rc = signer_log_sync(b->log, err)) != 0 ||
+	    (rc = store_begin(b->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_certificate_insert(tx, &cert, err)) == 0)
+		rc = store_commit(&tx, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+/* A TLS server's key and certificate (leaf and issuing CA) for all hosts. */
+static int
+make_server(struct build *b, enum store_owner_kind owner, const char *crt, const char *key_file,
+    mode_t key_mode, struct err *err)
+{
+	char names[HOME_HOSTS_MAX][CERT_SAN_SIZE];
+	const char *sans[HOME_HOSTS_MAX];
+	struct cert_spec spec = {.not_before = b->now - BACKDATE_S,
+	    .not_after = b->now + (int64_t)SERVER_DAYS * DAY, .country = b->options->country,
+	    .org = b->options->org, .common_name = b->options->hosts[0], .sans = sans,
+	    .n_sans = b->options->n_hosts, .key_usage = KU_DIGITAL_SIGNATURE,
+	    .ext_key_usage = EKU_CLIENT_AUTH | EKU_SERVER_AUTH};
+	struct buf tbs = {0}, der = {0}, pem = {0};
+	struct key *key = NULL;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < b->options->n_hosts; i++) {
+		(void)snprintf(names[i], sizeof names[i], "%s:%.240s",
+		    is_address(b->options->hosts[i]) ? "IP" : "DNS", b->options->hosts[i]);
+		sans[i] = names[i];
+		if ((rc = san_check(names[i], err)) != 0)
+			return err_prefix(err, "--host %s", b->options->hosts[i]);
+	}
+	if ((rc = key_generate(KEY_EC_P256, &key, err)) != 0 ||
+	    (rc = cert_serial_make(spec.serial, err)) != 0)
+		goto out;
+	spec.spki = key_spki(key, &spec.spki_len);
+	if ((rc = cert_tbs_build(&spec, &b->issuer, &tbs, err)) != 0 ||
+	    (rc = cert_sign(tbs.data, tbs.len, b->issuing_key, &der, err)) != 0 ||
+	    (rc = cert_matches(der.data, der.len, &spec, &b->issuer, err)) != 0 ||
+	    (rc = record_certificate(b, &spec, &der, owner, KEY_EC_P256, err)) != 0)
+		goto out;
+	pem_encode(&pem, "CERTIFICATE", der.data, der.len);
+	buf_append(&pem, b->issuing_pem.data, b->issuing_pem.len);
+	if ((rc = put_buf(b, crt, 0644, &pem, err)) == 0)
+		rc = put_key(b, key_file, key_mode, key, err);
+out:
+	key_free(key);
+	buf_clear(&tbs);
+	buf_clear(&der);
+	buf_clear(&pem);
+	return rc;
+}
+
+/* The broker's files, so that it can start before the service ever ran: nobody has rights, nobody is revoked. */
+static int
+make_broker_files(struct build *b, struct err *err)
+{
+	struct signer_log_row row = {.kind = SIGNER_LOG_CRL, .at = b->now, .crl_number = 1};
+	struct buf ca = {0}, acl = {0}, der = {0}, pem = {0};
+	struct crl crl = {0};
+	int rc;
+
+	buf_append(&ca, b->root_pem.data, b->root_pem.len);
+	buf_append(&ca, b->issuing_pem.data, b->issuing_pem.len);
+	aclfile_begin(&acl);
+	aclfile_end(&acl);
+	if ((rc = signer_log_add(b->log, &row, err)) != 0 || (rc = signer_log_sync(b->log, err)) != 0 ||
+	    (rc = crl_sign(&crl, &b->issuer, row.crl_number, b->now,
+		 b->now + b->settings.crl_validity_s, b->issuing_key, &der, err)) != 0)
+		goto out;
+	pem_encode(&pem, "X509 CRL", der.data, der.len);
+	if ((rc = put_buf(b, "broker/ca.pem", 0640, &ca, err)) == 0 &&
+	    (rc = put_buf(b, "broker/acl", 0640, &acl, err)) == 0 &&
+	    (rc = put_buf(b, "broker/crl.pem", 0640, &pem, err)) == 0)
+		rc = make_server(
+		    b, OWNER_BROKER, "broker/broker.crt", "broker/broker.key", 0640, err);
+out:
+	crl_clear(&crl);
+	buf_clear(&ca);
+	buf_clear(&acl);
+	buf_clear(&der);
+	buf_clear(&pem);
+	return rc;
+}
+
+static int
+open_records(struct build *b, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if ((rc = fs_path(path, b->dir, "signer.log", err)) != 0 ||
+	    (rc = signer_log_open(path, false, &b->log, err)) != 0 ||
+	    (rc = fs_path(path, b->dir, "muster.db", err)) != 0 ||
+	    (rc = store_create(path, err)) != 0)
+		return rc;
+	return store_open(path, &b->store, err);
+}
+
+/* The built-in policy and the first operator. */
+static int
+fill_store(struct build *b, struct err *err)
+{
+	const struct caller init = {
+	    .role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT, .who = "init"};
+	struct store_policy policy = {.tenant_id = STORE_TENANT_DEFAULT, .updated_at = b->now};
+	struct buf write = {0}, read = {0};
+	struct store_tx *tx = NULL;
+	int rc;
+
+	(void)text_copy(policy.name, sizeof policy.name, POLICY_BUILTIN);
+	if ((rc = rights_to_json("write", policy_builtin_write, policy_builtin_n_write,
+		 policy_template_check, &write, err)) != 0 ||
+	    (rc = rights_to_json("read", policy_builtin_read, policy_builtin_n_read,
+		 policy_template_check, &read, err)) != 0)
+		goto out;
+	policy.write = (char *)write.data;
+	policy.read = (char *)read.data;
+	if ((rc = store_begin(b->store, &tx, err)) != 0 ||
+	    (rc = store_policy_put(tx, &policy, err)) != 0 || (rc = store_commit(&tx, err)) != 0)
+		goto out;
+	rc = operator_create(b->store, &init, "admin", ROLE_ADMIN, b->made.token, err);
+out:
+	store_rollback(&tx);
+	buf_clear(&write);
+	buf_clear(&read);
+	return rc;
+}
+
+static void
+build_clear(struct build *b)
+{
+	key_free(b->root_key);
+	key_free(b->issuing_key);
+	signer_log_close(b->log);
+	store_close(b->store);
+	buf_clear(&b->root_der);
+	buf_clear(&b->issuing_der);
+	buf_clear(&b->root_pem);
+	buf_clear(&b->issuing_pem);
+	explicit_bzero(&b->made, sizeof b->made);
+}
+
+/* Remove what a failed build left: our own fresh folder, two levels deep. */
+static void
+remove_tree(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	char path[FS_PATH_MAX];
+
+	while (d != NULL && (entry = readdir(d)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		    fs_path(path, dir, entry->d_name, NULL) != 0)
+			continue;
+		if (entry->d_type == DT_DIR)
+			remove_tree(path);
+		else
+			(void)unlink(path);
+	}
+	if (d != NULL)
+		(void)closedir(d);
+	(void)rmdir(dir);
+}
+
+/* Free for a home: not there, or an empty folder (a package's /var/lib/muster). */
+static int
+check_place(const char *dir, struct err *err)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	size_t n = 0;
+
+	if (d == NULL && errno == ENOENT)
+		return 0;
+	if (d == NULL)
+		return err_sys(err, "cannot look into %s", dir);
+	while ((entry = readdir(d)) != NULL)
+		n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	(void)closedir(d);
+	if (n > 0)
+		return err_set(err, E_CONFLICT,
+		    "%s exists and is not empty: choose another --dir, or remove it if nothing in it is needed",
+		    dir);
+	return 0;
+}
+
+int
+home_create(const struct home_options *options, struct home_made *made_out, struct err *err)
+{
+	struct build b = {.options = options, .now = clock_now()};
+	uint8_t digest[SHA256_LEN];
+	bool began = false;
+	int rc;
+
+	if ((rc = check_place(options->dir, err)) != 0)
+		return rc;
+	if (snprintf(b.dir, sizeof b.dir, "%s.new-%d", options->dir, (int)getpid()) >= 900)
+		return err_set(err, E_INPUT, "the path of the home is too long");
+	if ((rc = make_folders(&b, err)) != 0)
+		goto out;
+	began = true;
+	if ((rc = make_settings(&b, err)) != 0 || (rc = make_cas(&b, err)) != 0 ||
+	    (rc = open_records(&b, err)) != 0 || (rc = fill_store(&b, err)) != 0 ||
+	    (rc = make_server(&b, OWNER_SERVER, "tls/server.crt", "tls/server.key", 0600, err)) != 0 ||
+	    (rc = make_broker_files(&b, err)) != 0)
+		goto out;
+	store_close(b.store);
+	b.store = NULL;
+	if ((rc = home_own(b.dir, b.settings.broker_group, err)) != 0)
+		goto out;
+	if (rename(b.dir, options->dir) != 0) {
+		rc = err_sys(err, "cannot rename %s to %s", b.dir, options->dir);
+		goto out;
+	}
+	began = false;
+	if ((rc = fs_sync_parent(options->dir, err)) != 0)
+		goto out;
+	sha256(digest, b.root_der.data, b.root_der.len);
+	hex_encode(b.made.root_fingerprint, digest, sizeof digest);
+	(void)text_copy(b.made.url, sizeof b.made.url, b.settings.api_public_url);
+	*made_out = b.made;
+out:
+	build_clear(&b);
+	if (rc != 0 && began)
+		remove_tree(b.dir);
+	return rc;
+}
+
+/* Whose each part is. An absent one is skipped: WAL files come and go. */
+static const struct {
+	const char *name;
+	bool signers; /* the signer's, else the api's */
+	bool brokers; /* the broker's group may read */
+} parts[] = {
+    {"", false, false},
+    {"ca", true, false},
+    {"ca/root.crt", true, false},
+    {"ca/issuing.crt", true, false},
+    {"ca/private", true, false},
+    {"ca/private/root.key", true, false},
+    {"ca/private/issuing.key", true, false},
+    {"signer.log", true, false},
+    {"muster.conf", false, false},
+    {"muster.db", false, false},
+    {"muster.db-wal", false, false},
+    {"muster.db-shm", false, false},
+    {"tls", false, false},
+    {"tls/server.crt", false, false},
+    {"tls/server.key", false, false},
+    {"broker", false, true},
+    {"broker/ca.pem", false, true},
+    {"broker/acl", false, true},
+    {"broker/crl.pem", false, true},
+    {"broker/broker.crt", false, true},
+    {"broker/broker.key", false, true},
+};
+
+int
+home_own(const char *dir, const char *broker_group, struct err *err)
+{
+	uid_t api_uid, signer_uid;
+	gid_t api_gid, signer_gid, broker_gid;
+	char path[FS_PATH_MAX];
+	size_t i;
+	int rc;
+
+	if (geteuid() != 0)
+		return 0;
+	if ((rc = sandbox_user(HOME_USER_API, &api_uid, &api_gid, err)) != 0 ||
+	    (rc = sandbox_user(HOME_USER_SIGNER, &signer_uid, &signer_gid, err)) != 0)
+		return rc;
+	broker_gid = api_gid;
+	if (broker_group[0] != '\0' && (rc = sandbox_group(broker_group, &broker_gid, err)) != 0)
+		return err_prefix(err, "broker.group");
+	for (i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		if ((rc = fs_path(path, dir, parts[i].name, err)) != 0)
+			return rc;
+		if (lchown(path, parts[i].signers ? signer_uid : api_uid,
+			parts[i].brokers	   ? broker_gid
+			    : parts[i].signers ? signer_gid
+					       : api_gid) != 0 &&
+		    errno != ENOENT)
+			return err_sys(err, "cannot give %s to its user", path);
+	}
+	/* Set-group-id: what the api writes into broker/ belongs to the broker's group without more rights. */
+	if ((rc = fs_path(path, dir, "broker", err)) == 0 && chmod(path, 02750) != 0)
+		rc = err_sys(err, "cannot set the mode of %s", path);
+	return rc;
+}

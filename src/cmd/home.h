@@ -1,0 +1,41 @@
+/* The home: making one, and giving its parts to the users that the processes run as. */
+#ifndef MUSTER_CMD_HOME_H
+#define MUSTER_CMD_HOME_H
+
+#include "base/err.h"
+#include "core/token.h"
+#include "x509/key.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define HOME_USER_API "muster"
+#define HOME_USER_SIGNER "muster-signer"
+#define HOME_HOSTS_MAX 16
+
+struct home_options {
+	const char *dir;
+	const char *hosts[HOME_HOSTS_MAX]; /* DNS names and addresses; the first goes into the URLs */
+	size_t n_hosts;
+	const char *org;     /* NULL: none */
+	const char *country; /* NULL: none; two capitals */
+	enum key_kind key;   /* of root and issuing CA */
+};
+
+/* What was made, for the operator to read. */
+struct home_made {
+	char root_fingerprint[65]; /* SHA-256, hex */
+	char token[TOKEN_SIZE];	   /* the first operator's, shown once */
+	char url[512];
+};
+
+/* Make the home DIR: CAs, server and broker certificates, configuration, database, first operator. It is built
+ * beside its place and renamed, so that DIR is whole or not there. E_CONFLICT if DIR exists and is not an empty
+ * folder; E_INPUT; E_SYS. */
+MUST_CHECK int home_create(const struct home_options *options, struct home_made *made_out, struct err *err);
+
+/* As root: give each part of DIR to its user and group (GROUP for broker/; "" leaves the api's). Otherwise
+ * nothing. E_NOTFOUND names a user that is missing and the command that makes it. */
+MUST_CHECK int home_own(const char *dir, const char *broker_group, struct err *err);
+
+#endif
