@@ -12,7 +12,7 @@
 void aclfile_begin(struct buf *out);
 
 /* Append the user ID (a UUID) with its expanded topic filters. A filter in both lists becomes one
- * `topic readwrite` line. E_INPUT, and nothing appended, for a name or filter that must not stand there. */
+ * `topic readwrite` line. E_INPUT, and nothing appended, for a name or filter that must not stand there; E_NOMEM. */
 MUST_CHECK int aclfile_user(struct buf *out, const char *id, const char *const *write, size_t n_write,
     const char *const *read, size_t n_read, struct err *err);
 

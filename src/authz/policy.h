@@ -26,11 +26,12 @@ extern const char *const policy_builtin_read[];
 extern const size_t policy_builtin_n_write, policy_builtin_n_read;
 
 /* May TEMPLATE stand in a policy? A valid MQTT topic filter (MQTT 3.1.1, section 4.7: `+` a whole level, `#`
- * last) of printable UTF-8 without `%`, not beginning with `$`, not bare `#` or `+/#` (a device never gets
- * everybody's topics), braces only as {id}, {tenant}, {type}. E_INPUT says what is wrong. */
+ * last) of printable UTF-8 without `%`, not beginning with `$`, no space at either end, not wildcards alone such
+ * as `#` or `+/#` (a device never gets everybody's topics), braces only as {id}, {tenant}, {type}. E_INPUT says
+ * what is wrong. */
 MUST_CHECK int policy_template_check(const char *tmpl, struct err *err);
 
-/* The same for a service's filter: no braces; bare `#` is allowed, for an operator named it. */
+/* The same for a service's filter: no braces; wildcards alone are allowed, for an operator named them. */
 MUST_CHECK int policy_filter_check(const char *filter, struct err *err);
 
 /* Is WORD fit to stand in a topic and in an ACL file: [A-Za-z0-9._-]{1,64}, not "." or ".."? */
