@@ -1,0 +1,47 @@
+import os
+import shutil
+
+import pytest
+
+import muster
+
+
+@pytest.fixture(scope="module")
+def home():
+    """A running server; shared by the tests of one file."""
+    h = muster.Home().start()
+    yield h
+    h.close()
+    shutil.rmtree(h.base, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def broker(home):
+    b = muster.Broker(home)
+    yield b
+    b.stop()
+
+
+@pytest.fixture
+def fresh():
+    """Makes homes that a test may break; all are ended afterwards."""
+    made = []
+
+    def make(*args, **kwargs):
+        made.append(muster.Home(*args, **kwargs))
+        return made[-1]
+
+    yield make
+    for h in made:
+        h.close()
+        shutil.rmtree(h.base, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def backend(home, broker):
+    """A service that hears every device: what it does not receive was not delivered."""
+    made = home.json("service", "add", f"backend-{os.getpid()}-{id(home)}", "--read", "devices/#",
+                     "--read", "plant/#", "--write", "devices/+/commands/#")
+    credentials = muster.open_package(home, made)
+    muster.wait_for(lambda: made["id"] in (home.dir / "broker/acl").read_text(), 5, "the service in the ACL file")
+    return credentials

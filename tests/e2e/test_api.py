@@ -1,0 +1,246 @@
+"""Parts 5 and 6: the HTTPS API and what it stores."""
+
+import json
+import socket
+
+import muster
+import pytest
+from muster import run
+
+
+@pytest.fixture(scope="module")
+def fleet(home):
+    made = []
+    for i in range(25):
+        reply = home.request("POST", "/v1/devices", {
+            "name": f"{'Pump' if i % 2 else 'valve'} {i:02}", "type": "pump" if i % 2 else "valve",
+            "location": f"hall {i % 3}", "labels": {"n": str(i)}, "profile": "constrained"})
+        assert reply.status == 201, reply.body
+        made.append(reply.json)
+    for m in made[:4]:
+        assert home.request("POST", f"/v1/devices/{m['id']}/revoke").status == 200
+    return made
+
+
+def pages(home, query):
+    items, after = [], None
+    while True:
+        reply = home.request("GET", f"/v1/devices?{query}" + (f"&after={after}" if after else ""))
+        assert reply.status == 200, reply.body
+        items += reply.json["items"]
+        after = reply.json["next"]
+        if after is None:
+            return items
+
+
+def test_registration_answers_as_described(home):
+    reply = home.request("POST", "/v1/devices", {"name": "Größe 1 µm", "type": "sensor", "location": "Süd", "key": "ec-p256",
+                                                 "labels": {"a": "b"}})
+    assert reply.status == 201
+    made = reply.json
+    assert reply.headers["Location"] == f"/v1/devices/{made['id']}"
+    assert set(made) >= {"id", "name", "type", "location", "labels", "status", "policy", "created_at", "certificate",
+                         "package"}
+    assert made["name"] == "Größe 1 µm" and made["labels"] == {"a": "b"} and made["status"] == "active"
+    assert set(made["certificate"]) >= {"serial", "fingerprint", "key", "not_before", "not_after", "pem", "chain_pem"}
+    assert set(made["package"]) == {"url", "expires_at", "password"}
+    got = home.request("GET", f"/v1/devices/{made['id']}").json
+    for field in ("id", "name", "type", "location", "labels", "status", "policy", "created_at"):
+        assert got[field] == made[field]
+
+
+def test_pages_are_complete_and_ordered(home, fleet):
+    whole = pages(home, "limit=1000")
+    assert [d["id"] for d in pages(home, "limit=7")] == [d["id"] for d in whole]
+    assert len({d["id"] for d in whole}) == len(whole)
+    names = [d["name"].lower() for d in whole]
+    assert names == sorted(names)
+
+
+def test_filters(home, fleet):
+    assert len(pages(home, "type=valve&limit=5")) == 13
+    assert len(pages(home, "location=hall%201&limit=3")) == 8
+    assert len(pages(home, "status=revoked&limit=3")) == 4
+    assert len(pages(home, "status=revoked&type=pump")) == 2
+    assert len(pages(home, "search=PUMP&limit=5")) == 12
+    assert [d["id"] for d in pages(home, f"search={fleet[9]['id'][:13]}")] == [fleet[9]["id"]]
+    assert pages(home, "search=%25") == [] and pages(home, "search=p_mp") == []  # B8
+
+
+@pytest.mark.parametrize("query, field", [
+    ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("status=dead", "status"),
+    ("after=rubbish", "after"), ("nonsense=1", "nonsense"), ("limit=1&limit=2", "limit")])
+def test_bad_queries_name_the_field(home, query, field):
+    reply = home.request("GET", f"/v1/devices?{query}")
+    assert reply.status == 400 and reply.json["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("body, field", [
+    ({"type": "t"}, "name"), ({"name": "n"}, "type"), ({"name": 1, "type": "t"}, "name"), ({"name": "n", "type": "a b"}, "type"),
+    ({"name": "n" * 65, "type": "t"}, "name"), ({"name": "n\n", "type": "t"}, "name"), ({"name": "n", "type": "t", "x": 1}, "x"),
+    ({"name": "n", "type": "t", "labels": {"a": 1}}, "labels"), ({"name": "n", "type": "t", "policy": "none"}, "policy"),
+    ({"name": "n", "type": "t", "location": "\u202egnp"}, "location"), ({"name": "n", "type": "../x"}, "type"),
+    ({"name": "n", "type": "t", "san": "DNS:x"}, "san")])
+def test_bad_bodies_name_the_field(home, body, field):
+    """A6, B2, B3, B4, B7"""
+    reply = home.request("POST", "/v1/devices", body)
+    assert reply.status == 400, reply.body
+    assert reply.json["errors"][0]["field"] == field and reply.json["errors"][0]["reason"]
+
+
+@pytest.mark.parametrize("raw", [
+    b'{"name":"a","name":"b","type":"t"}', b'{"name":"a\\u0000","type":"t"}', b'{"name":"\xc0\xaf","type":"t"}',
+    b'{"name":"\\ud800","type":"t"}', b'{"name":"a","type":"t"} x', b"[]", b"", b"null",
+    b"[" * 10000, b'{"name":"a","type":"t","link_ttl_s":1e999}', b'{"name":"a","type":"t","link_ttl_s":18446744073709551616}'],
+    ids=range(11))
+def test_bad_json(home, raw):
+    """A2 to A6"""
+    reply = home.request("POST", "/v1/devices", raw, headers={"Content-Type": "application/json"})
+    assert reply.status == 400
+    assert reply.headers["Content-Type"] == "application/problem+json"
+
+
+def test_body_limit(home):
+    """A1"""
+    assert home.request("POST", "/v1/devices", b" " * 65537, headers={"Content-Type": "application/json"}).status == 413
+    assert home.request("POST", "/v1/devices", b" " * 65536, headers={"Content-Type": "application/json"}).status == 400
+
+
+def test_update(home):
+    made = home.request("POST", "/v1/devices", {"name": "before", "type": "t", "key": "ec-p256"}).json
+    reply = home.request("PATCH", f"/v1/devices/{made['id']}", {"name": "after", "labels": {"x": "y"}})
+    assert reply.status == 200 and reply.json["name"] == "after" and reply.json["type"] == "t"
+    assert home.request("PATCH", f"/v1/devices/{made['id']}", {"status": "active"}).status == 400
+    assert home.request("PATCH", f"/v1/devices/{made['id']}", {"policy": "none"}).status == 400
+    home.request("POST", f"/v1/devices/{made['id']}/revoke", {"reason": "superseded"})
+    assert home.request("PATCH", f"/v1/devices/{made['id']}", {"name": "x"}).status == 409
+
+
+def test_revocation_reasons(home):
+    made = home.request("POST", "/v1/devices", {"name": "r", "type": "t", "key": "ec-p256"}).json
+    for reason in ("removeFromCRL", "certificateHold", "nonsense", 1):
+        reply = home.request("POST", f"/v1/devices/{made['id']}/revoke", {"reason": reason})
+        assert reply.status == 400 and reply.json["errors"][0]["field"] == "reason"
+    reply = home.request("POST", f"/v1/devices/{made['id']}/revoke", {"reason": "keyCompromise"})
+    assert reply.status == 200 and reply.json["status"] == "revoked"
+    assert home.request("POST", f"/v1/devices/{made['id']}/revoke").status == 409
+    assert home.request("POST", f"/v1/devices/{made['id']}/package").status == 409
+    assert home.request("POST", f"/v1/devices/{made['id']}/resume").status == 409
+
+
+def test_unknown_things_are_404(home):
+    for path in ("/v1/devices/00000000-0000-4000-8000-000000000000", "/v1/devices/x", "/v1/nothing", "/",
+                 "/v1/policies/none", "/v1/profiles/none", "/v1/services/none"):
+        assert home.request("GET", path).status == 404, path
+
+
+def test_wrong_method_is_405(home):
+    reply = home.request("DELETE", "/v1/devices")
+    assert reply.status == 405 and "GET" in reply.headers["Allow"] and "POST" in reply.headers["Allow"]
+
+
+def test_authentication(home):
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}):
+        reply = home.request("GET", "/v1/devices", token=None, headers=headers)
+        assert reply.status == 401, headers
+        assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_every_route_wants_credentials(home):
+    """H1 for nobody: the description and the server agree on what is public."""
+    spec = home.request("GET", "/v1/openapi.json").json
+    public = 0
+    for path, item in spec["paths"].items():
+        for method, operation in item.items():
+            if method not in ("get", "post", "put", "patch", "delete"):
+                continue
+            target = path.replace("{id}", "x").replace("{name}", "x").replace("{fingerprint}", "x").replace("{token}", "x")
+            reply = home.request(method.upper(), target, token=None)
+            if operation.get("security") == []:
+                assert reply.status != 401, (method, path)
+                public += 1
+            else:
+                assert reply.status == 401, (method, path, reply.status)
+    assert public >= 5
+
+
+def test_a_device_certificate_is_no_way_in(home):
+    made = home.request("POST", "/v1/devices", {"name": "tls", "type": "t", "key": "ec-p256"}).json
+    c = muster.open_package(home, made)
+    tls = home.tls(c.dir / "device.crt", c.dir / "device.key")
+    assert home.request("GET", "/v1/devices", token=None, tls=tls).status == 401
+    # and TLS itself knows it: a healthy request goes through
+    assert home.request("GET", "/healthz", token=None, tls=tls).status == 200
+
+
+def test_socket_is_admin_without_a_token(home):
+    said = run("curl", "-sS", "--unix-socket", home.dir / "muster.sock", "http://localhost/v1/devices?limit=1")
+    assert "items" in json.loads(said.stdout)
+
+
+def test_socket_is_nobody_for_another_user(home):
+    said = run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "curl", "-sS", "--unix-socket",
+               home.dir / "muster.sock", "http://localhost/v1/devices", check=False)
+    assert said.returncode != 0 or json.loads(said.stdout)["status"] == 401
+
+
+def test_health_and_readiness(home):
+    assert home.request("GET", "/healthz", token=None).status == 200
+    assert home.request("GET", "/readyz", token=None).status == 200
+
+
+def test_common_headers(home):
+    reply = home.request("GET", "/v1/devices")
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.headers["X-Request-Id"]
+    assert "Server" not in reply.headers
+
+
+def raw(home, data, seconds=5):
+    """What the server answers to these very bytes, until it closes or falls silent."""
+    with home.tls().wrap_socket(socket.create_connection(("127.0.0.1", home.api_port)), server_hostname="localhost") as s:
+        s.settimeout(seconds)
+        s.sendall(data)
+        answer = b""
+        try:
+            while chunk := s.recv(65536):
+                answer += chunk
+        except (TimeoutError, ConnectionError, OSError):
+            pass
+        return answer
+
+
+@pytest.mark.parametrize("head", [
+    b"Content-Length: 2\r\nContent-Length: 3", b"Content-Length: 2\r\nTransfer-Encoding: chunked", b"Content-Length : 2",
+    b"Content-Length: -1", b"Content-Length: 1x"])
+def test_smuggling_is_refused_and_closed(home, head):
+    """A7"""
+    answer = raw(home, b"POST /v1/devices HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n{}GET /healthz HTTP/1.1\r\n"
+                 b"Host: localhost\r\n\r\n", 2)
+    assert answer.count(b"HTTP/1.1 ") <= 1
+    assert b" 200 " not in answer
+
+
+def test_pipelined_requests_are_answered_in_order(home):
+    """A9"""
+    paths = [b"/healthz" if i % 2 else b"/v1/devices?limit=%d" % (i + 1) for i in range(100)]
+    data = b"".join(b"GET " + p + b" HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + home.token.encode() +
+                    b"\r\n" + (b"Connection: close\r\n" if i == 99 else b"") + b"\r\n" for i, p in enumerate(paths))
+    answer = raw(home, data, 20)
+    assert answer.count(b"HTTP/1.1 200") == 100
+    bodies = answer.split(b"HTTP/1.1 200")[1:]
+    for i, body in enumerate(bodies):
+        assert (b'"items"' in body) == (i % 2 == 0), i
+
+
+@pytest.mark.parametrize("path", ["/v1/devices%00", "/v1/%2e%2e/v1/devices", "//v1/devices", "/v1//devices", "/v1/./devices"])
+def test_odd_paths_are_no_route(home, path):
+    """A12"""
+    assert home.request("GET", path).status in (400, 404)
+
+
+def test_openapi_is_served_and_matches_the_file(home):
+    reply = home.request("GET", "/v1/openapi.json")
+    assert reply.status == 200
+    assert reply.json == json.loads((muster.ROOT / "api/openapi.json").read_text())
