@@ -67,7 +67,7 @@ struct store_device_filter {
 };
 
 /* One page in the order of (name in lower case, id); with `search`, matches by name come first, then those
- * by id alone. ROWS_OUT (filter->limit of them, the caller's) gets *N_OUT rows, each to be cleared. NEXT_OUT
+ * by id alone, in the order of id. ROWS_OUT (filter->limit of them, the caller's) gets *N_OUT rows, each to be cleared. NEXT_OUT
  * is "" on the last page. Cost does not grow with the number of devices before the page: keyset, an index
  * for each filter. E_INPUT (field "after") for a cursor that is not ours. */
 MUST_CHECK int store_device_list(struct store_tx *tx, const struct store_device_filter *filter,

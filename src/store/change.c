@@ -1,0 +1,112 @@
+/* Tables `change`, `crl` and `setting`: what the system remembers about itself. */
+#include "store/change.h"
+
+#include "store/tx.h"
+
+int
+store_change_last(struct store_tx *tx, int64_t *seq_out, struct err *err)
+{
+	struct db_rows rows;
+	int64_t seq = 0;
+	int rc;
+
+	db_query(&rows, tx->db, "SELECT coalesce(max(seq), 0) FROM change", DB_NONE);
+	if (db_next(&rows))
+		seq = db_col_int(&rows, 0);
+	if ((rc = db_end(&rows, err)) == 0)
+		*seq_out = seq;
+	return rc;
+}
+
+/* Counted and not drawn from a sequence: there is one writer, and a rolled back number must be
+ * given again. */
+int
+store_change_append(struct store_tx *tx, const char *kind, const char *id, int64_t at,
+    int64_t *seq_out, struct err *err)
+{
+	int64_t seq;
+	int rc;
+
+	if ((rc = store_change_last(tx, &seq, err)) != 0)
+		return rc;
+	seq++;
+	rc = db_exec(tx->db, "INSERT INTO change (seq, kind, id, at) VALUES ($1, $2, $3, $4)",
+	    DB_ARGS(db_int(seq), db_text(kind), db_text(id), db_int(at)), NULL, err);
+	if (rc == 0)
+		*seq_out = seq;
+	return rc;
+}
+
+int
+store_crl_put(struct store_tx *tx, const char *issuer, const struct store_crl *crl, const void *der,
+    size_t len, struct err *err)
+{
+	int64_t changed;
+	int rc;
+
+	rc = db_exec(tx->db,
+	    "INSERT INTO crl (issuer, number, this_update, next_update, der)"
+	    " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (issuer) DO UPDATE SET"
+	    " number = excluded.number, this_update = excluded.this_update,"
+	    " next_update = excluded.next_update, der = excluded.der"
+	    " WHERE excluded.number >= crl.number",
+	    DB_ARGS(db_text(issuer), db_int(crl->number), db_int(crl->this_update),
+		db_int(crl->next_update), db_blob(der, len)),
+	    &changed, err);
+	if (rc == 0 && changed == 0)
+		rc = err_set(err, E_CONFLICT, "a CRL with a higher number is stored already");
+	return rc;
+}
+
+int
+store_crl_get(struct store_tx *tx, const char *issuer, struct store_crl *crl_out,
+    struct buf *der_out, struct err *err)
+{
+	struct store_crl crl = {0};
+	size_t before = der_out->len;
+	struct db_rows rows;
+	bool found;
+	int rc;
+
+	db_query(&rows, tx->db,
+	    "SELECT number, this_update, next_update, der FROM crl WHERE issuer = $1",
+	    DB_ARGS(db_text(issuer)));
+	if ((found = db_next(&rows))) {
+		crl.number = db_col_int(&rows, 0);
+		crl.this_update = db_col_int(&rows, 1);
+		crl.next_update = db_col_int(&rows, 2);
+		db_col_append(&rows, 3, der_out);
+	}
+	if ((rc = db_end(&rows, err)) == 0 && !found)
+		rc = err_set(err, E_NOTFOUND, "no CRL of this issuer yet");
+	if (rc == 0)
+		*crl_out = crl;
+	else
+		der_out->len = before;
+	return rc;
+}
+
+int
+store_setting_put(struct store_tx *tx, const char *name, const char *value, struct err *err)
+{
+	return db_exec(tx->db,
+	    "INSERT INTO setting (name, value) VALUES ($1, $2)"
+	    " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+	    DB_ARGS(db_text(name), db_text(value)), NULL, err);
+}
+
+int
+store_setting_get(struct store_tx *tx, const char *name, struct buf *value_out, struct err *err)
+{
+	struct db_rows rows;
+	bool found;
+	int rc;
+
+	db_query(
+	    &rows, tx->db, "SELECT value FROM setting WHERE name = $1", DB_ARGS(db_text(name)));
+	if ((found = db_next(&rows)))
+		db_col_append(&rows, 0, value_out);
+	if ((rc = db_end(&rows, err)) == 0 && !found)
+		rc = err_set(err, E_NOTFOUND, "no setting %s", name);
+	return rc;
+}

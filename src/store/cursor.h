@@ -1,0 +1,20 @@
+/* The `next` of a list: where the page ended, as text that is opaque to clients. */
+#ifndef MUSTER_STORE_CURSOR_H
+#define MUSTER_STORE_CURSOR_H
+
+#include "base/err.h"
+#include "store/device.h"
+
+struct cursor {
+	char phase;		   /* which of a list's queries: a lower-case letter */
+	char key[STORE_NAME_SIZE]; /* the last row's sort key */
+	char id[UUID_LEN + 1];	   /* and id */
+};
+
+void cursor_write(const struct cursor *cursor, char out[STORE_CURSOR_SIZE]);
+
+/* Parse TEXT, whose phase must be one of PHASES. E_INPUT (field "after"). */
+MUST_CHECK int cursor_read(
+    const char *text, const char *phases, struct cursor *cursor_out, struct err *err);
+
+#endif

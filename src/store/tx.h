@@ -1,0 +1,17 @@
+/* A transaction as the tables' files see it: the connection to speak to. */
+#ifndef MUSTER_STORE_TX_H
+#define MUSTER_STORE_TX_H
+
+#include "store/db.h"
+
+#include <stdbool.h>
+
+struct store;
+
+struct store_tx {
+	struct store *store;
+	struct db *db;
+	bool writes;
+};
+
+#endif

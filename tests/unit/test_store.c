@@ -1,0 +1,836 @@
+/* Opening, transactions, groups, readers, durability. */
+#include "store_fixture.h"
+
+#include "store/change.h"
+#include "store/db.h"
+#include "store/migrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+/* In place of libc's, for libsqlite3 too: counts the commits that reach the disk, and fails on demand. */
+static atomic_uint syncs;
+static atomic_bool sync_fails;
+
+__attribute__((visibility("default"))) int
+fdatasync(int fd)
+{
+	atomic_fetch_add(&syncs, 1);
+	if (atomic_load(&sync_fails)) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void
+overwrite(const char *path, off_t at, const void *data, size_t len)
+{
+	int fd = open(path, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, data, len, at), (ssize_t)len);
+	(void)close(fd);
+}
+
+static void
+add_device(struct store *store, unsigned n)
+{
+	struct store_device d = fixture_device(n, "d");
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(store_begin(store, &tx, &err));
+	assert_ok(store_device_insert(tx, &d, &err));
+	assert_ok(store_commit(&tx, &err));
+	assert_null(tx);
+}
+
+static int
+has_device(struct store *store, unsigned n)
+{
+	struct store_device d = fixture_device(n, ""), got = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	int rc;
+
+	assert_ok(store_read(store, &tx, &err));
+	rc = store_device_get(tx, STORE_TENANT_DEFAULT, d.id, &got, &err);
+	store_rollback(&tx);
+	store_device_clear(&got);
+	return rc;
+}
+
+/* --- opening (I3, I15) --- */
+
+static void
+test_create_makes_three_private_files(void **state)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	struct fixture *f = *state;
+	struct err err = {0};
+	char name[160];
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		(void)snprintf(name, sizeof name, "%s%s", f->path, suffixes[i]);
+		assert_int_equal(stat(name, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+	}
+	assert_int_equal(store_create(f->path, &err), E_CONFLICT);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM tenant WHERE id = 1"), 1);
+	/* They outlive the store, for the next process may open but not create files. */
+	store_close(f->store);
+	f->store = NULL;
+	for (i = 0; i < 3; i++) {
+		(void)snprintf(name, sizeof name, "%s%s", f->path, suffixes[i]);
+		assert_int_equal(stat(name, &st), 0);
+	}
+}
+
+static void
+test_open_refuses_what_is_not_ours(void **state)
+{
+	static const uint8_t zeros[4096];
+	struct fixture *f = *state;
+	struct store *store = NULL;
+	struct err err = {0};
+	char other[160];
+	sqlite3 *db;
+
+	(void)snprintf(other, sizeof other, "%s/other.db", f->dir);
+	assert_int_equal(store_open(other, &store, &err), E_NOTFOUND);
+	assert_false(fs_exists(other)); /* never made by open */
+	assert_ok(fs_write(other, 0600, (gid_t)-1, "", 0, &err));
+	assert_int_equal(store_open(other, &store, &err), E_INPUT);
+	assert_ok(fs_write(other, 0600, (gid_t)-1, zeros, sizeof zeros, &err));
+	assert_int_equal(store_open(other, &store, &err), E_INPUT);
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(sqlite3_open(other, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "CREATE TABLE t (x)", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	assert_int_equal(store_open(other, &store, &err), E_INPUT);
+	assert_non_null(strstr(err.text, "another program's"));
+	(void)unlink(other);
+	assert_int_equal(symlink(f->path, other), 0);
+	assert_int_equal(store_open(other, &store, &err), E_INPUT);
+	assert_int_equal(store_open(f->dir, &store, &err), E_INPUT);
+	assert_null(store);
+}
+
+static void
+test_open_refuses_newer(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = NULL;
+	struct err err = {0};
+	sqlite3 *db;
+
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(db, "PRAGMA user_version = 9999", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	assert_int_equal(store_open(f->path, &store, &err), E_INPUT);
+	assert_non_null(strstr(err.text, "9999"));
+	assert_null(store);
+}
+
+static void
+test_open_refuses_damage(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = NULL;
+	struct err err = {0};
+	uint8_t garbage[3000];
+
+	store_close(f->store);
+	f->store = NULL;
+	/* Cut in the middle. */
+	assert_int_equal(truncate(f->path, 3 * 4096), 0);
+	assert_int_equal(store_open(f->path, &store, &err), E_INPUT);
+	/* The schema's page overwritten behind the header. */
+	memset(garbage, 0xa5, sizeof garbage);
+	overwrite(f->path, 100, garbage, sizeof garbage);
+	assert_int_equal(store_open(f->path, &store, &err), E_INPUT);
+	assert_non_null(strstr(err.text, "backup"));
+	assert_null(store);
+}
+
+static int
+child_status(pid_t pid)
+{
+	int status;
+
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* I15 */
+static void
+test_second_process_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = NULL;
+	struct err err = {0};
+	pid_t pid;
+
+	if ((pid = fork()) == 0)
+		_exit(-store_open(f->path, &store, &err));
+	assert_int_equal(child_status(pid), -E_BUSY);
+	/* The same process too, and the first store is none the worse. */
+	assert_int_equal(store_open(f->path, &store, &err), E_BUSY);
+	add_device(f->store, 1);
+	if ((pid = fork()) == 0)
+		_exit(-store_open(f->path, &store, &err));
+	assert_int_equal(child_status(pid), -E_BUSY);
+}
+
+static void
+test_foreign_writer_at_open(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = NULL;
+	struct err err = {0};
+	sqlite3 *db;
+
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_open(f->path, &store, &err), E_BUSY);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	assert_ok(store_open(f->path, &f->store, &err));
+}
+
+static void
+test_read_only_file(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = NULL;
+	struct err err = {0};
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	assert_int_equal(chmod(f->path, 0444), 0);
+	if ((pid = fork()) == 0) {
+		char name[160];
+
+		(void)snprintf(name, sizeof name, "%s-wal", f->path);
+		if (chown(name, 65534, 65534) != 0)
+			_exit(98);
+		(void)snprintf(name, sizeof name, "%s-shm", f->path);
+		if (chown(name, 65534, 65534) != 0 || setuid(65534) != 0)
+			_exit(99);
+		_exit(-store_open(f->path, &store, &err));
+	}
+	assert_int_equal(child_status(pid), -E_SYS);
+}
+
+/* --- migrations (I14) --- */
+
+static const struct migration first = {"001_a", "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1)"};
+static const struct migration second = {"002_b", "CREATE TABLE b (x INTEGER); UPDATE a SET x = 2"};
+static const struct migration broken = {"002_c", "UPDATE a SET x = 3; SELECT * FROM nowhere"};
+
+static void
+test_migrations_are_all_or_nothing(void **state)
+{
+	static const struct migration *const one[] = {&first, NULL};
+	static const struct migration *const bad[] = {&first, &broken, NULL};
+	static const struct migration *const two[] = {&first, &second, NULL};
+	struct fixture *f = *state;
+	struct db *db = NULL;
+	struct err err = {0};
+
+	store_close(f->store);
+	f->store = NULL;
+	sqlite_engine.destroy(f->path);
+	assert_int_equal(sqlite_engine.create(f->path, &err), 0);
+	assert_int_equal(sqlite_engine.open(f->path, DB_WRITER, &db, &err), 0);
+	assert_ok(migrate(db, bad + 2, &err)); /* none */
+	assert_int_equal(migrate(db, bad, &err), E_SYS);
+	assert_non_null(strstr(err.text, "002_c"));
+	assert_int_equal(fixture_number(f, "PRAGMA user_version"), 1);
+	assert_int_equal(fixture_number(f, "SELECT x FROM a"), 1);
+	assert_ok(migrate(db, one, &err));
+	assert_ok(migrate(db, two, &err));
+	assert_int_equal(fixture_number(f, "PRAGMA user_version"), 2);
+	assert_int_equal(fixture_number(f, "SELECT x FROM a"), 2);
+	assert_int_equal(migrate(db, one, &err), E_INPUT);
+	sqlite_engine.close(db);
+}
+
+/* A kill at any moment of the first migration leaves no schema or all of it, and open then completes it. */
+static void
+test_migration_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = {0};
+	struct timespec wait = {0};
+	unsigned i;
+	int status;
+	pid_t pid;
+
+	store_close(f->store);
+	f->store = NULL;
+	for (i = 0; i < 12; i++) {
+		sqlite_engine.destroy(f->path);
+		assert_int_equal(sqlite_engine.create(f->path, &err), 0);
+		if ((pid = fork()) == 0) {
+			struct store *store = NULL;
+
+			_exit(-store_open(f->path, &store, &err));
+		}
+		assert_true(pid > 0);
+		wait.tv_nsec = i * 400000;
+		(void)nanosleep(&wait, NULL);
+		(void)kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(fixture_number(f, "SELECT count(*) = 0 OR (SELECT user_version FROM"
+						   " pragma_user_version) = 1 FROM sqlite_schema"),
+		    1);
+		assert_ok(store_open(f->path, &f->store, &err));
+		add_device(f->store, i);
+		store_close(f->store);
+		f->store = NULL;
+	}
+}
+
+/* --- transactions --- */
+
+static void
+test_rollback_undoes_and_commit_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device d = fixture_device(7, "d");
+	struct store_tx *tx = NULL, *read = NULL;
+	struct store_device got = {0};
+	struct err err = {0};
+
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_device_insert(tx, &d, &err));
+	store_rollback(&tx);
+	assert_null(tx);
+	store_rollback(&tx); /* harmless */
+	assert_int_equal(has_device(f->store, 7), E_NOTFOUND);
+
+	/* A reader keeps its snapshot while a writer commits. */
+	assert_ok(store_read(f->store, &read, &err));
+	assert_int_equal(
+	    store_device_get(read, STORE_TENANT_DEFAULT, d.id, &got, &err), E_NOTFOUND);
+	add_device(f->store, 7);
+	assert_int_equal(
+	    store_device_get(read, STORE_TENANT_DEFAULT, d.id, &got, &err), E_NOTFOUND);
+	store_rollback(&read);
+	assert_int_equal(has_device(f->store, 7), 0);
+	fixture_reopen(f);
+	assert_int_equal(has_device(f->store, 7), 0);
+}
+
+static void
+test_error_inside_leaves_the_rest(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device d = fixture_device(1, "d"), other = fixture_device(2, "d");
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	add_device(f->store, 1);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_int_equal(store_device_insert(tx, &d, &err), E_CONFLICT);
+	assert_ok(store_device_insert(tx, &other, &err));
+	assert_ok(store_commit(&tx, &err));
+	assert_int_equal(has_device(f->store, 2), 0);
+}
+
+static void
+test_reader_cannot_write(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device d = fixture_device(1, "d");
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_int_equal(store_device_insert(tx, &d, &err), E_SYS);
+	assert_ok(store_commit(&tx, &err));
+	assert_int_equal(has_device(f->store, 1), E_NOTFOUND);
+}
+
+#define THREADS 32
+#define EACH 200
+
+struct worker {
+	struct store *store;
+	unsigned number;
+	unsigned stored;
+};
+
+/* Every third transaction is rolled back, every tenth fails inside; the change feed must have no gap. */
+static void *
+write_many(void *arg)
+{
+	struct worker *w = arg;
+	struct err err = {0};
+	unsigned i;
+
+	for (i = 0; i < EACH; i++) {
+		struct store_device d = fixture_device(w->number * EACH + i, "d");
+		struct store_tx *tx = NULL;
+		int64_t seq = 0;
+
+		assert_ok(store_begin(w->store, &tx, &err));
+		assert_ok(store_device_insert(tx, &d, &err));
+		assert_ok(store_change_append(tx, "device", d.id, 5, &seq, &err));
+		assert_true(seq > 0);
+		if (i % 10 == 9)
+			assert_int_equal(store_device_insert(tx, &d, &err), E_CONFLICT);
+		if (i % 3 == 2) {
+			store_rollback(&tx);
+			continue;
+		}
+		assert_ok(store_commit(&tx, &err));
+		w->stored++;
+		if (i % 8 == 0) {
+			struct store_device got = {0};
+
+			assert_ok(store_read(w->store, &tx, &err));
+			assert_ok(
+			    store_device_get(tx, STORE_TENANT_DEFAULT, d.id, &got, &err));
+			store_device_clear(&got);
+			store_rollback(&tx);
+		}
+	}
+	return NULL;
+}
+
+static void
+test_many_writers(void **state)
+{
+	struct fixture *f = *state;
+	struct worker workers[THREADS];
+	pthread_t threads[THREADS];
+	unsigned i, stored = 0;
+	int rc;
+
+	for (i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){.store = f->store, .number = i};
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, write_many, &workers[i]), 0);
+	}
+	for (i = 0; i < 20; i++) {
+		struct err err = {0};
+
+		rc = store_checkpoint(f->store, &err);
+		assert_true(rc == 0 || rc == E_BUSY);
+	}
+	for (i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		stored += workers[i].stored;
+	}
+	assert_true(stored > 0);
+	fixture_reopen(f);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM device"), stored);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM change"), stored);
+	assert_int_equal(fixture_number(f, "SELECT max(seq) FROM change"), stored);
+	assert_int_equal(
+	    fixture_number(f, "SELECT count(*) FROM change c JOIN device d ON d.id = c.id"), stored);
+}
+
+/* Who waits for the turn joins the group: 33 transactions, one sync. */
+struct turnstile {
+	struct store *store;
+	atomic_uint committed;
+};
+
+static void *
+commit_one(void *arg)
+{
+	struct turnstile *t = arg;
+	unsigned n = atomic_fetch_add(&t->committed, 1);
+
+	add_device(t->store, 1000 + n);
+	return NULL;
+}
+
+/* Wait until all threads are about to ask for the turn, and a little longer. */
+static void
+queued(struct turnstile *t)
+{
+	struct timespec wait = {.tv_nsec = 50000000};
+
+	while (atomic_load(&t->committed) < THREADS)
+		(void)nanosleep(&wait, NULL);
+	(void)nanosleep(&wait, NULL);
+}
+
+static void
+test_waiting_writers_share_a_commit(void **state)
+{
+	struct fixture *f = *state;
+	struct turnstile t = {.store = f->store};
+	struct store_device d = fixture_device(1, "d");
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	pthread_t threads[THREADS];
+	unsigned i, before;
+
+	add_device(f->store, 2);
+	before = atomic_load(&syncs);
+	assert_true(before > 0);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_device_insert(tx, &d, &err));
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, commit_one, &t), 0);
+	queued(&t);
+	assert_ok(store_commit(&tx, &err));
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	/* Some may have come too late to queue. */
+	assert_in_range(atomic_load(&syncs) - before, 1, 5);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM device"), THREADS + 2);
+}
+
+#define MORE_READERS 24
+
+static void *
+read_slowly(void *arg)
+{
+	struct timespec wait = {.tv_nsec = 2000000};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	int64_t seq;
+	unsigned i;
+
+	for (i = 0; i < 10; i++) {
+		assert_ok(store_read(arg, &tx, &err));
+		assert_ok(store_change_last(tx, &seq, &err));
+		(void)nanosleep(&wait, NULL);
+		store_rollback(&tx);
+	}
+	return NULL;
+}
+
+static void
+test_more_readers_than_connections(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t threads[MORE_READERS];
+	unsigned i;
+
+	for (i = 0; i < MORE_READERS; i++)
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, read_slowly, f->store), 0);
+	for (i = 0; i < MORE_READERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
+static void
+test_checkpoint_and_readers(void **state)
+{
+	struct fixture *f = *state;
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	struct stat st;
+	char wal[160];
+	int64_t seq;
+
+	(void)snprintf(wal, sizeof wal, "%s-wal", f->path);
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_ok(store_change_last(tx, &seq, &err));
+	add_device(f->store, 1);
+	assert_int_equal(store_checkpoint(f->store, &err), E_BUSY);
+	store_rollback(&tx);
+	assert_ok(store_checkpoint(f->store, &err));
+	assert_int_equal(stat(wal, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	assert_int_equal(has_device(f->store, 1), 0);
+}
+
+/* --- durability (I1, I2) --- */
+
+/* The child writes each number to the pipe only after its commit; then it dies in mid-work. */
+static void *
+write_and_tell(void *arg)
+{
+	struct worker *w = arg;
+	uint32_t n;
+
+	for (n = w->number << 20;; n++) {
+		add_device(w->store, n);
+		if (write((int)w->stored, &n, sizeof n) != (ssize_t)sizeof n)
+			_exit(3);
+	}
+	return NULL;
+}
+
+static void
+work_until_killed(const char *path, int fd)
+{
+	struct worker workers[8];
+	struct err err = {0};
+	struct store *store;
+	pthread_t thread;
+	unsigned i;
+
+	if (store_open(path, &store, &err) != 0)
+		_exit(2);
+	for (i = 0; i < 8; i++) {
+		workers[i] = (struct worker){.store = store, .number = i, .stored = (unsigned)fd};
+		(void)pthread_create(&thread, NULL, write_and_tell, &workers[i]);
+	}
+	(void)pause();
+}
+
+static void
+test_kill_loses_nothing_acknowledged(void **state)
+{
+	struct fixture *f = *state;
+	struct timespec wait = {.tv_nsec = 150000000};
+	uint32_t n;
+	unsigned told = 0;
+	int ends[2], status;
+	struct err err = {0};
+	pid_t pid;
+
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(pipe(ends), 0);
+	(void)fcntl(ends[0], F_SETPIPE_SZ, 1 << 20);
+	if ((pid = fork()) == 0)
+		work_until_killed(f->path, ends[1]);
+	assert_true(pid > 0);
+	(void)close(ends[1]);
+	(void)nanosleep(&wait, NULL);
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_ok(store_open(f->path, &f->store, &err));
+	while (read(ends[0], &n, sizeof n) == (ssize_t)sizeof n) {
+		assert_int_equal(has_device(f->store, n), 0);
+		told++;
+	}
+	assert_true(told > 8);
+	(void)close(ends[0]);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM pragma_integrity_check"
+					   " WHERE integrity_check <> 'ok'"),
+	    0);
+}
+
+/* fsync fails: every member of the group is told so, nobody is told otherwise, and nothing is tried again. */
+static void *
+commit_one_in_vain(void *arg)
+{
+	struct turnstile *t = arg;
+	struct store_device d = fixture_device(1000 + atomic_fetch_add(&t->committed, 1), "d");
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	int rc;
+
+	if ((rc = store_begin(t->store, &tx, &err)) == 0 &&
+	    (rc = store_device_insert(tx, &d, &err)) == 0)
+		rc = store_commit(&tx, &err);
+	assert_int_equal(rc, E_SYS);
+	assert_int_equal(err.code, E_SYS);
+	assert_true(err.text[0] != '\0');
+	return NULL;
+}
+
+static void
+test_failed_sync_fails_the_group(void **state)
+{
+	struct fixture *f = *state;
+	struct turnstile t = {.store = f->store};
+	struct store_device d = fixture_device(2, "d");
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	pthread_t threads[THREADS];
+	unsigned i, before;
+
+	add_device(f->store, 1);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_device_insert(tx, &d, &err));
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, commit_one_in_vain, &t), 0);
+	queued(&t);
+	atomic_store(&sync_fails, true);
+	assert_int_equal(store_commit(&tx, &err), E_SYS);
+	before = atomic_load(&syncs);
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(store_check(f->store, &err), E_SYS);
+	assert_int_equal(store_checkpoint(f->store, &err), E_SYS);
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(atomic_load(&syncs), before);
+	atomic_store(&sync_fails, false);
+	assert_ok(store_open(f->path, &f->store, &err));
+	assert_int_equal(has_device(f->store, 1), 0);
+}
+
+/* A checkpoint whose sync fails poisons too: SQLite's automatic one would have said nothing. */
+static void
+test_failed_sync_in_checkpoint(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = {0};
+
+	add_device(f->store, 1);
+	atomic_store(&sync_fails, true);
+	assert_int_equal(store_checkpoint(f->store, &err), E_SYS);
+	assert_int_equal(store_check(f->store, &err), E_SYS);
+	store_close(f->store);
+	f->store = NULL;
+	atomic_store(&sync_fails, false);
+	assert_ok(store_open(f->path, &f->store, &err));
+	assert_int_equal(has_device(f->store, 1), 0);
+}
+
+/* The disk takes no more: every member of the group learns of it, and from then on the store refuses. */
+static int
+commit_on_full_disk(const char *path)
+{
+	struct rlimit limit = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	struct store *store;
+	unsigned n;
+
+	if (store_open(path, &store, &err) != 0)
+		return 10;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	limit.rlim_cur = limit.rlim_max = (rlim_t)300 * 1024;
+	if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+		return 11;
+	for (n = 0; n < 10000; n++) {
+		struct store_device d = fixture_device(n, "d");
+
+		if (store_begin(store, &tx, &err) != 0)
+			return 12;
+		if (store_device_insert(tx, &d, &err) != 0)
+			return 13;
+		if (store_commit(&tx, &err) != 0)
+			break;
+	}
+	if (n == 0 || n == 10000 || tx != NULL || err.code != E_SYS)
+		return 14;
+	if (store_check(store, &err) != E_SYS || store_begin(store, &tx, &err) != E_SYS ||
+	    store_read(store, &tx, &err) != E_SYS || store_checkpoint(store, &err) != E_SYS)
+		return 15;
+	store_close(store);
+	return 0;
+}
+
+static void
+test_failed_commit_poisons(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = {0};
+	pid_t pid;
+
+	store_close(f->store);
+	f->store = NULL;
+	if ((pid = fork()) == 0)
+		_exit(commit_on_full_disk(f->path));
+	assert_int_equal(child_status(pid), 0);
+	assert_ok(store_open(f->path, &f->store, &err));
+	assert_ok(store_check(f->store, &err));
+	assert_true(fixture_number(f, "SELECT count(*) FROM device") > 0);
+	add_device(f->store, 1u << 30);
+}
+
+/* No temporary file and no journal, however large the transaction: the server's sandbox forbids to make any. */
+static void
+test_nothing_is_created(void **state)
+{
+	struct fixture *f = *state;
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	unsigned i;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(f->dir, 0555), 0);
+	store_close(f->store);
+	f->store = NULL;
+	for (i = 0; i < 3; i++) {
+		char name[160];
+
+		(void)snprintf(name, sizeof name, "%s%s", f->path,
+		    i == 0 ? "" : i == 1 ? "-wal" : "-shm");
+		assert_int_equal(chown(name, 65534, 65534), 0);
+	}
+	if ((pid = fork()) == 0) {
+		(void)setenv("SQLITE_TMPDIR", "/nonexistent", 1);
+		(void)setenv("TMPDIR", "/nonexistent", 1);
+		if (setuid(65534) != 0 || store_open(f->path, &f->store, &err) != 0 ||
+		    store_begin(f->store, &tx, &err) != 0)
+			_exit(1);
+		for (i = 0; i < 3000; i++) {
+			struct store_device d = fixture_device(i, "a name of some length");
+
+			if (store_device_insert(tx, &d, &err) != 0)
+				_exit(2);
+		}
+		store_rollback(&tx);
+		if (store_read(f->store, &tx, &err) != 0)
+			_exit(3);
+		store_rollback(&tx);
+		if (store_checkpoint(f->store, &err) != 0)
+			_exit(4);
+		store_close(f->store);
+		_exit(0);
+	}
+	assert_int_equal(child_status(pid), 0);
+	assert_ok(store_open(f->path, &f->store, &err));
+}
+
+#define case_of(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    case_of(test_create_makes_three_private_files),
+	    case_of(test_open_refuses_what_is_not_ours),
+	    case_of(test_open_refuses_newer),
+	    case_of(test_open_refuses_damage),
+	    case_of(test_second_process_is_refused),
+	    case_of(test_foreign_writer_at_open),
+	    case_of(test_read_only_file),
+	    case_of(test_migrations_are_all_or_nothing),
+	    case_of(test_migration_killed),
+	    case_of(test_rollback_undoes_and_commit_stays),
+	    case_of(test_error_inside_leaves_the_rest),
+	    case_of(test_reader_cannot_write),
+	    case_of(test_many_writers),
+	    case_of(test_waiting_writers_share_a_commit),
+	    case_of(test_more_readers_than_connections),
+	    case_of(test_checkpoint_and_readers),
+	    case_of(test_kill_loses_nothing_acknowledged),
+	    case_of(test_failed_sync_fails_the_group),
+	    case_of(test_failed_sync_in_checkpoint),
+	    case_of(test_failed_commit_poisons),
+	    case_of(test_nothing_is_created),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
