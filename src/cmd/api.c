@@ -7,6 +7,7 @@
 #include "base/sandbox.h"
 #include "base/secret.h"
 #include "cmd/notify.h"
+#include "cmd/supervisor.h"
 #include "core/core.h"
 #include "http/server.h"
 #include "store/store.h"
@@ -106,16 +107,18 @@ api_run(const struct api_options *options)
 	struct http_server *server = NULL;
 	struct core *core = NULL;
 	struct err err = {0};
+	bool served = false;
 	int signals, rc;
 
 	log_init("api", options->debug);
-	if ((rc = signals = signals_open(&err)) < 0 ||
+	if ((rc = secret_process_protect(&err)) != 0 || (rc = signals = signals_open(&err)) < 0 ||
 	    (rc = secret_heap_open(SECRET_HEAP_BYTES, &err)) != 0 ||
 	    (rc = core_open(options->dir, options->signal_fd, &core, &err)) != 0 ||
 	    (rc = http_server_open(core, &server, &err)) != 0 ||
 	    (options->sandbox && (rc = sandbox_enter(options->dir, &err)) != 0) ||
 	    (rc = core_start(core, &err)) != 0 || (rc = http_server_run(server, &err)) != 0)
 		goto out;
+	served = true;
 	notify_ready();
 	rc = wait_for_end(core, server, signals, options->alive_fd, &err);
 	notify_stopping();
@@ -124,5 +127,7 @@ out:
 	core_close(core);
 	if (rc != 0)
 		log_error("%s%s%s", err.field, err.field[0] != '\0' ? ": " : "", err.text);
-	return rc == 0 ? 0 : 1;
+	if (rc == 0)
+		return 0;
+	return served || rc == E_BUSY ? 1 : SUPERVISOR_HOPELESS;
 }

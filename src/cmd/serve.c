@@ -60,3 +60,84 @@ cmd_serve(struct cli *cli, int argc, char **argv)
 	options.debug = arguments.debug;
 	return supervisor_run(&options);
 }
+
+/* ---- the two processes, started by the supervisor alone ---------------------------------------------------------- */
+
+enum { OPT_ALIVE = 0x100, OPT_FD, OPT_NO_SANDBOX };
+
+struct process_arguments {
+	int alive_fd, fd;
+	bool sandbox, debug;
+};
+
+static const struct argp_option process_options[] = {
+    {"alive-fd", OPT_ALIVE, "N", 0, "A pipe whose other end the supervisor holds", 0},
+    {"fd", OPT_FD, "N", 0, "signer: its listening socket; api: the supervisor's ear for the broker's signal", 0},
+    {"no-sandbox", OPT_NO_SANDBOX, NULL, 0, "As sandbox = off in muster.conf", 0},
+    {"debug", 'D', NULL, 0, "Log each request", 0}, {0}};
+
+static error_t
+process_parse(int key, char *arg, struct argp_state *state)
+{
+	struct process_arguments *a = state->input;
+	int64_t fd;
+
+	switch (key) {
+	case OPT_ALIVE:
+	case OPT_FD:
+		if (!integer_parse(arg, 3, 1023, &fd))
+			argp_error(state, "not a file descriptor: %s", arg);
+		*(key == OPT_FD ? &a->fd : &a->alive_fd) = (int)fd;
+		return 0;
+	case OPT_NO_SANDBOX:
+		a->sandbox = false;
+		return 0;
+	case 'D':
+		a->debug = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (a->fd < 0 || a->alive_fd < 0)
+			argp_error(state, "only `muster serve` starts this");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp process_argp = {
+    process_options, process_parse, "", "A part of `muster serve`; not for people.", NULL, NULL, NULL};
+
+int
+cmd_signer_process(struct cli *cli, int argc, char **argv)
+{
+	struct process_arguments a = {.alive_fd = -1, .fd = -1, .sandbox = true};
+	struct signer_options options = {.dir = cli->dir};
+	struct err err = {0};
+
+	if (argp_parse(&process_argp, argc, argv, 0, NULL, &a) != 0)
+		return CLI_USAGE;
+	log_init("signer", a.debug);
+	if (secret_process_protect(&err) != 0) {
+		log_error("%s", err.text);
+		return SUPERVISOR_HOPELESS;
+	}
+	options.listen_fd = a.fd;
+	options.alive_fd = a.alive_fd;
+	options.sandbox = a.sandbox;
+	return signer_main(&options) == 0 ? 0 : 1;
+}
+
+int
+cmd_api_process(struct cli *cli, int argc, char **argv)
+{
+	struct process_arguments a = {.alive_fd = -1, .fd = -1, .sandbox = true};
+	struct api_options options = {.dir = cli->dir};
+
+	if (argp_parse(&process_argp, argc, argv, 0, NULL, &a) != 0)
+		return CLI_USAGE;
+	options.signal_fd = a.fd;
+	options.alive_fd = a.alive_fd;
+	options.sandbox = a.sandbox;
+	options.debug = a.debug;
+	return api_run(&options);
+}

@@ -1,0 +1,22 @@
+/* The supervisor: starts, watches and restarts the signer and the api. */
+#ifndef MUSTER_CMD_SUPERVISOR_H
+#define MUSTER_CMD_SUPERVISOR_H
+
+#include <stdbool.h>
+
+/* Exit status of a child that could not start and would fail the same way again. */
+#define SUPERVISOR_HOPELESS 3
+
+struct supervisor_options {
+	const char *dir;
+	const char *self;	     /* the program to start for both children */
+	const char *broker_pid_file; /* "" : nobody is signalled */
+	bool sandbox;
+	bool debug;
+};
+
+/* Runs until SIGTERM or SIGINT (returns 0 within 5 s), or until a child cannot be started or keeps dying (1). Logs
+ * its own errors. */
+int supervisor_run(const struct supervisor_options *options);
+
+#endif
