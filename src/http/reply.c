@@ -1,0 +1,218 @@
+/* Statuses, problem documents and common headers. */
+#include "http/reply.h"
+
+#include "base/text.h"
+#include "http/page.h"
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HSTS "max-age=31536000"
+
+/* By code. E_LIMIT is too large a body, unless it names a field: then that is what is wrong in it. */
+static const struct {
+	int code;
+	int status;
+} statuses[] = {
+    {E_INPUT, 400},
+    {E_UNAUTH, 401},
+    {E_DENIED, 403},
+    {E_NOTFOUND, 404},
+    {E_CONFLICT, 409},
+    {E_GONE, 410},
+    {E_LIMIT, 413},
+    {E_BUSY, 503},
+};
+
+static const struct {
+	int status;
+	const char *title;
+} titles[] = {
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {422, "Unprocessable Content"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+};
+
+static const char *
+title_of(int status)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof titles / sizeof titles[0]; i++)
+		if (titles[i].status == status)
+			return titles[i].title;
+	return "Answer";
+}
+
+int
+reply_status(const struct err *err)
+{
+	size_t i;
+
+	if (err->code == E_LIMIT && err->field[0] != '\0')
+		return 400;
+	for (i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+		if (statuses[i].code == err->code)
+			return statuses[i].status;
+	return 500;
+}
+
+/* NULL when out of memory, or if TEXT is not UTF-8. */
+static json_t *
+problem_new(const struct err *err, int status, const char *request_id)
+{
+	bool is_internal = status == 500;
+	const char *name = is_internal ? "internal" : err_name(err->code);
+	json_t *problem;
+	char type[64];
+
+	(void)snprintf(type, sizeof type, "urn:muster:problem:%s", name);
+	problem = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", type, "title", title_of(status), "status",
+	    status, "detail", is_internal ? "internal error" : err->text, "instance", request_id);
+	if (problem != NULL && !is_internal && err->field[0] != '\0' &&
+	    json_object_set_new(problem, "errors",
+		json_pack("[{s:s, s:s}]", "field", err->field, "reason", err->text)) != 0) {
+		json_decref(problem);
+		problem = NULL;
+	}
+	return problem;
+}
+
+void
+reply_problem(struct http_reply *reply, const struct err *err, int status, const char *request_id)
+{
+	json_t *problem;
+	char *text = NULL;
+
+	reply_clear(reply);
+	reply->status = status != 0 ? status : reply_status(err);
+	reply->content_type = "application/problem+json";
+	problem = problem_new(err, reply->status, request_id);
+	if (problem != NULL)
+		text = json_dumps(problem, JSON_COMPACT);
+	if (text != NULL)
+		buf_text(&reply->body, text);
+	else
+		buf_printf(&reply->body, "{\"type\":\"about:blank\",\"status\":%d,\"instance\":\"%s\"}",
+		    reply->status, request_id);
+	json_decref(problem);
+	free(text);
+}
+
+void
+reply_clear(struct http_reply *reply)
+{
+	reply->body.wipe = true; /* it may hold a package or its password */
+	buf_clear(&reply->body);
+	memset(reply, 0, sizeof *reply);
+}
+
+static void
+headers_add(struct evkeyvalq *out, const struct http_reply *reply, const struct reply_options *options)
+{
+	const struct {
+		const char *name, *value;
+	} headers[] = {
+	    {"Content-Type", reply->content_type != NULL ? reply->content_type : "application/json"},
+	    {"X-Content-Type-Options", "nosniff"},
+	    {"X-Request-Id", options->request_id},
+	    {"Referrer-Policy", "no-referrer"},
+	    {"Content-Security-Policy",
+		reply->is_page ? page_policy : "default-src 'none'; frame-ancestors 'none'"},
+	    {"Strict-Transport-Security", options->is_tls ? HSTS : NULL},
+	    {"Location", reply->location[0] != '\0' ? reply->location : NULL},
+	    {"Content-Disposition", reply->disposition[0] != '\0' ? reply->disposition : NULL},
+	    {"Allow", options->allow},
+	    {"WWW-Authenticate", reply->status == 401 ? "Bearer realm=\"muster\"" : NULL},
+	    {"Retry-After", reply->status == 503 || reply->status == 429 ? "1" : NULL},
+	    {"Connection", options->must_close ? "close" : NULL},
+	};
+	char number[64];
+	size_t i;
+
+	for (i = 0; i < sizeof headers / sizeof headers[0]; i++)
+		if (headers[i].value != NULL)
+			(void)evhttp_add_header(out, headers[i].name, headers[i].value);
+	if (reply->cacheable_s > 0)
+		(void)snprintf(number, sizeof number, "public, max-age=%lld", (long long)reply->cacheable_s);
+	else
+		(void)text_copy(number, sizeof number, "no-store");
+	(void)evhttp_add_header(out, "Cache-Control", number);
+	/* evhttp would leave it out for HTTP/1.0 and for HEAD. */
+	(void)snprintf(number, sizeof number, "%zu", reply->body.len);
+	if (reply->status != 204)
+		(void)evhttp_add_header(out, "Content-Length", number);
+}
+
+static void
+body_free(const void *data, size_t len, void *arg)
+{
+	struct buf *body = arg;
+
+	(void)data;
+	(void)len;
+	buf_clear(body);
+	free(body);
+}
+
+/* The body as an evbuffer that owns its memory, so that a large CRL is not copied. NULL: out of memory. */
+static struct evbuffer *
+body_take(struct http_reply *reply)
+{
+	struct evbuffer *out = evbuffer_new();
+	struct buf *body = malloc(sizeof *body);
+
+	if (out == NULL || body == NULL)
+		goto fail;
+	*body = reply->body;
+	body->wipe = reply->cacheable_s == 0; /* it may hold a package or its password */
+	if (evbuffer_add_reference(out, body->data, body->len, body_free, body) != 0)
+		goto fail;
+	reply->body = (struct buf){0};
+	return out;
+fail:
+	if (out != NULL)
+		evbuffer_free(out);
+	free(body);
+	return NULL;
+}
+
+void
+reply_send_take(struct evhttp_request *evreq, struct http_reply *reply, const struct reply_options *options)
+{
+	struct evbuffer *body = NULL;
+
+	if (reply->status == 0)
+		reply->status = 200;
+	if (buf_failed(&reply->body) ||
+	    (!options->is_head && reply->body.len > 0 && (body = body_take(reply)) == NULL)) {
+		reply->status = 500;
+		buf_clear(&reply->body);
+	}
+	headers_add(evhttp_request_get_output_headers(evreq), reply, options);
+	evhttp_send_reply(evreq, reply->status, title_of(reply->status), body);
+	if (body != NULL)
+		evbuffer_free(body);
+	buf_clear(&reply->body);
+}

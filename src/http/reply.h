@@ -1,0 +1,36 @@
+/* From a handler's result to bytes: the one place that turns error codes into statuses, and that sets the
+ * headers every answer carries. */
+#ifndef MUSTER_HTTP_REPLY_H
+#define MUSTER_HTTP_REPLY_H
+
+#include "base/err.h"
+#include "http/router.h"
+
+#include <stdbool.h>
+
+struct evhttp_request;
+
+/* The HTTP status of an error. */
+int reply_status(const struct err *err);
+
+/* Fill REPLY with the application/problem+json (RFC 9457) of ERR. STATUS 0 is reply_status(ERR). The text of
+ * an internal error does not leave the house. */
+void reply_problem(struct http_reply *reply, const struct err *err, int status, const char *request_id);
+
+/* What the transport adds to a reply. */
+struct reply_options {
+	const char *request_id;
+	const char *allow; /* Allow of a 405, or NULL */
+	bool is_tls;
+	bool is_head;	   /* everything but the body */
+	bool must_close;
+};
+
+/* Write REPLY to EVREQ, which belongs to libevent from here on. Takes the body's memory. On the loop. */
+void reply_send_take(
+    struct evhttp_request *evreq, struct http_reply *reply, const struct reply_options *options);
+
+/* Free what a reply that was not sent holds; `sent` is not called. */
+void reply_clear(struct http_reply *reply);
+
+#endif

@@ -1,0 +1,321 @@
+/* evhttp frames requests leniently (RFC 9112, section 11.2 tells what follows from that); this file refuses what
+ * it let through: ambiguous lengths, odd header names, paths with two readings. It routes and decides nothing. */
+#include "http/request.h"
+
+#include "base/random.h"
+#include "base/text.h"
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/http_struct.h>
+#include <event2/keyvalq_struct.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+/* Headers that mean something to us and of which two would be two meanings. */
+static const char *const singles[] = {
+    "Host", "Content-Length", "Transfer-Encoding", "Content-Type", "Authorization", "Idempotency-Key",
+};
+
+static int
+refuse(struct request *out, int status, int code, struct err *err, const char *text)
+{
+	out->must_close = true;
+	out->status = status;
+	return err_set(err, code, "%s", text);
+}
+
+static const char *
+method_name(enum evhttp_cmd_type type)
+{
+	static const struct {
+		enum evhttp_cmd_type type;
+		const char *name;
+	} methods[] = {
+	    {EVHTTP_REQ_GET, "GET"},
+	    {EVHTTP_REQ_HEAD, "HEAD"},
+	    {EVHTTP_REQ_POST, "POST"},
+	    {EVHTTP_REQ_PUT, "PUT"},
+	    {EVHTTP_REQ_PATCH, "PATCH"},
+	    {EVHTTP_REQ_DELETE, "DELETE"},
+	    {EVHTTP_REQ_OPTIONS, "OPTIONS"},
+	    {EVHTTP_REQ_TRACE, "TRACE"},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof methods / sizeof methods[0]; i++)
+		if (methods[i].type == type)
+			return methods[i].name;
+	return NULL;
+}
+
+/* RFC 9110, section 5.6.2. A name that is no token may be read as another name by somebody else on the way. */
+static bool
+is_token(const char *s)
+{
+	if (*s == '\0')
+		return false;
+	for (; *s != '\0'; s++)
+		if (*s <= ' ' || *s > '~' || strchr("\"(),/:;<=>?@[\\]{}", *s) != NULL)
+			return false;
+	return true;
+}
+
+static bool
+is_field_value(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if (((unsigned char)*s < ' ' && *s != '\t') || *s == 0x7f)
+			return false;
+	return true;
+}
+
+static int
+headers_check(const struct evkeyvalq *headers, struct request *out, struct err *err)
+{
+	unsigned seen[sizeof singles / sizeof singles[0]] = {0};
+	const struct evkeyval *header;
+	size_t n = 0, i;
+
+	TAILQ_FOREACH(header, headers, next) {
+		if (++n > REQUEST_HEADERS_MAX)
+			return refuse(out, 431, E_LIMIT, err, "too many headers");
+		if (!is_token(header->key) || !is_field_value(header->value))
+			return refuse(out, 400, E_INPUT, err, "a header is malformed");
+		for (i = 0; i < sizeof singles / sizeof singles[0]; i++)
+			if (strcasecmp(header->key, singles[i]) == 0 && ++seen[i] > 1)
+				return refuse(out, 400, E_INPUT, err, "a header is there twice");
+	}
+	return 0;
+}
+
+/* RFC 9112, section 6: where the body ends must have one reading only. */
+static int
+framing_check(struct evhttp_request *evreq, struct request *out, struct err *err)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(evreq);
+	const char *length = evhttp_find_header(headers, "Content-Length");
+	const char *coding = evhttp_find_header(headers, "Transfer-Encoding");
+	bool is_11 = evreq->major == 1 && evreq->minor >= 1;
+	int64_t n = 0;
+
+	if (length != NULL && coding != NULL)
+		return refuse(out, 400, E_INPUT, err, "Content-Length and Transfer-Encoding exclude each other");
+	if (length != NULL &&
+	    (length[strspn(length, "0123456789")] != '\0' || !integer_parse(length, 0, INT64_MAX, &n)))
+		return refuse(out, 400, E_INPUT, err, "Content-Length is not a number");
+	if (coding != NULL && (!is_11 || strcasecmp(coding, "chunked") != 0))
+		return refuse(out, 400, E_INPUT, err, "this Transfer-Encoding is not supported");
+	if (is_11 && evhttp_find_header(headers, "Host") == NULL)
+		return refuse(out, 400, E_INPUT, err, "the Host header is missing");
+	/* evhttp leaves the body of some methods unread, and that of a GET has no meaning: never go on behind it. */
+	if ((n > 0 || coding != NULL) && strcmp(out->http.method, "POST") != 0 &&
+	    strcmp(out->http.method, "PUT") != 0 && strcmp(out->http.method, "PATCH") != 0)
+		out->must_close = true;
+	return 0;
+}
+
+/* One %XX at S (behind the percent sign), or -1. */
+static int
+percent_decode(const char *s)
+{
+	uint8_t byte;
+	char digits[3];
+
+	if (s[0] == '\0' || s[1] == '\0')
+		return -1;
+	memcpy(digits, s, 2);
+	digits[2] = '\0';
+	return hex_decode(&byte, 1, digits) ? byte : -1;
+}
+
+/* Decode in place. False for a broken escape or one of a byte in FORBIDDEN or NUL. */
+static bool
+text_decode(char *text, bool plus_is_space, const char *forbidden)
+{
+	char *out = text;
+	int byte;
+
+	for (; *text != '\0'; text++) {
+		if (*text == '+' && plus_is_space) {
+			*out++ = ' ';
+		} else if (*text != '%') {
+			*out++ = *text;
+		} else {
+			/* strchr finds the NUL too */
+			if ((byte = percent_decode(text + 1)) < 0 || strchr(forbidden, byte) != NULL)
+				return false;
+			*out++ = (char)byte;
+			text += 2;
+		}
+	}
+	*out = '\0';
+	return true;
+}
+
+int
+request_path_decode(char *path, struct err *err)
+{
+	const char *segment;
+	size_t len;
+	bool good;
+
+	good = path[0] == '/' && text_decode(path, false, "/\\") && text_is_printable(path, strlen(path));
+	for (segment = path; good && *segment == '/'; segment += 1 + len) {
+		len = strcspn(segment + 1, "/");
+		if ((len == 0 && segment[1] == '/') || (len == 1 && segment[1] == '.') ||
+		    (len == 2 && segment[1] == '.' && segment[2] == '.'))
+			good = false;
+	}
+	return good ? 0 : err_set(err, E_NOTFOUND, "there is nothing at this address");
+}
+
+int
+request_query_parse(char *text, struct http_query *out, struct err *err)
+{
+	char *pair, *value;
+
+	out->n = 0;
+	while ((pair = strsep(&text, "&")) != NULL) {
+		if (*pair == '\0')
+			continue;
+		if ((value = strchr(pair, '=')) != NULL)
+			*value++ = '\0';
+		else
+			value = pair + strlen(pair);
+		if (!text_decode(pair, true, "") || !text_decode(value, true, "") ||
+		    !text_is_printable(pair, strlen(pair)) || !text_is_printable(value, strlen(value)))
+			return err_field(err, E_INPUT, "query", "is not well-formed text");
+		if (out->n == REQUEST_QUERY_MAX)
+			return err_field(
+			    err, E_INPUT, "query", "has more than %d parameters", REQUEST_QUERY_MAX);
+		out->items[out->n].name = pair;
+		out->items[out->n++].value = value;
+	}
+	return 0;
+}
+
+static int
+target_read(const char *uri, struct request *out, struct err *err)
+{
+	char *query;
+	size_t i, len;
+	int rc;
+
+	len = strlen(uri);
+	if (len > REQUEST_TARGET_MAX)
+		return refuse(out, 414, E_LIMIT, err, "the address is too long");
+	if (uri[0] != '/')
+		return refuse(out, 400, E_INPUT, err, "the request target must be a path");
+	for (i = 0; i < len; i++)
+		if (uri[i] <= ' ' || uri[i] > '~' || uri[i] == '#')
+			return refuse(out, 400, E_INPUT, err, "the request target is malformed");
+	if ((out->target = strdup(uri)) == NULL)
+		return err_nomem(err);
+	if ((query = strchr(out->target, '?')) != NULL)
+		*query++ = '\0';
+	if ((rc = request_path_decode(out->target, err)) != 0)
+		return rc;
+	out->http.path = out->target;
+	return query != NULL ? request_query_parse(query, &out->query, err) : 0;
+}
+
+static int
+body_read(struct evhttp_request *evreq, struct request *out, struct err *err)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(evreq);
+	size_t len = evbuffer_get_length(input);
+
+	if (len == 0)
+		return 0;
+	if ((out->body = malloc(len)) == NULL)
+		return err_nomem(err);
+	if (evbuffer_copyout(input, out->body, len) != (ev_ssize_t)len)
+		return err_set(err, E_SYS, "cannot copy a request's body");
+	out->http.body = out->body;
+	out->http.body_len = len;
+	return 0;
+}
+
+static int
+header_copy(const struct evkeyvalq *headers, const char *name, char *dst, size_t size, struct err *err)
+{
+	const char *value = evhttp_find_header(headers, name);
+
+	if (value != NULL && (!text_copy(dst, size, value) || !text_is_printable(value, strlen(value))))
+		return err_field(err, E_INPUT, name, "is longer than %zu bytes or not text", size - 1);
+	return 0;
+}
+
+int
+request_read(struct evhttp_request *evreq, const char *peer, struct request *out, struct err *err)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(evreq);
+	struct err ignored = {0};
+	uint8_t id[8];
+	int rc;
+
+	if ((rc = random_bytes(id, sizeof id, err)) != 0)
+		return rc;
+	hex_encode(out->http.id, id, sizeof id);
+	out->http.query = &out->query;
+	out->http.content_type = out->content_type;
+	out->http.accept = out->accept;
+	out->http.idempotency_key = out->idempotency_key;
+	(void)text_copy(out->http.peer, sizeof out->http.peer, peer);
+	out->is_head = evhttp_request_get_command(evreq) == EVHTTP_REQ_HEAD;
+	if ((out->http.method = method_name(evhttp_request_get_command(evreq))) == NULL)
+		return refuse(out, 501, E_INPUT, err, "this method is not known");
+	if ((rc = headers_check(headers, out, err)) != 0 || (rc = framing_check(evreq, out, err)) != 0 ||
+	    (rc = target_read(evhttp_request_get_uri(evreq), out, err)) != 0 ||
+	    (rc = header_copy(headers, "Content-Type", out->content_type, sizeof out->content_type, err)) != 0 ||
+	    (rc = header_copy(headers, "Idempotency-Key", out->idempotency_key,
+		 sizeof out->idempotency_key, err)) != 0)
+		return rc;
+	/* A long Accept is cut: it is only looked through for text/html. */
+	(void)header_copy(headers, "Accept", out->accept, sizeof out->accept, &ignored);
+	return body_read(evreq, out, err);
+}
+
+void
+request_clear(struct request *request)
+{
+	if (request->target != NULL)
+		explicit_bzero(request->target, strlen(request->target));
+	if (request->body != NULL)
+		explicit_bzero(request->body, request->http.body_len);
+	free(request->target);
+	free(request->body);
+	memset(request, 0, sizeof *request);
+}
+
+const char *
+http_query_get(const struct http_request *req, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < req->query->n; i++)
+		if (strcmp(req->query->items[i].name, name) == 0)
+			return req->query->items[i].value;
+	return NULL;
+}
+
+int
+http_query_only(const struct http_request *req, const char *const *names, struct err *err)
+{
+	size_t i, j;
+
+	for (i = 0; i < req->query->n; i++) {
+		const char *name = req->query->items[i].name;
+
+		for (j = 0; names[j] != NULL && strcmp(names[j], name) != 0; j++)
+			continue;
+		if (names[j] == NULL)
+			return err_field(err, E_INPUT, name, "is no parameter of this request");
+		if (http_query_get(req, name) != req->query->items[i].value)
+			return err_field(err, E_INPUT, name, "is there twice");
+	}
+	return 0;
+}

@@ -1,0 +1,53 @@
+/* From an evhttp request to a struct http_request: everything that evhttp lets through and must not pass is
+ * refused here, and what a handler needs is copied, because the connection may go away meanwhile. */
+#ifndef MUSTER_HTTP_REQUEST_H
+#define MUSTER_HTTP_REQUEST_H
+
+#include "base/err.h"
+#include "http/router.h"
+
+#include <stdbool.h>
+
+struct evhttp_request;
+
+#define REQUEST_TARGET_MAX 8192
+#define REQUEST_HEADERS_MAX 100
+#define REQUEST_QUERY_MAX 32 /* parameters */
+
+struct http_query {
+	size_t n;
+	struct {
+		const char *name, *value;
+	} items[REQUEST_QUERY_MAX];
+};
+
+struct request {
+	struct http_request http; /* its pointers lead into this struct: never copy it */
+	struct http_query query;
+	char *target;		  /* the memory of path and query */
+	uint8_t *body;
+	char content_type[128];
+	char accept[256];
+	char idempotency_key[129];
+	bool is_head;
+	bool must_close;	  /* what follows on the connection cannot be trusted to be a request */
+	int status;		  /* of a refusal, where the error's code is not precise enough; else 0 */
+};
+
+/* Check EVREQ and copy it into OUT, which is zeroed. PEER is the client's address. On failure http.id,
+ * is_head, must_close and status are valid. E_INPUT, E_NOTFOUND (a path that can be no resource's), E_LIMIT,
+ * E_NOMEM. Clear OUT in any case. */
+MUST_CHECK int request_read(
+    struct evhttp_request *evreq, const char *peer, struct request *out, struct err *err);
+
+/* Wipes what it frees: a path may hold a link's token. */
+void request_clear(struct request *request);
+
+/* Decode the percent-encoded PATH in place. E_NOTFOUND for anything that could be taken for another path:
+ * NUL, an encoded slash, empty, "." or ".." segments, control characters, broken UTF-8. */
+MUST_CHECK int request_path_decode(char *path, struct err *err);
+
+/* Split and decode TEXT (behind the "?") in place; OUT points into it. E_INPUT. */
+MUST_CHECK int request_query_parse(char *text, struct http_query *out, struct err *err);
+
+#endif

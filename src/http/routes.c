@@ -1,0 +1,55 @@
+/* The one table of what can be called, by whom, and where it runs. Whatever is not in it is a 404. */
+#include "http/routes.h"
+
+#define READERS (ROLE_ADMIN | ROLE_OPERATOR | ROLE_AUDITOR)
+#define WRITERS (ROLE_ADMIN | ROLE_OPERATOR)
+#define AUDITORS (ROLE_ADMIN | ROLE_AUDITOR)
+#define ON_BOTH (ON_API | ON_PKI)
+
+/* clang-format off */
+const struct route routes[] = {
+    ROUTE("POST",   "/v1/devices", WRITERS | ROLE_ENROLLER, ROUTE_NORMAL, ON_API, api_devices_register),
+    ROUTE("GET",    "/v1/devices", READERS, ROUTE_NORMAL, ON_API, api_devices_list),
+    ROUTE("GET",    "/v1/devices/{id}", READERS, ROUTE_NORMAL, ON_API, api_devices_get),
+    ROUTE("PATCH",  "/v1/devices/{id}", WRITERS, ROUTE_NORMAL, ON_API, api_devices_update),
+    ROUTE("POST",   "/v1/devices/{id}/revoke", WRITERS, ROUTE_URGENT, ON_API, api_devices_revoke),
+    ROUTE("POST",   "/v1/devices/{id}/suspend", WRITERS, ROUTE_URGENT, ON_API, api_devices_suspend),
+    ROUTE("POST",   "/v1/devices/{id}/resume", WRITERS, ROUTE_NORMAL, ON_API, api_devices_resume),
+    ROUTE("POST",   "/v1/devices/{id}/package", WRITERS, ROUTE_NORMAL, ON_API, api_devices_package),
+    ROUTE("GET",    "/v1/devices/{id}/certificates", READERS, ROUTE_NORMAL, ON_API,
+	api_devices_certificates),
+    ROUTE("GET",    "/v1/certificates/{fingerprint}", READERS, ROUTE_NORMAL, ON_API,
+	api_certificates_get),
+
+    ROUTE("POST",   "/v1/services", WRITERS, ROUTE_NORMAL, ON_API, api_services_add),
+    ROUTE("GET",    "/v1/services", READERS, ROUTE_NORMAL, ON_API, api_services_list),
+    ROUTE("GET",    "/v1/services/{id}", READERS, ROUTE_NORMAL, ON_API, api_services_get),
+    ROUTE("POST",   "/v1/services/{id}/revoke", WRITERS, ROUTE_URGENT, ON_API, api_services_revoke),
+    ROUTE("POST",   "/v1/services/{id}/package", WRITERS, ROUTE_NORMAL, ON_API, api_services_package),
+
+    ROUTE("GET",    "/v1/policies", READERS, ROUTE_NORMAL, ON_API, api_policies_list),
+    ROUTE("GET",    "/v1/policies/{name}", READERS, ROUTE_NORMAL, ON_API, api_policies_get),
+    ROUTE("PUT",    "/v1/policies/{name}", WRITERS, ROUTE_NORMAL, ON_API, api_policies_set),
+    ROUTE("DELETE", "/v1/policies/{name}", WRITERS, ROUTE_NORMAL, ON_API, api_policies_remove),
+    ROUTE("GET",    "/v1/profiles", READERS, ROUTE_NORMAL, ON_API, api_profiles_list),
+    ROUTE("GET",    "/v1/profiles/{name}", READERS, ROUTE_NORMAL, ON_API, api_profiles_get),
+
+    ROUTE("GET",    "/v1/audit", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_list),
+    ROUTE("GET",    "/v1/audit/verify", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_verify),
+    ROUTE("GET",    "/v1/ca", READERS, ROUTE_NORMAL, ON_API, api_ca_get),
+    ROUTE("GET",    "/v1/openapi.json", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, api_openapi_get),
+
+    ROUTE("GET",    "/healthz", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, health_live),
+    /* Not urgent: it asks the signer, and nobody's credentials are looked at, so it must not be able to
+     * hold up a revocation. Drowned workers answer 503, which is the truth. */
+    ROUTE("GET",    "/readyz", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, health_ready),
+    ROUTE("GET",    "/d/{token}", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, link_show),
+    ROUTE("POST",   "/d/{token}", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, link_deliver),
+
+    ROUTE("GET",    "/ca/root.crt", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_root),
+    ROUTE("GET",    "/ca/issuing.crt", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_issuing),
+    ROUTE("GET",    "/ca/chain.pem", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_chain),
+    ROUTE("GET",    "/crl/{name}", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_crl),
+};
+/* clang-format on */
+const size_t n_routes = sizeof routes / sizeof routes[0];

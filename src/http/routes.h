@@ -1,0 +1,43 @@
+/* The handlers that the route table names, grouped by the file they live in. Each is an http_handler. */
+#ifndef MUSTER_HTTP_ROUTES_H
+#define MUSTER_HTTP_ROUTES_H
+
+#include "http/router.h"
+
+/* api_devices.c */
+http_handler api_devices_register, api_devices_list, api_devices_get, api_devices_update;
+http_handler api_devices_revoke, api_devices_suspend, api_devices_resume;
+http_handler api_devices_package, api_devices_certificates;
+
+/* api_certificates.c */
+http_handler api_certificates_get;
+
+/* api_services.c */
+http_handler api_services_add, api_services_list, api_services_get;
+http_handler api_services_revoke, api_services_package;
+
+/* api_policies.c */
+http_handler api_policies_list, api_policies_get, api_policies_set, api_policies_remove;
+
+/* api_profiles.c */
+http_handler api_profiles_list, api_profiles_get;
+
+/* api_audit.c */
+http_handler api_audit_list, api_audit_verify;
+
+/* api_ca.c */
+http_handler api_ca_get;
+
+/* api_openapi.c */
+http_handler api_openapi_get;
+
+/* health.c */
+http_handler health_live, health_ready;
+
+/* pki.c */
+http_handler pki_root, pki_issuing, pki_chain, pki_crl;
+
+/* link.c */
+http_handler link_show, link_deliver;
+
+#endif

@@ -1,0 +1,145 @@
+/* Problem documents and statuses; and that the page's policy names the page's style. */
+#include "check.h"
+
+#include "base/secret.h"
+#include "base/text.h"
+#include "http/page.h"
+#include "http/reply.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static json_t *
+problem(int code, const char *field, const char *text, int status)
+{
+	struct http_reply reply = {0};
+	struct err err = {.code = code};
+	json_t *body;
+
+	(void)text_copy(err.field, sizeof err.field, field);
+	(void)text_copy(err.text, sizeof err.text, text);
+	reply_problem(&reply, &err, status, "0123456789abcdef");
+	assert_string_equal(reply.content_type, "application/problem+json");
+	body = json_loadb((const char *)reply.body.data, reply.body.len, 0, NULL);
+	assert_non_null(body);
+	assert_int_equal(json_integer_value(json_object_get(body, "status")), reply.status);
+	assert_string_equal(json_string_value(json_object_get(body, "instance")), "0123456789abcdef");
+	reply_clear(&reply);
+	return body;
+}
+
+static const char *
+text_of(json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+static void
+statuses_follow_codes(void **state)
+{
+	static const struct {
+		int code, status;
+	} expected[] = {{E_INPUT, 400}, {E_UNAUTH, 401}, {E_DENIED, 403}, {E_NOTFOUND, 404},
+	    {E_CONFLICT, 409}, {E_GONE, 410}, {E_LIMIT, 413}, {E_BUSY, 503}, {E_NOMEM, 500}, {E_SYS, 500},
+	    {0, 500}, {-999, 500}};
+	struct err err = {0};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+		err.code = expected[i].code;
+		assert_int_equal(reply_status(&err), expected[i].status);
+	}
+}
+
+static void
+problem_names_the_field(void **state)
+{
+	json_t *body = problem(E_INPUT, "san[0]", "is \"odd\"", 0), *first;
+
+	(void)state;
+	assert_string_equal(text_of(body, "type"), "urn:muster:problem:invalid-input");
+	assert_string_equal(text_of(body, "title"), "Bad Request");
+	assert_string_equal(text_of(body, "detail"), "is \"odd\"");
+	first = json_array_get(json_object_get(body, "errors"), 0);
+	assert_string_equal(text_of(first, "field"), "san[0]");
+	assert_string_equal(text_of(first, "reason"), "is \"odd\"");
+	json_decref(body);
+}
+
+static void
+internal_errors_stay_inside(void **state)
+{
+	json_t *body = problem(E_SYS, "secret.field", "cannot open /var/lib/muster/x", 0);
+	char *text = json_dumps(body, 0);
+
+	(void)state;
+	assert_int_equal(json_integer_value(json_object_get(body, "status")), 500);
+	assert_null(strstr(text, "/var/lib"));
+	assert_null(strstr(text, "secret.field"));
+	free(text);
+	json_decref(body);
+}
+
+static void
+what_is_not_utf8_is_left_out(void **state)
+{
+	json_t *body = problem(E_INPUT, "", "bad \xff byte", 0);
+
+	(void)state;
+	assert_int_equal(json_integer_value(json_object_get(body, "status")), 400);
+	assert_null(json_object_get(body, "detail"));
+	json_decref(body);
+	body = problem(E_NOTFOUND, "", "wrong method", 405);
+	assert_string_equal(text_of(body, "title"), "Method Not Allowed");
+	json_decref(body);
+}
+
+/* E8 */
+static void
+page_policy_names_the_style(void **state)
+{
+	uint8_t digest[SHA256_LEN];
+	struct buf want = {0};
+
+	(void)state;
+	sha256(digest, page_style, strlen(page_style));
+	buf_text(&want, "style-src 'sha256-");
+	base64_encode(&want, digest, sizeof digest);
+	buf_text(&want, "';");
+	assert_non_null(strstr(page_policy, buf_str(&want)));
+	assert_non_null(strstr(page_policy, "default-src 'none'"));
+	assert_null(strstr(page_policy, "unsafe"));
+	buf_clear(&want);
+}
+
+/* B5 */
+static void
+pages_escape(void **state)
+{
+	struct http_reply reply = {0};
+
+	(void)state;
+	page_reply(&reply, 410, "<script>'\"&", "<p>fine</p>");
+	assert_int_equal(reply.status, 410);
+	assert_true(reply.is_page);
+	assert_null(strstr(buf_str(&reply.body), "<script>"));
+	assert_non_null(strstr(buf_str(&reply.body), "&lt;script&gt;&#39;&quot;&amp;"));
+	assert_non_null(strstr(buf_str(&reply.body), "<p>fine</p>"));
+	reply_clear(&reply);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(statuses_follow_codes),
+	    cmocka_unit_test(problem_names_the_field),
+	    cmocka_unit_test(internal_errors_stay_inside),
+	    cmocka_unit_test(what_is_not_utf8_is_left_out),
+	    cmocka_unit_test(page_policy_names_the_style),
+	    cmocka_unit_test(pages_escape),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

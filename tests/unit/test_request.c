@@ -1,0 +1,349 @@
+/* Request checks, on requests as evhttp would hand them over. */
+#include "check.h"
+
+#include "http/request.h"
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/http_struct.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct evhttp_request *
+request_make(enum evhttp_cmd_type type, const char *uri)
+{
+	struct evhttp_request *evreq = evhttp_request_new(NULL, NULL);
+
+	evreq->type = type;
+	evreq->major = 1;
+	evreq->minor = 1;
+	evreq->uri = strdup(uri);
+	(void)evhttp_add_header(evhttp_request_get_input_headers(evreq), "Host", "localhost");
+	return evreq;
+}
+
+static void
+header(struct evhttp_request *evreq, const char *name, const char *value)
+{
+	assert_int_equal(evhttp_add_header(evhttp_request_get_input_headers(evreq), name, value), 0);
+}
+
+/* Read, free EVREQ, and leave the result in OUT. */
+static int
+read_take(struct evhttp_request *evreq, struct request *out)
+{
+	struct err err = {0};
+	int rc;
+
+	memset(out, 0, sizeof *out);
+	rc = request_read(evreq, "127.0.0.1", out, &err);
+	assert_int_equal(rc, rc == 0 ? 0 : err.code);
+	evhttp_request_free(evreq);
+	return rc;
+}
+
+static void
+copies_what_a_handler_needs(void **state)
+{
+	struct evhttp_request *evreq = request_make(EVHTTP_REQ_POST, "/v1/devices/a%20b?limit=5&search=x%2Fy+z");
+	struct request r;
+
+	(void)state;
+	header(evreq, "content-type", "application/json");
+	header(evreq, "Idempotency-Key", "k1");
+	header(evreq, "Accept", "text/html");
+	header(evreq, "Content-Length", "2");
+	(void)evbuffer_add(evhttp_request_get_input_buffer(evreq), "{}", 2);
+	assert_int_equal(read_take(evreq, &r), 0);
+	/* evreq is gone */
+	assert_string_equal(r.http.method, "POST");
+	assert_string_equal(r.http.path, "/v1/devices/a b");
+	assert_string_equal(http_query_get(&r.http, "limit"), "5");
+	assert_string_equal(http_query_get(&r.http, "search"), "x/y z");
+	assert_null(http_query_get(&r.http, "after"));
+	assert_string_equal(r.http.content_type, "application/json");
+	assert_string_equal(r.http.idempotency_key, "k1");
+	assert_string_equal(r.http.accept, "text/html");
+	assert_string_equal(r.http.peer, "127.0.0.1");
+	assert_int_equal(r.http.body_len, 2);
+	assert_memory_equal(r.http.body, "{}", 2);
+	assert_int_equal(strlen(r.http.id), 16);
+	assert_false(r.must_close);
+	request_clear(&r);
+}
+
+static int
+with_headers(enum evhttp_cmd_type type, const char *const *headers, struct request *out)
+{
+	struct evhttp_request *evreq = request_make(type, "/x");
+
+	for (; *headers != NULL; headers += 2)
+		header(evreq, headers[0], headers[1]);
+	return read_take(evreq, out);
+}
+
+/* A7 */
+static void
+refuses_ambiguous_framing(void **state)
+{
+	static const char *const bad[][5] = {
+	    {"Content-Length", "1", "Content-Length", "1", NULL},
+	    {"Content-Length", "1", "content-length", "2", NULL},
+	    {"Content-Length", "1", "Transfer-Encoding", "chunked", NULL},
+	    {"Content-Length ", "1", NULL},
+	    {"Transfer-Encoding ", "chunked", NULL},
+	    {"Content-Length", "+1", NULL},
+	    {"Content-Length", "-0", NULL},
+	    {"Content-Length", "0x1", NULL},
+	    {"Content-Length", "1, 1", NULL},
+	    {"Content-Length", "", NULL},
+	    {"Content-Length", "18446744073709551617", NULL},
+	    {"Transfer-Encoding", "gzip, chunked", NULL},
+	    {"Transfer-Encoding", "identity", NULL},
+	    {"Transfer-Encoding", "chunked", "Transfer-Encoding", "chunked", NULL},
+	    {"Host", "other", NULL},
+	    {"Authorization", "Bearer a", "Authorization", "Bearer b", NULL},
+	    {"Bad Name", "x", NULL},
+	    {"", "x", NULL},
+	    {"X", "a\x01z", NULL},
+	};
+	struct request r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_int_equal(with_headers(EVHTTP_REQ_POST, bad[i], &r), E_INPUT);
+		assert_int_equal(r.status, 400);
+		assert_true(r.must_close);
+		assert_int_equal(strlen(r.http.id), 16);
+		request_clear(&r);
+	}
+}
+
+static void
+old_version_cannot_be_chunked(void **state)
+{
+	struct evhttp_request *evreq = request_make(EVHTTP_REQ_POST, "/x");
+	struct request r;
+
+	(void)state;
+	evreq->minor = 0;
+	header(evreq, "Transfer-Encoding", "chunked");
+	assert_int_equal(read_take(evreq, &r), E_INPUT);
+	assert_true(r.must_close);
+	request_clear(&r);
+}
+
+static void
+needs_a_host(void **state)
+{
+	struct evhttp_request *evreq = request_make(EVHTTP_REQ_GET, "/x");
+	struct request r;
+
+	(void)state;
+	evhttp_clear_headers(evhttp_request_get_input_headers(evreq));
+	assert_int_equal(read_take(evreq, &r), E_INPUT);
+	assert_true(r.must_close);
+	request_clear(&r);
+}
+
+/* A8 */
+static void
+closes_behind_a_body_without_meaning(void **state)
+{
+	static const char *const with_body[] = {"Content-Length", "5", NULL};
+	static const char *const chunked[] = {"Transfer-Encoding", "chunked", NULL};
+	static const char *const empty[] = {"Content-Length", "0", NULL};
+	static const enum evhttp_cmd_type without[] = {
+	    EVHTTP_REQ_GET, EVHTTP_REQ_HEAD, EVHTTP_REQ_DELETE, EVHTTP_REQ_OPTIONS, EVHTTP_REQ_TRACE};
+	struct request r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof without / sizeof without[0]; i++) {
+		assert_int_equal(with_headers(without[i], with_body, &r), 0);
+		assert_true(r.must_close);
+		request_clear(&r);
+		assert_int_equal(with_headers(without[i], chunked, &r), 0);
+		assert_true(r.must_close);
+		request_clear(&r);
+		assert_int_equal(with_headers(without[i], empty, &r), 0);
+		assert_false(r.must_close);
+		request_clear(&r);
+	}
+	assert_int_equal(with_headers(EVHTTP_REQ_PUT, with_body, &r), 0);
+	assert_false(r.must_close);
+	request_clear(&r);
+	assert_int_equal(with_headers((enum evhttp_cmd_type)(1 << 15), empty, &r), E_INPUT);
+	assert_int_equal(r.status, 501);
+	assert_true(r.must_close);
+	request_clear(&r);
+}
+
+/* A11 */
+static void
+limits_headers_and_target(void **state)
+{
+	struct evhttp_request *evreq = request_make(EVHTTP_REQ_GET, "/x");
+	char *uri = malloc(REQUEST_TARGET_MAX + 2);
+	struct request r;
+	char name[16];
+	int i;
+
+	(void)state;
+	assert_non_null(uri);
+	for (i = 1; i < REQUEST_HEADERS_MAX; i++) {
+		(void)snprintf(name, sizeof name, "X-%d", i);
+		header(evreq, name, "1");
+	}
+	assert_int_equal(read_take(evreq, &r), 0);
+	request_clear(&r);
+
+	evreq = request_make(EVHTTP_REQ_GET, "/x");
+	for (i = 0; i < REQUEST_HEADERS_MAX; i++)
+		header(evreq, "X", "1");
+	assert_int_equal(read_take(evreq, &r), E_LIMIT);
+	assert_int_equal(r.status, 431);
+	assert_true(r.must_close);
+	request_clear(&r);
+
+	memset(uri, 'a', REQUEST_TARGET_MAX + 1);
+	uri[0] = '/';
+	uri[REQUEST_TARGET_MAX] = '\0';
+	assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, uri), &r), 0);
+	request_clear(&r);
+	uri[REQUEST_TARGET_MAX] = 'a';
+	uri[REQUEST_TARGET_MAX + 1] = '\0';
+	assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, uri), &r), E_LIMIT);
+	assert_int_equal(r.status, 414);
+	request_clear(&r);
+	free(uri);
+}
+
+/* A12 */
+static void
+paths_have_one_reading(void **state)
+{
+	static const char *const bad[] = {"/a%00b", "/%00", "/a/../b", "/..", "/a/..", "/%2e%2e/a", "/a/%2E%2e",
+	    "/.%2e/a", "/./a", "/a/.", "//a", "/a//b", "//", "/a%2fb", "/a%2Fb", "/a%5cb", "/a%0ab", "/a%7f",
+	    "/a%", "/a%4", "/a%zz", "/%ff", "/%c0%ae%c0%ae/x", "/%e2%80%ae", "///"};
+	static const struct {
+		const char *in, *out;
+	} good[] = {
+	    {"/", "/"},
+	    {"/a", "/a"},
+	    {"/a/", "/a/"},
+	    {"/a...b/..c/.d", "/a...b/..c/.d"},
+	    {"/%64/%c3%a9", "/d/\xc3\xa9"},
+	    {"/a+b", "/a+b"},
+	    {"/%2541", "/%41"}, /* once, not twice */
+	};
+	struct request r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		if (read_take(request_make(EVHTTP_REQ_GET, bad[i]), &r) != E_NOTFOUND)
+			fail_msg("%s was let through", bad[i]);
+		assert_false(r.must_close);
+		request_clear(&r);
+	}
+	for (i = 0; i < sizeof good / sizeof good[0]; i++) {
+		assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, good[i].in), &r), 0);
+		assert_string_equal(r.http.path, good[i].out);
+		request_clear(&r);
+	}
+}
+
+static void
+takes_only_paths_as_targets(void **state)
+{
+	static const char *const bad[] = {
+	    "http://localhost/x", "*", "", "x", "localhost:80", "/a#b", "/a b", "/\xc3\xa9", "/a\tb"};
+	struct request r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, bad[i]), &r), E_INPUT);
+		assert_true(r.must_close);
+		request_clear(&r);
+	}
+}
+
+static void
+query_is_strict(void **state)
+{
+	static const char *const bad[] = {"/x?a=%00", "/x?a=%", "/x?%ff=1", "/x?a=%0d%0a", "/x?a=%e2%80%ae"};
+	static const char *const known[] = {"a", "b", NULL};
+	char many[REQUEST_QUERY_MAX * 2 + 8] = "/x?";
+	struct err err = {0};
+	struct request r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, bad[i]), &r), E_INPUT);
+		request_clear(&r);
+	}
+	for (i = 0; i < REQUEST_QUERY_MAX; i++)
+		strcat(many, "a&");
+	assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, many), &r), 0);
+	request_clear(&r);
+	strcat(many, "a");
+	assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, many), &r), E_INPUT);
+	request_clear(&r);
+
+	assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, "/x?a=1&b=&"), &r), 0);
+	assert_ok(http_query_only(&r.http, known, &err));
+	assert_string_equal(http_query_get(&r.http, "b"), "");
+	request_clear(&r);
+	assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, "/x?a=1&c=2"), &r), 0);
+	assert_int_equal(http_query_only(&r.http, known, &err), E_INPUT);
+	assert_string_equal(err.field, "c");
+	request_clear(&r);
+	assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, "/x?a=1&a=1"), &r), 0);
+	assert_int_equal(http_query_only(&r.http, known, &err), E_INPUT);
+	assert_string_equal(err.field, "a");
+	request_clear(&r);
+}
+
+static void
+long_headers_are_refused_or_cut(void **state)
+{
+	struct evhttp_request *evreq = request_make(EVHTTP_REQ_POST, "/x");
+	char text[400];
+	struct request r;
+
+	(void)state;
+	memset(text, 'a', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	header(evreq, "Accept", text);
+	assert_int_equal(read_take(evreq, &r), 0);
+	assert_int_equal(strlen(r.http.accept), sizeof r.accept - 1);
+	request_clear(&r);
+	evreq = request_make(EVHTTP_REQ_POST, "/x");
+	header(evreq, "Idempotency-Key", text);
+	assert_int_equal(read_take(evreq, &r), E_INPUT);
+	request_clear(&r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(copies_what_a_handler_needs),
+	    cmocka_unit_test(refuses_ambiguous_framing),
+	    cmocka_unit_test(old_version_cannot_be_chunked),
+	    cmocka_unit_test(needs_a_host),
+	    cmocka_unit_test(closes_behind_a_body_without_meaning),
+	    cmocka_unit_test(limits_headers_and_target),
+	    cmocka_unit_test(paths_have_one_reading),
+	    cmocka_unit_test(takes_only_paths_as_targets),
+	    cmocka_unit_test(query_is_strict),
+	    cmocka_unit_test(long_headers_are_refused_or_cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
