@@ -11,6 +11,7 @@ set(struct err *err, int code, const char *field, const char *fmt, va_list ap)
 	if (err == NULL)
 		return code;
 	err->code = code;
+	err->retry_after_s = 0;
 	(void)snprintf(err->field, sizeof err->field, "%s", field);
 	(void)vsnprintf(err->text, sizeof err->text, fmt, ap);
 	return code;
@@ -36,6 +37,19 @@ err_field(struct err *err, int code, const char *field, const char *fmt, ...)
 	set(err, code, field, fmt, ap);
 	va_end(ap);
 	return code;
+}
+
+int
+err_too_often(struct err *err, int retry_after_s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	set(err, E_LIMIT, "", fmt, ap);
+	va_end(ap);
+	if (err != NULL)
+		err->retry_after_s = retry_after_s;
+	return E_LIMIT;
 }
 
 int

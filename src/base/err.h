@@ -25,6 +25,7 @@ enum err_code {
 /* Fixed size, on the caller's stack, zeroed before use: struct err err = {0}. */
 struct err {
 	int code;
+	int retry_after_s;	   /* with E_LIMIT: too often, and this long until it may work; else 0 */
 	char field[ERR_FIELD_MAX]; /* the request field or config key at fault, or empty */
 	char text[ERR_TEXT_MAX];   /* one sentence for the person who must act on it */
 };
@@ -38,6 +39,10 @@ int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((form
 /* The same, naming the field of the input that is wrong. */
 int err_field(struct err *err, int code, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* E_LIMIT for something done too often, which may work after RETRY_AFTER_S seconds. */
+int err_too_often(struct err *err, int retry_after_s, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* E_SYS with errno's text appended. */
 int err_sys(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -8,6 +8,7 @@
 #include "core/keypool.h"
 #include "core/operator.h"
 #include "core/publisher.h"
+#include "core/ratelimit.h"
 #include "core/reconcile.h"
 #include "signer/client.h"
 #include "store/store.h"
@@ -70,6 +71,8 @@ core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct 
 		goto out;
 	}
 	if ((rc = settings_load(dir, &core->settings, err)) != 0 ||
+	    (rc = ratelimit_new(core->settings.register_per_min, &core->registrations, err)) != 0 ||
+	    (rc = ratelimit_new(core->settings.auth_failures_per_min, &core->auth_failures, err)) != 0 ||
 	    (rc = profiles_load(core, err)) != 0 ||
 	    (rc = ca_load(core, "ca/root.crt", &core->root_pem, &core->root_der, err)) != 0 ||
 	    (rc = ca_load(core, "ca/issuing.crt", &core->issuing_pem, &core->issuing_der, err)) != 0 ||
@@ -143,6 +146,8 @@ core_close(struct core *core)
 	buf_clear(&core->root_der);
 	buf_clear(&core->issuing_pem);
 	buf_clear(&core->issuing_der);
+	ratelimit_free(core->registrations);
+	ratelimit_free(core->auth_failures);
 	(void)pthread_mutex_destroy(&core->failures->lock);
 	free(core->failures);
 	free(core);

@@ -14,6 +14,7 @@
 struct keypool;
 struct operator_failures;
 struct publisher;
+struct ratelimit;
 struct signer;
 struct store;
 
@@ -30,6 +31,8 @@ struct core {
 	struct keypool *keypool;
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
 	struct operator_failures *failures;
+	struct ratelimit *registrations; /* by caller */
+	struct ratelimit *auth_failures; /* by client address */
 	int broker_signal_fd;	     /* to the supervisor; -1 without one */
 	int64_t (*now)(void);	     /* clock_now, or a test's */
 };

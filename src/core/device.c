@@ -1,9 +1,11 @@
 /* Devices. Each operation is a list of steps; what a step does is in its own module. */
 #include "core/device.h"
 
+#include "base/clock.h"
 #include "core/audit.h"
 #include "core/check.h"
 #include "core/publisher.h"
+#include "core/ratelimit.h"
 #include "core/revocation.h"
 #include "core/rights.h"
 #include "store/change.h"
@@ -121,7 +123,8 @@ device_register(struct core *core, const struct caller *caller, const struct dev
 	struct store_device row = {0};
 	int rc;
 
-	if ((rc = row_make(core, caller, request, &row, err)) != 0 ||
+	if ((rc = ratelimit_take(core->registrations, caller->who, clock_mono_ms(), err)) != 0 ||
+	    (rc = row_make(core, caller, request, &row, err)) != 0 ||
 	    (rc = owner_make(core, &row, &write, &read, &owner, err)) != 0 ||
 	    (rc = credential_make(core, &owner, &request->credential, &credential, err)) != 0)
 		goto out;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "core/audit.h"
 #include "core/check.h"
+#include "core/ratelimit.h"
 #include "store/certificate.h"
 #include "store/operator.h"
 #include "x509/cert.h"
@@ -86,6 +87,12 @@ first_in_minute(struct operator_failures *f, const char *peer, int64_t minute)
 	return first;
 }
 
+int
+operator_may_try(struct core *core, const char *peer, struct err *err)
+{
+	return ratelimit_look(core->auth_failures, peer, clock_mono_ms(), err);
+}
+
 void
 operator_failed(struct core *core, const char *peer, const char *via)
 {
@@ -95,6 +102,7 @@ operator_failed(struct core *core, const char *peer, const char *via)
 	struct err err = {0};
 	int rc;
 
+	(void)ratelimit_take(core->auth_failures, peer, clock_mono_ms(), NULL);
 	if (!first_in_minute(core->failures, peer, now / 60))
 		return;
 	if ((rc = store_begin(core->store, &tx, &err)) == 0 &&

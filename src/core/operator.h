@@ -29,8 +29,11 @@ struct operator_failures {
 	char peers[OPERATOR_FAILURES_MAX][64];
 };
 
-/* Audit a failed authentication from PEER over VIA ("token", "mtls", "socket"), at most one row for each
- * address and minute. Best effort. */
+/* May PEER try to authenticate, or has it failed too often? E_LIMIT with retry_after_s. Costs nothing. */
+MUST_CHECK int operator_may_try(struct core *core, const char *peer, struct err *err);
+
+/* Count a failed authentication from PEER over VIA ("token", "mtls", "socket") and audit it, at most one row for
+ * each address and minute. Best effort. */
 void operator_failed(struct core *core, const char *peer, const char *via);
 
 /* Who does the client certificate CERT (DER, already verified against our CA by TLS) stand for? Only an
