@@ -98,6 +98,10 @@ noted_set(struct reconcile *r, const struct signer_log_row *row, struct err *err
 			return err_nomem(err);
 		memcpy(n->serial, row->serial, SERIAL_LEN);
 		HASH_ADD(hh, r->noted, serial, SERIAL_LEN, n);
+		if (n->hh.tbl == NULL) {
+			free(n);
+			return err_nomem(err);
+		}
 	}
 	n->reason = row->reason;
 	return 0;

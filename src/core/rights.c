@@ -164,6 +164,14 @@ struct acl_build {
 };
 
 static void
+compiled_free(struct compiled *c)
+{
+	topics_clear(&c->write);
+	topics_clear(&c->read);
+	free(c);
+}
+
+static void
 compiled_key(char *key, size_t size, int64_t tenant_id, const char *name)
 {
 	(void)snprintf(key, size, "%lld/%s", (long long)tenant_id, name);
@@ -182,12 +190,14 @@ add_policy(void *ctx, const struct store_policy *row, struct err *err)
 	if ((rc = store_tenant_name(b->tx, row->tenant_id, c->tenant, err)) != 0 ||
 	    (rc = topics_parse(row->write, &c->write, err)) != 0 ||
 	    (rc = topics_parse(row->read, &c->read, err)) != 0) {
-		topics_clear(&c->write);
-		topics_clear(&c->read);
-		free(c);
+		compiled_free(c);
 		return rc;
 	}
 	HASH_ADD_STR(b->policies, key, c);
+	if (c->hh.tbl == NULL) {
+		compiled_free(c);
+		return err_nomem(err);
+	}
 	return 0;
 }
 
@@ -251,9 +261,7 @@ out:
 	store_rollback(&b->tx);
 	HASH_ITER(hh, b->policies, c, next) {
 		HASH_DEL(b->policies, c);
-		topics_clear(&c->write);
-		topics_clear(&c->read);
-		free(c);
+		compiled_free(c);
 	}
 	free(b);
 	return rc;
