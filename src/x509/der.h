@@ -39,7 +39,10 @@ void der_wrap(struct buf *out, size_t mark, unsigned tag);
 void der_put_unsigned(struct buf *out, const uint8_t *value, size_t len);
 void der_put_int(struct buf *out, uint64_t value);
 
-/* UTCTime until 2049, GeneralizedTime from 2050 (RFC 5280, section 4.1.2.5). */
+/* A BIT STRING of whole bytes. */
+void der_put_bits(struct buf *out, const uint8_t *value, size_t len);
+
+/* 1950 to 9999, else OUT fails: UTCTime until 2049, GeneralizedTime from 2050 (RFC 5280, section 4.1.2.5). */
 void der_put_time(struct buf *out, int64_t when);
 
 struct der {
@@ -54,11 +57,22 @@ bool der_get(struct der *d, unsigned tag, struct der *value_out);
 /* The same, giving the whole element with tag and length. */
 bool der_get_whole(struct der *d, unsigned tag, struct der *whole_out);
 
+/* A non-negative INTEGER; VALUE_OUT is its big-endian magnitude without a leading zero (empty for 0). */
+bool der_get_unsigned(struct der *d, struct der *value_out);
+
+/* A BIT STRING of whole bytes. */
+bool der_get_bits(struct der *d, struct der *value_out);
+
 /* The tag of the next element, or -1 at the end. */
 int der_peek(const struct der *d);
 
 /* UTCTime or GeneralizedTime in the only forms RFC 5280 allows. */
 bool der_get_time(struct der *d, int64_t *when_out);
+
+/* True if D holds whole elements only, and so does every constructed one in it, at most DER_DEPTH_MAX deep:
+ * what nobody reads is then DER too. */
+#define DER_DEPTH_MAX 16
+bool der_is_sound(const struct der *d);
 
 bool der_equal(const struct der *d, const void *value, size_t len);
 

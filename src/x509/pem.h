@@ -11,6 +11,10 @@
 /* Append a block of 64-column lines. */
 void pem_encode(struct buf *out, const char *label, const uint8_t *der, size_t len);
 
+/* The same into the caller's memory, for secrets: exactly pem_size bytes, no NUL. */
+size_t pem_size(const char *label, size_t len);
+void pem_write(char *out, const char *label, const uint8_t *der, size_t len);
+
 /* Decode the one block labelled LABEL in TEXT and append its DER to OUT. Text before the block (as
  * `openssl req -text` writes) is skipped; a second block or anything but blanks behind it is E_INPUT. */
 MUST_CHECK int pem_decode(
