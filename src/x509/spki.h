@@ -1,0 +1,18 @@
+/* What the layer shares about public keys beyond key.h. */
+#ifndef MUSTER_X509_SPKI_H
+#define MUSTER_X509_SPKI_H
+
+#include "x509/alg.h"
+
+/* The kind of the key, by its form and size alone. E_INPUT says what is wrong with it. */
+MUST_CHECK int spki_kind(const uint8_t *spki, size_t len, enum key_kind *kind_out, struct err *err);
+
+/* spki_check, and the key itself; free with EVP_PKEY_free. */
+MUST_CHECK int spki_open(
+    const uint8_t *spki, size_t len, enum key_kind *kind_out, EVP_PKEY **pkey_out, struct err *err);
+
+/* spki_verify by an open key of KIND and a hash of the caller's choice. */
+MUST_CHECK int spki_verify_by(EVP_PKEY *pkey, enum key_kind kind, enum alg_hash hash,
+    const void *data, size_t len, const uint8_t *sig, size_t sig_len, struct err *err);
+
+#endif
