@@ -1,0 +1,97 @@
+/* Tables `change`, `crl` and `setting`. */
+#include "store_fixture.h"
+
+#include "store/change.h"
+
+static void
+test_changes_are_gapless(void **state)
+{
+	struct fixture *f = *state;
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	int64_t seq = 99;
+
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_change_last(tx, &seq, &err));
+	assert_int_equal(seq, 0);
+	assert_ok(store_change_append(tx, "device", "x", 5, &seq, &err));
+	assert_int_equal(seq, 1);
+	assert_ok(store_change_append(tx, "policy", "y", 5, &seq, &err));
+	assert_int_equal(seq, 2);
+	assert_ok(store_commit(&tx, &err));
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_change_append(tx, "service", "z", 5, &seq, &err));
+	assert_int_equal(seq, 3);
+	store_rollback(&tx);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_change_append(tx, "service", "z", 5, &seq, &err));
+	assert_int_equal(seq, 3);
+	assert_int_equal(store_change_append(tx, "tenant", "z", 5, &seq, &err), E_SYS);
+	assert_ok(store_change_last(tx, &seq, &err));
+	assert_int_equal(seq, 3);
+	assert_ok(store_commit(&tx, &err));
+}
+
+/* G6 */
+static void
+test_crl_number_never_goes_down(void **state)
+{
+	struct fixture *f = *state;
+	struct store_crl crl = {.number = 5, .this_update = 100, .next_update = 200}, got = {0};
+	struct buf der = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_int_equal(store_crl_get(tx, "aa", &got, &der, &err), E_NOTFOUND);
+	assert_ok(store_crl_put(tx, "aa", &crl, "five", 4, &err));
+	crl.number = 4;
+	assert_int_equal(store_crl_put(tx, "aa", &crl, "four", 4, &err), E_CONFLICT);
+	assert_ok(store_crl_put(tx, "bb", &crl, "other", 5, &err)); /* a number for each issuer */
+	crl.number = 6;
+	crl.next_update = 300;
+	assert_ok(store_crl_put(tx, "aa", &crl, "six", 3, &err));
+	buf_text(&der, ">");
+	assert_ok(store_crl_get(tx, "aa", &got, &der, &err));
+	assert_int_equal(got.number, 6);
+	assert_int_equal(got.this_update, 100);
+	assert_int_equal(got.next_update, 300);
+	assert_string_equal(buf_str(&der), ">six");
+	assert_ok(store_commit(&tx, &err));
+	buf_clear(&der);
+}
+
+static void
+test_settings(void **state)
+{
+	struct fixture *f = *state;
+	struct buf value = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_int_equal(store_setting_get(tx, "epoch", &value, &err), E_NOTFOUND);
+	assert_ok(store_setting_put(tx, "epoch", "one", &err));
+	assert_ok(store_setting_put(tx, "epoch", "two", &err));
+	assert_ok(store_setting_put(tx, "empty", "", &err));
+	assert_ok(store_setting_get(tx, "epoch", &value, &err));
+	assert_string_equal(buf_str(&value), "two");
+	assert_ok(store_setting_get(tx, "empty", &value, &err));
+	assert_string_equal(buf_str(&value), "two");
+	store_rollback(&tx);
+	buf_clear(&value);
+}
+
+#define case_of(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    case_of(test_changes_are_gapless),
+	    case_of(test_crl_number_never_goes_down),
+	    case_of(test_settings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
