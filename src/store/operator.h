@@ -11,14 +11,14 @@
 struct store_operator {
 	char id[UUID_LEN + 1];
 	int64_t tenant_id;
-	char name[STORE_WORD_SIZE]; /* unique among those not revoked */
+	char name[STORE_WORD_SIZE]; /* unique among the tenant's that are not revoked */
 	char role[16];
 	uint8_t token_hash[SHA256_LEN];
 	int64_t created_at;
 	int64_t revoked_at; /* 0: valid */
 };
 
-/* E_CONFLICT if a valid operator has the name. */
+/* E_CONFLICT (field "name") if a valid operator of that tenant has the name. */
 MUST_CHECK int store_operator_insert(
     struct store_tx *tx, const struct store_operator *row, struct err *err);
 
