@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define INI_LINE_BYTES 198
+
 static bool
 is_choice(const char *choices, const char *value)
 {
@@ -21,6 +23,18 @@ is_choice(const char *choices, const char *value)
 			return false;
 		p = bar + 1;
 	}
+}
+
+/* Would the reader give VALUE back from the line that conf_print makes of it? inih takes lines of 198 bytes,
+ * drops blanks around a value, and takes a `;` behind a blank for a comment. */
+static bool
+is_readable_back(const struct conf_key *key, const char *value)
+{
+	size_t len = strlen(value);
+
+	return len == 0 ||
+	    (strlen(key->name) + strlen(" = ") + len <= INI_LINE_BYTES && value[0] != ' ' &&
+		value[len - 1] != ' ' && value[0] != ';' && strstr(value, " ;") == NULL);
 }
 
 int
@@ -40,6 +54,9 @@ conf_set(const struct conf_key *key, void *values, const char *value, struct err
 		if (strlen(value) >= CONF_TEXT_SIZE || !text_is_printable(value, strlen(value)))
 			return err_field(err, E_INPUT, where, "must be one printable line under %d bytes",
 			    CONF_TEXT_SIZE);
+		if (!is_readable_back(key, value))
+			return err_field(err, E_INPUT, where,
+			    "is too long for a line, or has a blank at an end or a ; that begins a comment");
 		(void)text_copy(at, CONF_TEXT_SIZE, value);
 		return 0;
 	case CONF_INTEGER:
