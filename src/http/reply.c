@@ -12,8 +12,9 @@
 #include <string.h>
 
 #define HSTS "max-age=31536000"
+#define BUSY_RETRY_S 1
 
-/* By code. E_LIMIT is too large a body, unless it names a field: then that is what is wrong in it. */
+/* By code. E_LIMIT is too large a body, unless it says when to come back, or which field is to blame. */
 static const struct {
 	int code;
 	int status;
@@ -70,6 +71,8 @@ reply_status(const struct err *err)
 {
 	size_t i;
 
+	if (err->code == E_LIMIT && err->retry_after_s > 0)
+		return 429;
 	if (err->code == E_LIMIT && err->field[0] != '\0')
 		return 400;
 	for (i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
@@ -107,6 +110,7 @@ reply_problem(struct http_reply *reply, const struct err *err, int status, const
 
 	reply_clear(reply);
 	reply->status = status != 0 ? status : reply_status(err);
+	reply->retry_after_s = reply->status == 503 ? BUSY_RETRY_S : err->retry_after_s;
 	reply->content_type = "application/problem+json";
 	problem = problem_new(err, reply->status, request_id);
 	if (problem != NULL)
@@ -129,7 +133,8 @@ reply_clear(struct http_reply *reply)
 }
 
 static void
-headers_add(struct evkeyvalq *out, const struct http_reply *reply, const struct reply_options *options)
+headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
+    const struct reply_options *options)
 {
 	const struct {
 		const char *name, *value;
@@ -145,7 +150,6 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, const struct 
 	    {"Content-Disposition", reply->disposition[0] != '\0' ? reply->disposition : NULL},
 	    {"Allow", options->allow},
 	    {"WWW-Authenticate", reply->status == 401 ? "Bearer realm=\"muster\"" : NULL},
-	    {"Retry-After", reply->status == 503 || reply->status == 429 ? "1" : NULL},
 	    {"Connection", options->must_close ? "close" : NULL},
 	};
 	char number[64];
@@ -159,8 +163,12 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, const struct 
 	else
 		(void)text_copy(number, sizeof number, "no-store");
 	(void)evhttp_add_header(out, "Cache-Control", number);
+	if (reply->retry_after_s > 0) {
+		(void)snprintf(number, sizeof number, "%d", reply->retry_after_s);
+		(void)evhttp_add_header(out, "Retry-After", number);
+	}
 	/* evhttp would leave it out for HTTP/1.0 and for HEAD. */
-	(void)snprintf(number, sizeof number, "%zu", reply->body.len);
+	(void)snprintf(number, sizeof number, "%zu", len);
 	if (reply->status != 204)
 		(void)evhttp_add_header(out, "Content-Length", number);
 }
@@ -198,10 +206,13 @@ fail:
 	return NULL;
 }
 
-void
-reply_send_take(struct evhttp_request *evreq, struct http_reply *reply, const struct reply_options *options)
+bool
+reply_send_take(
+    struct evhttp_request *evreq, struct http_reply *reply, const struct reply_options *options)
 {
 	struct evbuffer *body = NULL;
+	size_t len = reply->body.len;
+	bool is_whole = true;
 
 	if (reply->status == 0)
 		reply->status = 200;
@@ -209,10 +220,12 @@ reply_send_take(struct evhttp_request *evreq, struct http_reply *reply, const st
 	    (!options->is_head && reply->body.len > 0 && (body = body_take(reply)) == NULL)) {
 		reply->status = 500;
 		buf_clear(&reply->body);
+		len = 0;
+		is_whole = false;
 	}
-	headers_add(evhttp_request_get_output_headers(evreq), reply, options);
+	headers_add(evhttp_request_get_output_headers(evreq), reply, len, options);
 	evhttp_send_reply(evreq, reply->status, title_of(reply->status), body);
 	if (body != NULL)
 		evbuffer_free(body);
-	buf_clear(&reply->body);
+	return is_whole;
 }

@@ -26,8 +26,9 @@ struct reply_options {
 	bool must_close;
 };
 
-/* Write REPLY to EVREQ, which belongs to libevent from here on. Takes the body's memory. On the loop. */
-void reply_send_take(
+/* Write REPLY to EVREQ, which belongs to libevent from here on. Takes the body's memory. On the loop. False if memory
+ * ran out and a bare 500 leaves instead. */
+bool reply_send_take(
     struct evhttp_request *evreq, struct http_reply *reply, const struct reply_options *options);
 
 /* Free what a reply that was not sent holds; `sent` is not called. */

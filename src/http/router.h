@@ -45,6 +45,7 @@ struct http_reply {
 	char disposition[128];	/* Content-Disposition; "" : no header */
 	bool is_page;		/* HTML: gets the Content-Security-Policy of pages */
 	int64_t cacheable_s;	/* 0: Cache-Control: no-store */
+	int retry_after_s;	/* 0: no Retry-After */
 	/* Called on a worker once the whole body has left (true) or the connection broke first (false);
 	 * NULL for most. CTX is freed by it. */
 	void (*sent)(struct core *core, void *ctx, bool whole);

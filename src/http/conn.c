@@ -1,0 +1,234 @@
+/* evhttp creates its connections itself and tells nobody; it only asks us for a bufferevent. So a connection is
+ * noted when that is made, and attached in a callback right after, when evhttp has made its part and put itself
+ * into the bufferevent's callbacks. Both happen in the same pass of the loop, before any byte is read. */
+#include "http/conn.h"
+
+#include "base/clock.h"
+#include "http/tls.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <stdlib.h>
+
+static void
+conn_free(struct conn *conn)
+{
+	struct conns *conns = conn->conns;
+
+	conns->n--;
+	if (conn->is_counted)
+		conns->n_counted--;
+	free(conn);
+	conns->changed(conns, conns->ctx);
+}
+
+static void
+on_closed(struct evhttp_connection *evcon, void *arg)
+{
+	struct conn *conn = arg;
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(evcon);
+	struct ssl_st *ssl = bufferevent_openssl_get_ssl(bev);
+
+	if (ssl != NULL && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+		tls_goodbye(ssl);
+	conn->conns->by_fd[conn->fd] = NULL;
+	conn->conns->closed(conn, conn->conns->ctx);
+	conn_free(conn);
+}
+
+/* Bytes have come. Called from within the bufferevent: cutting the connection must wait for the chores. */
+static void
+on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct conn *conn = arg;
+
+	if (info->n_added == 0)
+		return;
+	if (conn->state == CONN_WAITING)
+		conn_state_set(conn, CONN_RECEIVING);
+	if (evbuffer_get_length(input) > conn->conns->input_max) {
+		conn->is_overfull = true;
+		event_active(conn->conns->chores, EV_TIMEOUT, 0);
+	}
+}
+
+static bool
+by_fd_grow(struct conns *conns, size_t fd)
+{
+	size_t n = conns->n_fds > 0 ? conns->n_fds : 64;
+	struct conn **bigger;
+
+	while (n <= fd)
+		n *= 2;
+	if (n == conns->n_fds)
+		return true;
+	if ((bigger = realloc(conns->by_fd, n * sizeof *bigger)) == NULL)
+		return false;
+	while (conns->n_fds < n)
+		bigger[conns->n_fds++] = NULL;
+	conns->by_fd = bigger;
+	return true;
+}
+
+/* A connection that cannot be attached is not served: evhttp's own part of it is cut, or gone already. */
+static void
+conn_attach(struct conn *conn)
+{
+	struct conns *conns = conn->conns;
+	struct bufferevent *bev = conn->bev;
+	bufferevent_event_cb eventcb;
+	bufferevent_data_cb readcb;
+	void *evcon;
+
+	bufferevent_getcb(bev, &readcb, NULL, &eventcb, &evcon);
+	conn->fd = bufferevent_getfd(bev);
+	if (readcb == NULL || eventcb == NULL || conn->fd < 0) {
+		(void)evbuffer_remove_cb(bufferevent_get_input(bev), on_input, conn);
+		conn_free(conn);
+	} else if (!by_fd_grow(conns, (size_t)conn->fd)) {
+		(void)evbuffer_remove_cb(bufferevent_get_input(bev), on_input, conn);
+		conn_free(conn);
+		evhttp_connection_free(evcon);
+	} else {
+		conn->evcon = evcon;
+		conns->by_fd[conn->fd] = conn;
+		evhttp_connection_set_closecb(conn->evcon, on_closed, conn);
+	}
+	bufferevent_decref(bev);
+}
+
+static void
+on_chores(evutil_socket_t fd, short what, void *arg)
+{
+	struct conns *conns = arg;
+	struct conn *conn;
+	size_t i;
+
+	(void)fd;
+	(void)what;
+	while ((conn = conns->fresh) != NULL) {
+		conns->fresh = conn->next;
+		conn_attach(conn);
+	}
+	for (i = 0; i < conns->n_fds; i++)
+		if (conns->by_fd[i] != NULL && conns->by_fd[i]->is_overfull)
+			evhttp_connection_free(conns->by_fd[i]->evcon);
+}
+
+bool
+conns_init(struct conns *conns)
+{
+	conns->chores = event_new(conns->base, -1, 0, on_chores, conns);
+	return conns->chores != NULL;
+}
+
+struct bufferevent *
+conns_accept(struct conns *conns, struct tls *tls, bool is_counted)
+{
+	struct conn *conn = calloc(1, sizeof *conn);
+	struct ssl_st *ssl = conn != NULL && tls != NULL ? tls_session(tls) : NULL;
+	struct bufferevent *bev = NULL;
+
+	/* Without a bufferevent evhttp would make a plain one, which no conn belongs to and nobody serves. */
+	if (conn != NULL && ssl != NULL)
+		bev = bufferevent_openssl_socket_new(
+		    conns->base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	else if (conn != NULL && tls == NULL)
+		bev = bufferevent_socket_new(conns->base, -1, BEV_OPT_CLOSE_ON_FREE);
+	if (bev == NULL ||
+	    evbuffer_add_cb(bufferevent_get_input(bev), on_input, conn) == NULL) {
+		free(conn);
+		return bev;
+	}
+	bufferevent_incref(bev);
+	*conn = (struct conn){.conns = conns, .bev = bev, .is_counted = is_counted, .next = conns->fresh};
+	conn_state_set(conn, CONN_WAITING);
+	conns->fresh = conn;
+	conns->n++;
+	conns->n_counted += is_counted ? 1 : 0;
+	event_active(conns->chores, EV_TIMEOUT, 0);
+	if (conns_full(conns))
+		conns->changed(conns, conns->ctx);
+	return bev;
+}
+
+struct conn *
+conns_find(const struct conns *conns, struct evhttp_connection *evcon)
+{
+	int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(evcon));
+
+	if (fd < 0 || (size_t)fd >= conns->n_fds || conns->by_fd[fd] == NULL ||
+	    conns->by_fd[fd]->evcon != evcon)
+		return NULL;
+	return conns->by_fd[fd];
+}
+
+void
+conn_state_set(struct conn *conn, enum conn_state state)
+{
+	conn->state = state;
+	conn->since_ms = clock_mono_ms();
+}
+
+void
+conn_next(struct conn *conn)
+{
+	bool has_more = evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0;
+
+	conn_state_set(conn, has_more ? CONN_RECEIVING : CONN_WAITING);
+}
+
+static bool
+is_late(const struct conns *conns, const struct conn *conn, int64_t now_ms)
+{
+	int64_t age_ms = now_ms - conn->since_ms;
+
+	switch (conn->state) {
+	case CONN_WAITING:
+		return age_ms >= conns->idle_ms;
+	case CONN_WORKING:
+		return false;
+	case CONN_RECEIVING:
+	case CONN_SENDING:
+		break;
+	}
+	return age_ms >= conns->request_ms;
+}
+
+void
+conns_sweep(struct conns *conns, bool idle)
+{
+	int64_t now_ms = clock_mono_ms();
+	struct conn *conn;
+	size_t i;
+
+	for (i = 0; i < conns->n_fds; i++)
+		if ((conn = conns->by_fd[i]) != NULL &&
+		    ((idle && conn->state == CONN_WAITING) || is_late(conns, conn, now_ms)))
+			evhttp_connection_free(conn->evcon);
+}
+
+bool
+conns_full(const struct conns *conns)
+{
+	return conns->n_counted >= conns->max;
+}
+
+void
+conns_clear(struct conns *conns)
+{
+	struct conn *conn;
+
+	while ((conn = conns->fresh) != NULL) {
+		conns->fresh = conn->next;
+		bufferevent_decref(conn->bev);
+		free(conn);
+	}
+	if (conns->chores != NULL)
+		event_free(conns->chores);
+	free(conns->by_fd);
+	*conns = (struct conns){0};
+}

@@ -1,0 +1,75 @@
+/* Connections of one event loop: counted, found again, and cut at their deadlines, which libevent does not know
+ * (it has an idle timeout, which a drop a minute keeps alive). */
+#ifndef MUSTER_HTTP_CONN_H
+#define MUSTER_HTTP_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bufferevent;
+struct event;
+struct event_base;
+struct evhttp_connection;
+struct exchange;
+struct tls;
+
+enum conn_state {
+	CONN_WAITING,	/* for a request, or still in its handshake: idle_timeout */
+	CONN_RECEIVING, /* a request has begun: request_timeout */
+	CONN_WORKING,	/* it is at a worker, who ends by himself */
+	CONN_SENDING	/* its reply has begun: request_timeout */
+};
+
+struct conn {
+	struct conns *conns;
+	bool is_counted; /* against the limit: those that come over a network */
+	struct bufferevent *bev;
+	struct evhttp_connection *evcon; /* NULL until it is attached */
+	int fd;
+	enum conn_state state;
+	int64_t since_ms;
+	bool is_overfull; /* it sent more than any request may hold */
+	struct exchange *exchange;
+	struct conn *next; /* in the list of those to attach */
+};
+
+struct conns {
+	struct event_base *base;
+	size_t max, n_counted, n;
+	size_t input_max;	/* bytes that may wait unparsed */
+	int64_t idle_ms, request_ms;
+	struct conn **by_fd;	/* n_fds entries */
+	size_t n_fds;
+	struct conn *fresh;	/* created, not yet attached */
+	struct event *chores;
+	/* The number of counted connections has passed the limit, one way or the other; or there are none any more. */
+	void (*changed)(struct conns *conns, void *ctx);
+	/* The connection goes; its exchange, if any, is still set. */
+	void (*closed)(struct conn *conn, void *ctx);
+	void *ctx;
+};
+
+/* The rest of CONNS is set already. False: out of memory. */
+bool conns_init(struct conns *conns);
+
+/* A bufferevent for a connection that evhttp is accepting; TLS unless NULL. Never NULL unless out of memory. */
+struct bufferevent *conns_accept(struct conns *conns, struct tls *tls, bool is_counted);
+
+/* The connection of EVCON; NULL if it is not ours to serve. */
+struct conn *conns_find(const struct conns *conns, struct evhttp_connection *evcon);
+
+void conn_state_set(struct conn *conn, enum conn_state state);
+
+/* Its reply has left: wait for the next request, which may be here already. */
+void conn_next(struct conn *conn);
+
+/* Cut what is past its deadline; with IDLE also what waits. */
+void conns_sweep(struct conns *conns, bool idle);
+
+bool conns_full(const struct conns *conns);
+
+/* After evhttp has freed the connections. */
+void conns_clear(struct conns *conns);
+
+#endif

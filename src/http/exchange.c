@@ -1,0 +1,130 @@
+/* The order of the rooms: framing, route, credentials, right, handler. Who may call is decided before the handler
+ * sees anything, and only by caller_may. */
+#include "http/exchange.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "core/operator.h"
+#include "http/reply.h"
+
+#include <event2/http.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct exchange *
+exchange_new(struct core *core, struct loop *loop)
+{
+	struct exchange *x = calloc(1, sizeof *x);
+
+	if (x != NULL) {
+		x->core = core;
+		x->loop = loop;
+		x->begun_ms = clock_mono_ms();
+		(void)text_copy(x->who, sizeof x->who, "-");
+	}
+	return x;
+}
+
+/* Internal errors are told to the operator of the server, once, and to nobody else. */
+void
+exchange_refuse(struct exchange *x, const struct err *err, int status)
+{
+	if ((status != 0 ? status : reply_status(err)) == 500)
+		log_error("%s %s: %s%s%s", x->request.http.id, x->route != NULL ? x->route->pattern : "-",
+		    err->field, err->field[0] != '\0' ? ": " : "", err->text);
+	reply_problem(&x->reply, err, status, x->request.http.id);
+}
+
+static int
+route_find(struct exchange *x, unsigned listener, struct err *err)
+{
+	struct http_request *http = &x->request.http;
+	int rc;
+
+	rc = router_find(http->method, http->path, listener, &x->route, http->params, x->allow,
+	    sizeof x->allow, err);
+	if (rc != 0 && x->allow[0] != '\0')
+		x->request.status = 405;
+	return rc;
+}
+
+/* Before a worker is bothered: an address that has failed too often waits. */
+static int
+attempt_check(struct exchange *x, struct err *err)
+{
+	if (x->proof.via != CALLER_VIA_TOKEN && x->proof.via != CALLER_VIA_CERTIFICATE)
+		return 0;
+	return operator_may_try(x->core, x->request.http.peer, err);
+}
+
+bool
+exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *peer, unsigned listener)
+{
+	struct err err = {0};
+
+	if (request_read(evreq, peer, &x->request, &err) != 0 || route_find(x, listener, &err) != 0) {
+		exchange_refuse(x, &err, x->request.status);
+		return false;
+	}
+	if (x->route->who == ROUTE_ANYBODY) {
+		if (x->route->place != ROUTE_INLINE)
+			return true;
+		exchange_answer(x);
+		return false;
+	}
+	caller_proof_token(
+	    &x->proof, evhttp_find_header(evhttp_request_get_input_headers(evreq), "Authorization"));
+	if (attempt_check(x, &err) != 0) {
+		exchange_refuse(x, &err, 0);
+		return false;
+	}
+	return true;
+}
+
+void
+exchange_answer(struct exchange *x)
+{
+	struct caller caller, *who = NULL;
+	struct err err = {0};
+	int rc = 0;
+
+	if (x->route->who != ROUTE_ANYBODY &&
+	    (rc = caller_resolve(x->core, &x->proof, x->request.http.peer, &caller, &err)) == 0) {
+		who = &caller;
+		(void)text_copy(x->who, sizeof x->who, caller.who);
+	}
+	caller_proof_clear(&x->proof);
+	if (rc == 0 && (rc = caller_may(x->route, who, &err)) == 0)
+		rc = x->route->handler(x->core, who, &x->request.http, &x->reply, &err);
+	if (rc == 0 && buf_failed(&x->reply.body)) {
+		if (x->reply.sent != NULL)
+			x->reply.sent(x->core, x->reply.sent_ctx, false);
+		rc = err_nomem(&err);
+	}
+	if (rc != 0)
+		exchange_refuse(x, &err, 0);
+}
+
+/* The route's pattern, never the path: that of a link holds its token. */
+static void
+access_log(const struct exchange *x, bool whole)
+{
+	const struct http_request *http = &x->request.http;
+
+	log_debug("%s %s %s %s %s %d %lld ms%s", http->id, http->peer, x->who,
+	    http->method != NULL ? http->method : "?", x->route != NULL ? x->route->pattern : "-",
+	    x->reply.status, (long long)(clock_mono_ms() - x->begun_ms), whole ? "" : " cut");
+}
+
+void
+exchange_end(struct exchange *x, bool whole)
+{
+	access_log(x, whole);
+	if (x->reply.sent != NULL)
+		x->reply.sent(x->core, x->reply.sent_ctx, whole);
+	caller_proof_clear(&x->proof);
+	reply_clear(&x->reply);
+	request_clear(&x->request);
+	free(x);
+}

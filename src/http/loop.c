@@ -1,0 +1,509 @@
+/* Moves bytes and does TLS; whatever may block is a worker's. A worker gives an exchange back by putting it on the
+ * list of those that are done and waking the loop through an eventfd, so nothing of libevent is shared between
+ * threads. */
+#include "http/loop.h"
+
+#include "base/clock.h"
+#include "base/pool.h"
+#include "http/conn.h"
+#include "http/exchange.h"
+#include "http/reply.h"
+#include "http/tls.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_MS 500
+#define INPUT_SLACK (64 * 1024) /* chunk framing, and what one read may bring beyond a request */
+#define METHODS \
+	(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH | \
+	    EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE)
+
+struct listener {
+	struct loop *loop;
+	enum listener_kind kind;
+	struct evhttp *http;
+	struct evhttp_bound_socket *bound; /* NULL: no more */
+};
+
+struct loop {
+	const struct loop_config *config;
+	struct event_base *base;
+	struct listener listeners[LISTENERS];
+	struct conns conns;
+	struct event *wake, *tick;
+	int wake_fd;
+	bool is_draining; /* as the thread has understood it */
+
+	pthread_mutex_t lock; /* of what follows */
+	struct exchange *done, **done_end;
+	bool must_drain, must_stop;
+
+	pthread_t thread;
+	bool is_started;
+};
+
+static void
+loop_wake(struct loop *loop)
+{
+	const uint64_t one = 1;
+
+	if (write(loop->wake_fd, &one, sizeof one) < 0) {
+		/* Its counter is full: then it is awake. */
+	}
+}
+
+/* The way of X ends here; what a handler wants to know may block, so a worker tells it. */
+struct ending {
+	struct exchange *x;
+	bool whole;
+};
+
+static void
+ending_run(void *arg)
+{
+	struct ending *ending = arg;
+
+	exchange_end(ending->x, ending->whole);
+	free(ending);
+}
+
+static void
+finish(struct loop *loop, struct exchange *x, bool whole)
+{
+	struct ending *ending;
+	struct err err = {0};
+
+	if (x->reply.sent == NULL) {
+		exchange_end(x, whole);
+		return;
+	}
+	if ((ending = malloc(sizeof *ending)) != NULL) {
+		*ending = (struct ending){x, whole};
+		if (pool_submit(loop->config->pool, POOL_NORMAL, ending_run, ending, &err) == 0 ||
+		    pool_submit(loop->config->pool, POOL_URGENT, ending_run, ending, &err) == 0)
+			return;
+		free(ending);
+	}
+	exchange_end(x, whole); /* better a slow loop than an audit with a gap */
+}
+
+/* The reply has left; evhttp frees the request after this. */
+static void
+on_complete(struct evhttp_request *evreq, void *arg)
+{
+	struct exchange *x = arg;
+
+	(void)evreq;
+	x->conn->exchange = NULL;
+	conn_next(x->conn);
+	finish(x->loop, x, x->is_whole);
+}
+
+static void
+reply_send(struct exchange *x)
+{
+	struct bufferevent *bev = x->conn->bev;
+	const struct reply_options options = {
+	    .request_id = x->request.http.id,
+	    .allow = x->reply.status == 405 ? x->allow : NULL,
+	    .is_tls = bufferevent_openssl_get_ssl(bev) != NULL,
+	    .is_head = x->request.is_head,
+	    .must_close = x->request.must_close || x->loop->is_draining,
+	};
+
+	conn_state_set(x->conn, CONN_SENDING);
+	x->is_sent = true;
+	evhttp_request_set_on_complete_cb(x->evreq, on_complete, x);
+	x->is_whole = reply_send_take(x->evreq, &x->reply, &options);
+	/* evhttp would read on to notice a close, and so take in without limit what is sent meanwhile. */
+	(void)bufferevent_disable(bev, EV_READ);
+}
+
+/* On a worker. */
+static void
+work(void *arg)
+{
+	struct exchange *x = arg;
+	struct loop *loop = x->loop;
+	bool was_empty;
+
+	exchange_answer(x);
+	(void)pthread_mutex_lock(&loop->lock);
+	was_empty = loop->done == NULL;
+	x->next = NULL;
+	*loop->done_end = x;
+	loop->done_end = &x->next;
+	(void)pthread_mutex_unlock(&loop->lock);
+	if (was_empty)
+		loop_wake(loop);
+}
+
+/* The credentials that the connection itself carries. */
+static void
+proof_fill(const struct listener *listener, const struct conn *conn, struct caller_proof *proof)
+{
+	const uid_t *admins = listener->loop->config->local_admins;
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+	struct ssl_st *ssl = bufferevent_openssl_get_ssl(conn->bev);
+	size_t i;
+
+	if (ssl != NULL && tls_peer_certificate(ssl, &proof->certificate))
+		proof->via = CALLER_VIA_CERTIFICATE;
+	if (listener->kind != LISTENER_SOCKET ||
+	    getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return;
+	proof->via = CALLER_VIA_SOCKET;
+	proof->uid = peer.uid;
+	for (i = 0; i < sizeof listener->loop->config->local_admins / sizeof admins[0]; i++)
+		proof->is_local_admin |= peer.uid == admins[i];
+}
+
+static const char *
+peer_name(const struct listener *listener, struct evhttp_connection *evcon)
+{
+	char *address = NULL;
+	uint16_t port;
+
+	if (listener->kind == LISTENER_SOCKET)
+		return "socket";
+	evhttp_connection_get_peer(evcon, &address, &port);
+	return address != NULL ? address : "unknown";
+}
+
+static void
+submit(struct exchange *x)
+{
+	enum pool_lane lane = x->route->place == ROUTE_URGENT ? POOL_URGENT : POOL_NORMAL;
+	struct err err = {0};
+
+	if (pool_submit(x->loop->config->pool, lane, work, x, &err) != 0) {
+		exchange_refuse(x, &err, 0);
+		reply_send(x);
+	}
+}
+
+/* A whole request has come. */
+static void
+on_request(struct evhttp_request *evreq, void *arg)
+{
+	struct listener *listener = arg;
+	struct loop *loop = listener->loop;
+	struct evhttp_connection *evcon = evhttp_request_get_connection(evreq);
+	struct conn *conn = conns_find(&loop->conns, evcon);
+	struct exchange *x;
+
+	if (conn == NULL || (x = exchange_new(loop->config->core, loop)) == NULL) {
+		evhttp_connection_free(evcon);
+		return;
+	}
+	conn_state_set(conn, CONN_WORKING);
+	conn->exchange = x;
+	x->conn = conn;
+	x->evreq = evreq;
+	proof_fill(listener, conn, &x->proof);
+	if (exchange_begin(x, evreq, peer_name(listener, evcon), listener->kind == LISTENER_PKI ? ON_PKI : ON_API))
+		submit(x);
+	else
+		reply_send(x);
+}
+
+/* The connection of CONN goes. A worker that has its exchange finds out when he is done. */
+static void
+on_closed(struct conn *conn, void *ctx)
+{
+	struct loop *loop = ctx;
+	struct exchange *x = conn->exchange;
+
+	if (x == NULL)
+		return;
+	/* evhttp leaves a request that was not answered to us, if it was the peer who went. */
+	if (!x->is_sent && evhttp_request_get_connection(x->evreq) == NULL)
+		evhttp_request_free(x->evreq);
+	x->conn = NULL;
+	x->evreq = NULL;
+	if (x->is_sent)
+		finish(loop, x, false);
+}
+
+/* Accept while there is room; end when there is nothing left to drain. */
+static void
+on_changed(struct conns *conns, void *ctx)
+{
+	struct loop *loop = ctx;
+	size_t i;
+
+	for (i = 0; i < LISTENERS; i++) {
+		struct evconnlistener *lev;
+
+		if (loop->listeners[i].bound == NULL || i == LISTENER_SOCKET)
+			continue;
+		lev = evhttp_bound_socket_get_listener(loop->listeners[i].bound);
+		(void)(conns_full(conns) ? evconnlistener_disable(lev) : evconnlistener_enable(lev));
+	}
+	if (loop->is_draining && conns->n == 0)
+		(void)event_base_loopbreak(loop->base);
+}
+
+/* accept failed, for want of descriptors or memory: try again with the next tick. */
+static void
+on_accept_error(struct evconnlistener *lev, void *ctx)
+{
+	(void)ctx;
+	(void)evconnlistener_disable(lev);
+}
+
+static void
+drain(struct loop *loop)
+{
+	size_t i;
+
+	loop->is_draining = true;
+	for (i = 0; i < LISTENERS; i++) {
+		if (loop->listeners[i].bound != NULL)
+			evhttp_del_accept_socket(loop->listeners[i].http, loop->listeners[i].bound);
+		loop->listeners[i].bound = NULL;
+	}
+	conns_sweep(&loop->conns, true);
+	on_changed(&loop->conns, loop);
+}
+
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *loop = arg;
+	struct exchange *x, *done;
+	bool must_drain, must_stop;
+	uint64_t count;
+
+	(void)what;
+	if (read((int)fd, &count, sizeof count) < 0) {
+		/* Woken for nothing. */
+	}
+	(void)pthread_mutex_lock(&loop->lock);
+	done = loop->done;
+	loop->done = NULL;
+	loop->done_end = &loop->done;
+	must_drain = loop->must_drain;
+	must_stop = loop->must_stop;
+	(void)pthread_mutex_unlock(&loop->lock);
+	while ((x = done) != NULL) {
+		done = x->next;
+		if (x->conn != NULL)
+			reply_send(x);
+		else
+			finish(loop, x, false);
+	}
+	if (must_drain && !loop->is_draining)
+		drain(loop);
+	if (must_stop)
+		(void)event_base_loopbreak(loop->base);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *loop = arg;
+
+	(void)fd;
+	(void)what;
+	conns_sweep(&loop->conns, loop->is_draining);
+	on_changed(&loop->conns, loop);
+}
+
+/* evhttp asks for a bufferevent for a connection it is accepting. */
+static struct bufferevent *
+on_accept(struct event_base *base, void *arg)
+{
+	struct listener *listener = arg;
+	struct loop *loop = listener->loop;
+
+	(void)base;
+	return conns_accept(&loop->conns, listener->kind == LISTENER_API ? loop->config->tls : NULL,
+	    listener->kind != LISTENER_SOCKET);
+}
+
+static int
+listener_open(struct loop *loop, enum listener_kind kind, struct err *err)
+{
+	const struct settings *settings = &loop->config->core->settings;
+	struct listener *listener = &loop->listeners[kind];
+	int fd;
+
+	*listener = (struct listener){.loop = loop, .kind = kind};
+	if ((listener->http = evhttp_new(loop->base)) == NULL)
+		return err_nomem(err);
+	evhttp_set_max_headers_size(listener->http, (ev_ssize_t)settings->header_bytes);
+	evhttp_set_max_body_size(listener->http, (ev_ssize_t)settings->body_bytes);
+	evhttp_set_allowed_methods(listener->http, METHODS);
+	(void)evhttp_set_flags(listener->http, EVHTTP_SERVER_LINGERING_CLOSE);
+	evhttp_set_default_content_type(listener->http, NULL);
+	evhttp_set_bevcb(listener->http, on_accept, listener);
+	evhttp_set_gencb(listener->http, on_request, listener);
+	if ((fd = fcntl(loop->config->fds[kind], F_DUPFD_CLOEXEC, 0)) < 0)
+		return err_sys(err, "cannot share a listening socket");
+	if ((listener->bound = evhttp_accept_socket_with_handle(listener->http, fd)) == NULL) {
+		(void)close(fd);
+		return err_nomem(err);
+	}
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(listener->bound), on_accept_error);
+	return 0;
+}
+
+static int
+events_open(struct loop *loop, struct err *err)
+{
+	const struct timeval tick = {0, TICK_MS * 1000};
+
+	loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+	loop->tick = event_new(loop->base, -1, EV_PERSIST, on_tick, loop);
+	if (loop->wake == NULL || loop->tick == NULL || event_add(loop->wake, NULL) != 0 ||
+	    event_add(loop->tick, &tick) != 0)
+		return err_nomem(err);
+	return 0;
+}
+
+int
+loop_new(const struct loop_config *config, struct loop **loop_out, struct err *err)
+{
+	const struct settings *settings = &config->core->settings;
+	struct loop *loop = calloc(1, sizeof *loop);
+	enum listener_kind kind;
+	int rc;
+
+	if (loop == NULL)
+		return err_nomem(err);
+	loop->config = config;
+	loop->done_end = &loop->done;
+	(void)pthread_mutex_init(&loop->lock, NULL);
+	if ((loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0) {
+		rc = err_sys(err, "cannot make an event loop");
+		goto out;
+	}
+	loop->base = event_base_new();
+	loop->conns = (struct conns){.base = loop->base,
+	    .max = config->max_connections,
+	    .input_max = (size_t)(settings->header_bytes + settings->body_bytes + INPUT_SLACK),
+	    .idle_ms = settings->idle_timeout_s * 1000,
+	    .request_ms = settings->request_timeout_s * 1000,
+	    .changed = on_changed,
+	    .closed = on_closed,
+	    .ctx = loop};
+	if (loop->base == NULL || !conns_init(&loop->conns)) {
+		rc = err_nomem(err);
+		goto out;
+	}
+	rc = events_open(loop, err);
+	for (kind = 0; rc == 0 && kind < LISTENERS; kind++)
+		rc = listener_open(loop, kind, err);
+out:
+	if (rc == 0)
+		*loop_out = loop;
+	else
+		loop_free(loop);
+	return rc;
+}
+
+static void *
+loop_run(void *arg)
+{
+	struct loop *loop = arg;
+
+	(void)event_base_dispatch(loop->base);
+	return NULL;
+}
+
+int
+loop_start(struct loop *loop, struct err *err)
+{
+	sigset_t all, before;
+
+	/* Signals belong to the main thread. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	loop->is_started = pthread_create(&loop->thread, NULL, loop_run, loop) == 0;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return loop->is_started ? 0 : err_set(err, E_SYS, "cannot start an event loop's thread");
+}
+
+void
+loop_drain(struct loop *loop)
+{
+	(void)pthread_mutex_lock(&loop->lock);
+	loop->must_drain = true;
+	(void)pthread_mutex_unlock(&loop->lock);
+	loop_wake(loop);
+}
+
+void
+loop_stop(struct loop *loop)
+{
+	(void)pthread_mutex_lock(&loop->lock);
+	loop->must_stop = true;
+	(void)pthread_mutex_unlock(&loop->lock);
+	loop_wake(loop);
+}
+
+bool
+loop_join(struct loop *loop, int64_t until_ms)
+{
+	const struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+
+	if (loop->is_started && (until_ms < 0 ? pthread_join(loop->thread, NULL)
+					      : pthread_clockjoin_np(loop->thread, NULL, CLOCK_MONOTONIC, &until)) == 0)
+		loop->is_started = false;
+	return !loop->is_started;
+}
+
+void
+loop_cut(struct loop *loop)
+{
+	size_t i;
+
+	for (i = 0; i < LISTENERS; i++)
+		loop->listeners[i].bound = NULL; /* evhttp_free frees it before the connections */
+	for (i = 0; i < LISTENERS; i++) {
+		if (loop->listeners[i].http != NULL)
+			evhttp_free(loop->listeners[i].http);
+		loop->listeners[i].http = NULL;
+	}
+}
+
+void
+loop_free(struct loop *loop)
+{
+	struct exchange *x;
+
+	if (loop == NULL)
+		return;
+	loop_cut(loop);
+	while ((x = loop->done) != NULL) {
+		loop->done = x->next;
+		exchange_end(x, false);
+	}
+	conns_clear(&loop->conns);
+	if (loop->wake != NULL)
+		event_free(loop->wake);
+	if (loop->tick != NULL)
+		event_free(loop->tick);
+	if (loop->base != NULL)
+		event_base_free(loop->base);
+	if (loop->wake_fd >= 0)
+		(void)close(loop->wake_fd);
+	(void)pthread_mutex_destroy(&loop->lock);
+	free(loop);
+}

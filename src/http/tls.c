@@ -1,0 +1,188 @@
+/* One SSL_CTX at a time, replaced whole by a reload. No session is ever resumed: a resumption carries a client's
+ * certificate along without looking at it again, and a revoked one must not live on in a ticket. */
+#include "http/tls.h"
+
+#include "base/fs.h"
+#include "base/text.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20" /* TLS 1.3 brings its own */
+#define PEER_CHAIN_MAX 16384			 /* bytes of a client's certificates */
+#define PEER_DEPTH_MAX 4
+
+struct tls {
+	pthread_mutex_t lock; /* of ctx */
+	SSL_CTX *ctx;
+	char chain_path[FS_PATH_MAX], key_path[FS_PATH_MAX];
+	struct buf root_der, issuing_der;
+};
+
+/* The reason of OpenSSL's first error, and forget the rest. */
+static int
+tls_fail(struct err *err, int code, const char *what)
+{
+	unsigned long e = ERR_peek_error();
+	const char *reason = e != 0 ? ERR_reason_error_string(e) : NULL;
+
+	ERR_clear_error();
+	return err_set(err, code, "%s: %s", what, reason != NULL ? reason : "unknown error");
+}
+
+/* Let every handshake finish: whether the certificate is any good is in SSL_get_verify_result, and only
+ * tls_peer_certificate asks. */
+static int
+verify_later(int ok, X509_STORE_CTX *ctx)
+{
+	(void)ok;
+	(void)ctx;
+	return 1;
+}
+
+/* Trust the certificate DER for clients, and name it as one whose certificates are welcome. */
+static int
+trust_add(SSL_CTX *ctx, const struct buf *der, struct err *err)
+{
+	const uint8_t *p = der->data;
+	X509 *cert = d2i_X509(NULL, &p, (long)der->len);
+	int rc = 0;
+
+	if (cert == NULL || X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) != 1 ||
+	    SSL_CTX_add_client_CA(ctx, cert) != 1)
+		rc = tls_fail(err, E_INPUT, "cannot trust a CA certificate");
+	X509_free(cert);
+	return rc;
+}
+
+static int
+files_load(const struct tls *tls, SSL_CTX *ctx, struct err *err)
+{
+	if (SSL_CTX_use_certificate_chain_file(ctx, tls->chain_path) != 1)
+		return tls_fail(err, E_INPUT, tls->chain_path);
+	if (SSL_CTX_use_PrivateKey_file(ctx, tls->key_path, SSL_FILETYPE_PEM) != 1)
+		return tls_fail(err, E_INPUT, tls->key_path);
+	if (SSL_CTX_check_private_key(ctx) != 1)
+		return tls_fail(err, E_INPUT, "the server's key is not its certificate's");
+	return 0;
+}
+
+static int
+ctx_new(const struct tls *tls, SSL_CTX **ctx_out, struct err *err)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	int rc;
+
+	if (ctx == NULL)
+		return tls_fail(err, E_NOMEM, "cannot set up TLS");
+	(void)SSL_CTX_set_options(ctx,
+	    SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	(void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_max_cert_list(ctx, PEER_CHAIN_MAX);
+	SSL_CTX_set_verify_depth(ctx, PEER_DEPTH_MAX);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, verify_later);
+	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 || SSL_CTX_set_num_tickets(ctx, 0) != 1 ||
+	    SSL_CTX_set_cipher_list(ctx, CIPHERS_12) != 1) {
+		rc = tls_fail(err, E_SYS, "cannot set up TLS");
+		goto out;
+	}
+	if ((rc = trust_add(ctx, &tls->root_der, err)) == 0 &&
+	    (rc = trust_add(ctx, &tls->issuing_der, err)) == 0 && (rc = files_load(tls, ctx, err)) == 0) {
+		*ctx_out = ctx;
+		ctx = NULL;
+	}
+out:
+	SSL_CTX_free(ctx);
+	return rc;
+}
+
+int
+tls_open(const char *chain_path, const char *key_path, const struct buf *root_der,
+    const struct buf *issuing_der, struct tls **tls_out, struct err *err)
+{
+	struct tls *tls = calloc(1, sizeof *tls);
+	int rc;
+
+	if (tls == NULL)
+		return err_nomem(err);
+	(void)pthread_mutex_init(&tls->lock, NULL);
+	buf_append(&tls->root_der, root_der->data, root_der->len);
+	buf_append(&tls->issuing_der, issuing_der->data, issuing_der->len);
+	if (!text_copy(tls->chain_path, sizeof tls->chain_path, chain_path) ||
+	    !text_copy(tls->key_path, sizeof tls->key_path, key_path))
+		rc = err_set(err, E_INPUT, "a path is longer than %d bytes", FS_PATH_MAX - 1);
+	else if (buf_failed(&tls->root_der) || buf_failed(&tls->issuing_der))
+		rc = err_nomem(err);
+	else
+		rc = ctx_new(tls, &tls->ctx, err);
+	if (rc == 0)
+		*tls_out = tls;
+	else
+		tls_close(tls);
+	return rc;
+}
+
+int
+tls_reload(struct tls *tls, struct err *err)
+{
+	SSL_CTX *ctx = NULL, *old;
+	int rc;
+
+	if ((rc = ctx_new(tls, &ctx, err)) != 0)
+		return rc;
+	(void)pthread_mutex_lock(&tls->lock);
+	old = tls->ctx;
+	tls->ctx = ctx;
+	(void)pthread_mutex_unlock(&tls->lock);
+	SSL_CTX_free(old); /* sessions that use it hold it */
+	return 0;
+}
+
+struct ssl_st *
+tls_session(struct tls *tls)
+{
+	SSL *ssl;
+
+	(void)pthread_mutex_lock(&tls->lock);
+	ssl = SSL_new(tls->ctx);
+	(void)pthread_mutex_unlock(&tls->lock);
+	ERR_clear_error();
+	return ssl;
+}
+
+bool
+tls_peer_certificate(const struct ssl_st *ssl, struct buf *der_out)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	uint8_t *at;
+	int len;
+
+	if (cert == NULL || SSL_get_verify_result(ssl) != X509_V_OK || !SSL_is_init_finished(ssl) ||
+	    (len = i2d_X509(cert, NULL)) <= 0 || (at = buf_extend(der_out, (size_t)len)) == NULL)
+		return false;
+	return i2d_X509(cert, &at) == len;
+}
+
+void
+tls_goodbye(struct ssl_st *ssl)
+{
+	if (SSL_is_init_finished(ssl))
+		(void)SSL_shutdown(ssl);
+	ERR_clear_error();
+}
+
+void
+tls_close(struct tls *tls)
+{
+	if (tls == NULL)
+		return;
+	SSL_CTX_free(tls->ctx);
+	buf_clear(&tls->root_der);
+	buf_clear(&tls->issuing_der);
+	(void)pthread_mutex_destroy(&tls->lock);
+	free(tls);
+}

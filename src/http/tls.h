@@ -1,0 +1,35 @@
+/* TLS for the API: its certificate and key, and what a client's certificate is worth. The only header of this
+ * layer that speaks of OpenSSL, and only by its struct's name. */
+#ifndef MUSTER_HTTP_TLS_H
+#define MUSTER_HTTP_TLS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+
+struct ssl_st;
+struct tls;
+
+/* Load the chain (leaf first) and the key, both PEM, of the server; trust clients' certificates that ROOT_DER and
+ * ISSUING_DER vouch for. E_INPUT (the files do not fit), E_NOTFOUND, E_NOMEM, E_SYS. */
+MUST_CHECK int tls_open(const char *chain_path, const char *key_path, const struct buf *root_der,
+    const struct buf *issuing_der, struct tls **tls_out, struct err *err);
+
+/* Read both files again, for connections from now on. On failure the old ones stay. Any thread. */
+MUST_CHECK int tls_reload(struct tls *tls, struct err *err);
+
+/* A new server-side session; NULL when out of memory. Any thread. */
+struct ssl_st *tls_session(struct tls *tls);
+
+/* The one question about a client's certificate: true, with its DER appended to DER_OUT, if the peer proved to
+ * hold one that our CA vouches for and that is valid now. Anything else is nobody. */
+bool tls_peer_certificate(const struct ssl_st *ssl, struct buf *der_out);
+
+/* Tell the peer that nothing more comes (close_notify), if that can be done at once. */
+void tls_goodbye(struct ssl_st *ssl);
+
+/* NULL is harmless. */
+void tls_close(struct tls *tls);
+
+#endif
