@@ -23,9 +23,10 @@
 #define APPLICATION_ID 0x4d737472 /* "Mstr", in the file's header */
 #define APPLICATION_ID_AT 68	  /* www.sqlite.org/fileformat.html, 1.3 */
 #define HEADER_LEN 100
-#define BUSY_MS 250	   /* how long to wait for another process */
-#define WAL_PAGES_MAX 4096 /* 16 MiB, then the writer checkpoints */
-#define CACHE_SLOTS 256	   /* a power of two above the number of statements in the program */
+#define BUSY_MS 250 /* how long to wait for another process */
+#define WAL_PAGES_MAX                                                                              \
+	16384		/* 64 MiB, then the writer checkpoints: random pages cost less in bulk */
+#define CACHE_SLOTS 256 /* a power of two above the number of statements in the program */
 
 struct statement {
 	const char *sql; /* the key: its address */

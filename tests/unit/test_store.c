@@ -703,6 +703,78 @@ test_failed_sync_in_checkpoint(void **state)
 	assert_int_equal(has_device(f->store, 1), 0);
 }
 
+/* SQLite drops the whole transaction by itself, in the middle of one member's: the others must not be told that
+ * theirs is stored. What is on disk is known, so the store goes on. */
+struct spoiler {
+	struct store *store;
+	atomic_bool asking;
+};
+
+static void *
+fill_the_disk(void *arg)
+{
+	struct spoiler *s = arg;
+	const struct rlimit little = {4 << 20, RLIM_INFINITY}, all = {RLIM_INFINITY, RLIM_INFINITY};
+	const size_t len = 8 << 20;
+	uint8_t *bytes = calloc(1, len);
+	struct store_device d = fixture_device(77, "d");
+	struct store_crl crl = {.number = 1};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	unsigned i;
+	int rc = 0;
+
+	assert_non_null(bytes);
+	atomic_store(&s->asking, true);
+	assert_ok(store_begin(s->store, &tx, &err));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+	/* More than the writer's cache holds, so that it spills into the log before the commit. */
+	for (i = 0; i < 10 && rc == 0; i++) {
+		char issuer[8];
+
+		(void)snprintf(issuer, sizeof issuer, "%u", i);
+		rc = store_crl_put(tx, issuer, &crl, bytes, len, &err);
+	}
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	assert_int_equal(rc, E_SYS);
+	/* Nor may a caller who goes on write outside of a transaction. */
+	assert_int_equal(store_device_insert(tx, &d, &err), E_SYS);
+	assert_int_equal(store_commit(&tx, &err), E_SYS);
+	free(bytes);
+	return NULL;
+}
+
+static void
+test_dropped_group_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct spoiler s = {.store = f->store};
+	struct timespec wait = {.tv_nsec = 50000000};
+	struct store_device d = fixture_device(1, "d");
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	pthread_t thread;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	add_device(f->store, 2);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_device_insert(tx, &d, &err));
+	assert_int_equal(pthread_create(&thread, NULL, fill_the_disk, &s), 0);
+	while (!atomic_load(&s.asking))
+		(void)nanosleep(&wait, NULL);
+	(void)nanosleep(&wait, NULL);
+	assert_int_equal(store_commit(&tx, &err), E_SYS);
+	assert_non_null(strstr(err.text, "not stored"));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_ok(store_check(f->store, &err));
+	add_device(f->store, 3);
+	fixture_reopen(f);
+	assert_int_equal(has_device(f->store, 1), E_NOTFOUND);
+	assert_int_equal(has_device(f->store, 77), E_NOTFOUND);
+	assert_int_equal(has_device(f->store, 2), 0);
+	assert_int_equal(has_device(f->store, 3), 0);
+}
+
 /* The disk takes no more: every member of the group learns of it, and from then on the store refuses. */
 static int
 commit_on_full_disk(const char *path)
@@ -828,6 +900,7 @@ main(void)
 	    case_of(test_kill_loses_nothing_acknowledged),
 	    case_of(test_failed_sync_fails_the_group),
 	    case_of(test_failed_sync_in_checkpoint),
+	    case_of(test_dropped_group_is_told),
 	    case_of(test_failed_commit_poisons),
 	    case_of(test_nothing_is_created),
 	};
