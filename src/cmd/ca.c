@@ -1,0 +1,100 @@
+/* `muster ca show|crl`. */
+#include "cmd/commands.h"
+#include "cmd/print.h"
+#include "cmd/rest.h"
+
+#include "base/fs.h"
+#include "x509/pem.h"
+
+#include <argp.h>
+#include <stdio.h>
+
+#define EXIT_TEXT "\n\nExit status: 0 done, 1 refused or failed, 2 usage."
+
+enum { OPT_PEM = 0x100 };
+
+struct arguments {
+	const char *out;
+	bool pem;
+};
+
+static error_t
+parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *a = state->input;
+
+	switch (key) {
+	case 'o':
+		a->out = arg;
+		return 0;
+	case OPT_PEM:
+		a->pem = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "unexpected: %s", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp show_argp = {NULL, parse, "", "Show the CAs and the state of the revocation list.\v" EXIT_TEXT, NULL, NULL, NULL};
+
+int
+cmd_ca_show(struct cli *cli, int argc, char **argv)
+{
+	static const struct print_field fields[] = {{"Root:", "root.subject"}, {"  until:", "root.not_after"},
+	    {"  SHA-256:", "root.fingerprint"}, {"Issuing CA:", "issuing.subject"}, {"  key:", "issuing.key"},
+	    {"  key id:", "issuing.key_id"}, {"  until:", "issuing.not_after"}, {"CRL:", "crl.url"},
+	    {"  number:", "crl.number"}, {"  made:", "crl.this_update"}, {"  until:", "crl.next_update"},
+	    {"  entries:", "crl.entries"}};
+	struct arguments a = {0};
+	json_t *answer = NULL;
+	struct err err = {0};
+
+	if (argp_parse(&show_argp, argc, argv, 0, NULL, &a) != 0)
+		return CLI_USAGE;
+	if (rest_call(cli, "GET", "/v1/ca", NULL, &answer, &err) != 0)
+		return cli_fail(cli, &err);
+	if (cli->json)
+		print_json(answer);
+	else
+		print_fields(answer, fields, sizeof fields / sizeof fields[0]);
+	json_decref(answer);
+	return CLI_OK;
+}
+
+static const struct argp_option crl_options[] = {
+    {"output", 'o', "FILE", 0, "Write it here instead of on standard output", 0},
+    {"pem", OPT_PEM, NULL, 0, "As PEM instead of DER", 0}, {0}};
+
+static const struct argp crl_argp = {crl_options, parse, "",
+    "Get the full certificate revocation list.\v"
+    "The same is at http://HOST:8080/crl/issuing.crl for everybody.\n\n"
+    "Example:\n\n"
+    "  muster ca crl | openssl crl -inform DER -noout -text" EXIT_TEXT,
+    NULL, NULL, NULL};
+
+int
+cmd_ca_crl(struct cli *cli, int argc, char **argv)
+{
+	struct buf der = {0}, pem = {0};
+	struct arguments a = {0};
+	struct buf *out = &der;
+	struct err err = {0};
+	int rc;
+
+	if (argp_parse(&crl_argp, argc, argv, 0, NULL, &a) != 0)
+		return CLI_USAGE;
+	if ((rc = rest_get(cli, "/crl/issuing.crl", &der, &err)) == 0 && a.pem) {
+		pem_encode(&pem, "X509 CRL", der.data, der.len);
+		out = &pem;
+	}
+	if (rc == 0 && a.out != NULL)
+		rc = fs_write(a.out, 0644, (gid_t)-1, out->data, out->len, &err);
+	else if (rc == 0 && fwrite(out->data, 1, out->len, stdout) != out->len)
+		rc = err_sys(&err, "cannot write to standard output");
+	buf_clear(&der);
+	buf_clear(&pem);
+	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+}

@@ -1,0 +1,82 @@
+/* `muster profile …`. Profiles come from muster.conf; nobody makes one through the API. */
+#include "cmd/commands.h"
+#include "cmd/print.h"
+#include "cmd/rest.h"
+
+#include <argp.h>
+
+#define EXIT_TEXT "\n\nExit status: 0 done, 1 refused or failed, 2 usage."
+
+static error_t
+parse(int key, char *arg, struct argp_state *state)
+{
+	const char **name = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (name == NULL || *name != NULL)
+			argp_error(state, "unexpected: %s", arg);
+		*name = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (name != NULL && *name == NULL)
+			argp_error(state, "which profile? give its NAME");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp list_argp = {NULL, parse, "",
+    "List profiles: how certificates can be made.\v"
+    "They are the [profile NAME] sections of muster.conf; restart the service after a change." EXIT_TEXT,
+    NULL, NULL, NULL};
+
+int
+cmd_profile_list(struct cli *cli, int argc, char **argv)
+{
+	static const struct print_field columns[] = {
+	    {"NAME", "name"}, {"KEYS", "keys"}, {"VALIDITY", "validity"}, {"USAGES", "usages"}, {"ORG", "org"}};
+	json_t *answer = NULL;
+	struct err err = {0};
+	int rc;
+
+	if (argp_parse(&list_argp, argc, argv, 0, NULL, NULL) != 0)
+		return CLI_USAGE;
+	if ((rc = rest_call(cli, "GET", "/v1/profiles", NULL, &answer, &err)) == 0) {
+		if (cli->json)
+			print_json(answer);
+		else
+			rc = print_items(answer, columns, 5, "", &err);
+	}
+	json_decref(answer);
+	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+}
+
+static const struct argp show_argp = {NULL, parse, "NAME", "Show a profile.\v" EXIT_TEXT, NULL, NULL, NULL};
+
+int
+cmd_profile_show(struct cli *cli, int argc, char **argv)
+{
+	static const struct print_field fields[] = {{"Name:", "name"}, {"Keys:", "keys"}, {"Validity:", "validity"},
+	    {"Usages:", "usages"}, {"Reuse of keys:", "reuse_key"}, {"Org:", "org"}, {"Country:", "country"}};
+	const char *name = NULL;
+	json_t *answer = NULL;
+	struct buf path = {0};
+	struct err err = {0};
+	int rc;
+
+	if (argp_parse(&show_argp, argc, argv, 0, NULL, &name) != 0)
+		return CLI_USAGE;
+	buf_text(&path, "/v1/profiles/");
+	rest_segment(&path, name);
+	if ((rc = rest_call(cli, "GET", buf_str(&path), NULL, &answer, &err)) == 0) {
+		if (cli->json)
+			print_json(answer);
+		else
+			print_fields(answer, fields, sizeof fields / sizeof fields[0]);
+	}
+	buf_clear(&path);
+	json_decref(answer);
+	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+}

@@ -1,0 +1,28 @@
+/* The CLI's client of the API: over the home's socket, or over HTTPS with a token. The only user of libcurl. */
+#ifndef MUSTER_CMD_REST_H
+#define MUSTER_CMD_REST_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cmd/commands.h"
+
+#include <jansson.h>
+
+/* Call METHOD PATH ("/v1/…") with BODY (whose reference is taken; NULL: none). *ANSWER_OUT is the parsed answer, or NULL
+ * where there is none; free with json_decref. An answer that is no success becomes ERR, field and remedy included. */
+MUST_CHECK int rest_call(const struct cli *cli, const char *method, const char *path, json_t *body,
+    json_t **answer_out, struct err *err);
+
+/* GET PATH and append the raw answer, for what is not JSON. */
+MUST_CHECK int rest_get(const struct cli *cli, const char *path, struct buf *out, struct err *err);
+
+/* POST to the absolute https URL of a one-time link, without credentials; append the package. */
+MUST_CHECK int rest_fetch(const struct cli *cli, const char *url, struct buf *out, struct err *err);
+
+/* Append NAME=VALUE to a path's query, encoded; the first with '?', the others with '&'. VALUE NULL appends nothing. */
+void rest_query(struct buf *path, const char *name, const char *value);
+
+/* Append TEXT encoded as one segment of a path. */
+void rest_segment(struct buf *path, const char *text);
+
+#endif
