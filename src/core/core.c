@@ -10,6 +10,7 @@
 #include "core/publisher.h"
 #include "core/ratelimit.h"
 #include "core/reconcile.h"
+#include "core/sweeper.h"
 #include "signer/client.h"
 #include "store/store.h"
 #include "x509/pem.h"
@@ -126,7 +127,8 @@ core_start(struct core *core, struct err *err)
 
 	if ((rc = signer_wait(core, err)) != 0 || (rc = signer_check(core, err)) != 0 ||
 	    (rc = reconcile_run(core, err)) != 0 ||
-	    (rc = publisher_start(core, &core->publisher, err)) != 0)
+	    (rc = publisher_start(core, &core->publisher, err)) != 0 ||
+	    (rc = sweeper_start(core, &core->sweeper, err)) != 0)
 		return rc;
 	if (core->settings.keypool_rsa_2048 > 0)
 		rc = keypool_new((size_t)core->settings.keypool_rsa_2048, &core->keypool, err);
@@ -139,6 +141,7 @@ core_close(struct core *core)
 	if (core == NULL)
 		return;
 	keypool_free(core->keypool);
+	sweeper_stop(core->sweeper);
 	publisher_stop(core->publisher);
 	signer_close(core->signer);
 	store_close(core->store);

@@ -17,6 +17,7 @@ struct publisher;
 struct ratelimit;
 struct signer;
 struct store;
+struct sweeper;
 
 struct core {
 	char dir[512];
@@ -29,6 +30,7 @@ struct core {
 	struct buf issuing_pem;	     /* chain_pem */
 	struct buf root_der, issuing_der;
 	struct keypool *keypool;
+	struct sweeper *sweeper;
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
 	struct operator_failures *failures;
 	struct ratelimit *registrations; /* by caller */

@@ -2,6 +2,7 @@
 #include "core/link.h"
 
 #include "core/audit.h"
+#include "core/sweeper.h"
 #include "core/token.h"
 #include "store/store.h"
 
@@ -57,10 +58,12 @@ link_redeem(struct core *core, const char *token, const char *peer, struct store
 		rc = store_commit(&tx, err);
 out:
 	store_rollback(&tx);
-	if (rc == 0)
+	if (rc == 0) {
 		*package_out = row;
-	else
+		sweeper_wake(core->sweeper);
+	} else {
 		buf_reset(archive_out); /* nothing leaves without its commit */
+	}
 	return rc;
 }
 

@@ -1,0 +1,149 @@
+/* Off every request's path. Deliveries that come close together share one checkpoint. */
+#include "core/sweeper.h"
+
+#include "base/log.h"
+#include "store/package.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ROUND_S 10 /* seconds between looks for expired links */
+#define BATCH 256  /* expired packages a transaction */
+
+struct sweeper {
+	struct core *core;
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stopping;
+	bool dirty; /* the log may hold an archive's bytes */
+};
+
+/* Drop the archives of expired links; true if there were any. */
+static bool
+expire(struct sweeper *s)
+{
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	size_t n = 0, total = 0;
+	int rc;
+
+	do {
+		if ((rc = store_begin(s->core->store, &tx, &err)) == 0 &&
+		    (rc = store_package_expire(tx, s->core->now(), BATCH, &n, &err)) == 0)
+			rc = store_commit(&tx, &err);
+		store_rollback(&tx);
+		total += n;
+	} while (rc == 0 && n == BATCH);
+	if (rc != 0)
+		log_error("expired packages were not swept: %s", err.text);
+	return total > 0;
+}
+
+/* False if a reader was in the way: then again in the next round. */
+static bool
+checkpoint(struct sweeper *s)
+{
+	struct err err = {0};
+	int rc = store_checkpoint(s->core->store, &err);
+
+	if (rc != 0 && rc != E_BUSY)
+		log_error("the database's log was not emptied: %s", err.text);
+	return rc == 0;
+}
+
+/* Sleep a second, or less when it is time to end. Called with the lock held. */
+static void
+sleep_a_second(struct sweeper *s)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += 1;
+	while (!s->stopping && pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0)
+		continue;
+}
+
+static void *
+sweeper_run(void *arg)
+{
+	struct sweeper *s = arg;
+	unsigned second = 0;
+	bool dirty;
+
+	(void)pthread_mutex_lock(&s->lock);
+	while (!s->stopping) {
+		sleep_a_second(s);
+		dirty = s->dirty;
+		s->dirty = false;
+		(void)pthread_mutex_unlock(&s->lock);
+		if (++second % ROUND_S == 0)
+			dirty = expire(s) || dirty;
+		if (dirty)
+			dirty = !checkpoint(s);
+		(void)pthread_mutex_lock(&s->lock);
+		s->dirty = s->dirty || dirty;
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+int
+sweeper_start(struct core *core, struct sweeper **sweeper_out, struct err *err)
+{
+	struct sweeper *s = calloc(1, sizeof *s);
+	pthread_condattr_t attr;
+	sigset_t all, before;
+	int rc = 0;
+
+	if (s == NULL)
+		return err_nomem(err);
+	s->core = core;
+	s->dirty = true; /* a crash may have left something */
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&s->wake, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&s->thread, NULL, sweeper_run, s) != 0)
+		rc = err_set(err, E_SYS, "cannot start the sweeper's thread");
+	else
+		s->started = true;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc == 0)
+		*sweeper_out = s;
+	else
+		sweeper_stop(s);
+	return rc;
+}
+
+void
+sweeper_stop(struct sweeper *s)
+{
+	if (s == NULL)
+		return;
+	(void)pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	(void)pthread_cond_broadcast(&s->wake);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (s->started)
+		(void)pthread_join(s->thread, NULL);
+	(void)pthread_mutex_destroy(&s->lock);
+	(void)pthread_cond_destroy(&s->wake);
+	free(s);
+}
+
+void
+sweeper_wake(struct sweeper *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	s->dirty = true;
+	(void)pthread_mutex_unlock(&s->lock);
+}
