@@ -3,6 +3,7 @@
 #include "core/revocation.h"
 
 #include "core/publisher.h"
+#include "core/sweeper.h"
 #include "signer/client.h"
 #include "store/package.h"
 
@@ -69,6 +70,7 @@ revocation_finish(struct core *core, const struct revocation *r, struct err *err
 	int rc = 0, note_rc = 0;
 	size_t i;
 
+	sweeper_wake(core->sweeper); /* a withdrawn package's bytes */
 	for (i = 0; note_rc == 0 && i < r->n; i++)
 		note_rc = signer_note_revocation(core->signer, r->serials[i], r->reason, r->at, &note_err);
 	/* Rights go whatever the signer says: a dead signer must not keep a stolen device alive. */
