@@ -62,6 +62,20 @@ check_template(const char *tmpl, const char *value)
 	}
 }
 
+/* C1, C4: a file that is accepted says nothing before it names a user. */
+static void
+check_file(const char *file, size_t len)
+{
+	const char *topic, *user;
+
+	if (aclfile_check(file, len, NULL) != 0)
+		return;
+	FUZZ_ASSERT(strlen(file) == len && strstr(file, "\npattern") == NULL);
+	topic = strstr(file, "\ntopic ");
+	user = strstr(file, "\nuser ");
+	FUZZ_ASSERT(topic == NULL || (user != NULL && user < topic));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -69,7 +83,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	const uint8_t *nul;
 	size_t i, n;
 
-	(void)aclfile_check(file, len, NULL);
+	check_file(file, len);
 	free(file);
 	for (i = 0; i < PARTS; i++) {
 		nul = len > 0 ? memchr(data, 0, len) : NULL;

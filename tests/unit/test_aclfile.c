@@ -11,6 +11,7 @@
 
 #define ID "0b9e4f1c-6f0e-4f4e-9b1a-3c8d2e7a5f60"
 #define OTHER "5d0c9a52-8a43-4a5e-8f0e-7f4b1b6a2c11"
+#define USER "user " OTHER
 
 static void
 make_file(struct buf *out)
@@ -74,7 +75,7 @@ test_refuses_names(void **state)
 static void
 test_refuses_filters(void **state)
 {
-	static const char *const bad[] = {"", "a\ntopic #", "a\nuser " OTHER, "a\r",
+	static const char *const bad[] = {"", "a\ntopic #", ("a\n" USER), "a\r",
 	    "a\npattern readwrite #", " #", "# ", "%c", "%u/x", "$SYS/#", "$CONTROL/#", "{id}",
 	    "a#", "\x1b[0m", "a\xff"};
 	struct buf out = {0};
@@ -139,11 +140,9 @@ static void
 test_check_edited(void **state)
 {
 	static const char *const bad[] = {"topic readwrite #\n", "topic #\n",
-	    "pattern readwrite #\n", "\n", "# remark\n", "user admin\n",
-	    "user " OTHER "\ntopic #\n", "user " OTHER "\ntopic deny a\n",
-	    "user " OTHER "\ntopic read  a\n", "user " OTHER "\ntopic read a \n",
-	    "user " OTHER "\ntopic read %u\n", "user " OTHER "\ntopic read\n", "user " OTHER " \n",
-	    "user " OTHER "\r\n", "user " OTHER};
+	    "pattern readwrite #\n", "\n", "# remark\n", "user admin\n", USER "\ntopic #\n",
+	    USER "\ntopic deny a\n", USER "\ntopic read  a\n", USER "\ntopic read a \n",
+	    USER "\ntopic read %u\n", USER "\ntopic read\n", USER " \n", USER "\r\n", USER};
 	char long_line[2000];
 	size_t i;
 
