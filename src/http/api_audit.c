@@ -1,0 +1,76 @@
+/* /v1/audit. */
+#include "core/audit.h"
+
+#include "base/text.h"
+#include "http/args.h"
+#include "http/json.h"
+#include "http/routes.h"
+#include "http/shape.h"
+
+#include <stdio.h>
+
+static const char *const list_names[] = {"limit", "after", NULL};
+
+struct page {
+	json_t *items;
+	size_t limit;
+	bool more;
+	int64_t last; /* seq of the last item */
+};
+
+/* One row more than the page holds tells whether there is a next one. */
+static int
+add_row(void *ctx, const struct store_audit *row, struct err *err)
+{
+	struct page *page = ctx;
+
+	if (json_array_size(page->items) == page->limit) {
+		page->more = true;
+		return 0;
+	}
+	if (json_array_append_new(page->items, shape_audit(row)) != 0)
+		return err_nomem(err);
+	page->last = row->seq;
+	return 0;
+}
+
+int
+api_audit_list(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct page page = {0};
+	const char *after_text;
+	int64_t after = 0;
+	char next[24] = "";
+	int rc;
+
+	if ((rc = http_query_only(req, list_names, err)) != 0 ||
+	    (rc = args_page(req, &page.limit, &after_text, err)) != 0)
+		return rc;
+	if (after_text != NULL && !integer_parse(after_text, 0, INT64_MAX, &after))
+		return err_field(err, E_INPUT, "after", "must be the number of a row");
+	if ((page.items = json_array()) == NULL)
+		return err_nomem(err);
+	if ((rc = audit_each(core, caller, after, page.limit + 1, add_row, &page, err)) != 0) {
+		json_decref(page.items);
+		return rc;
+	}
+	if (page.more)
+		(void)snprintf(next, sizeof next, "%lld", (long long)page.last);
+	return json_reply_take(reply, 200, shape_page_take(page.items, next), err);
+}
+
+int
+api_audit_verify(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	int64_t rows = 0;
+	int rc;
+
+	(void)caller;
+	if ((rc = http_query_only(req, args_none, err)) != 0 ||
+	    (rc = audit_verify(core, &rows, err)) != 0)
+		return rc;
+	return json_reply_take(
+	    reply, 200, json_pack("{s:I, s:b}", "rows", (json_int_t)rows, "intact", 1), err);
+}

@@ -1,0 +1,265 @@
+/* /v1/devices: syntax in, one core call, one shape out. */
+#include "core/device.h"
+
+#include "http/api_certificates.h"
+#include "http/args.h"
+#include "http/json.h"
+#include "http/routes.h"
+#include "http/shape.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const register_names[] = {
+    "name", "type", "location", "labels", "policy", ARGS_CREDENTIAL_NAMES, NULL};
+static const char *const update_names[] = {"name", "type", "location", "labels", "policy", NULL};
+static const char *const list_names[] = {
+    "limit", "after", "status", "type", "location", "search", NULL};
+static const char *const revoke_names[] = {"reason", NULL};
+static const char *const package_names[] = {ARGS_CREDENTIAL_NAMES, NULL};
+
+/* The member `labels` as core takes it: JSON text, to be freed; NULL if absent. */
+static int
+labels_get(json_t *body, char **labels_out, struct err *err)
+{
+	json_t *labels = json_object_get(body, "labels");
+
+	if (labels == NULL || json_is_null(labels))
+		return 0;
+	if (!json_is_object(labels))
+		return err_field(err, E_INPUT, "labels", "must be an object of texts");
+	if ((*labels_out = json_dumps(labels, JSON_COMPACT)) == NULL)
+		return err_nomem(err);
+	return 0;
+}
+
+/* The answer of a request that made a credential: the only one with a password. */
+static int
+reply_issued(struct core *core, struct http_reply *reply, int status,
+    const struct store_device *device, const struct credential *credential, struct err *err)
+{
+	return json_reply_take(reply, status,
+	    shape_issued_take(shape_device(device), credential, buf_str(&core->issuing_pem)), err);
+}
+
+int
+api_devices_register(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct args_credential args = {0};
+	struct device_request request = {0};
+	struct credential credential = {0};
+	struct store_device device = {0};
+	json_t *body = NULL;
+	char *labels = NULL;
+	int rc;
+
+	if ((rc = args_body(req, register_names, false, &body, err)) != 0 ||
+	    (rc = json_get_text(body, "name", true, &request.name, err)) != 0 ||
+	    (rc = json_get_text(body, "type", true, &request.type, err)) != 0 ||
+	    (rc = json_get_text(body, "location", false, &request.location, err)) != 0 ||
+	    (rc = json_get_text(body, "policy", false, &request.policy, err)) != 0 ||
+	    (rc = labels_get(body, &labels, err)) != 0 ||
+	    (rc = args_credential(body, &args, err)) != 0)
+		goto out;
+	request.labels = labels;
+	request.credential = args.request;
+	if ((rc = device_register(core, caller, &request, &device, &credential, err)) != 0 ||
+	    (rc = reply_issued(core, reply, 201, &device, &credential, err)) != 0)
+		goto out;
+	(void)snprintf(reply->location, sizeof reply->location, "/v1/devices/%s", device.id);
+out:
+	credential_clear(&credential);
+	store_device_clear(&device);
+	args_credential_clear(&args);
+	free(labels);
+	json_decref(body);
+	return rc;
+}
+
+static int
+filter_read(const struct http_request *req, struct store_device_filter *filter, struct err *err)
+{
+	const char *status = http_query_get(req, "status");
+	enum device_status value;
+	int rc;
+
+	if ((rc = http_query_only(req, list_names, err)) != 0 ||
+	    (rc = args_page(req, &filter->limit, &filter->after, err)) != 0)
+		return rc;
+	filter->status = -1;
+	if (status != NULL) {
+		if (!store_device_status_parse(status, &value))
+			return err_field(err, E_INPUT, "status",
+			    "must be one of pending, active, suspended, revoked, archived");
+		filter->status = (int)value;
+	}
+	filter->type = http_query_get(req, "type");
+	filter->location = http_query_get(req, "location");
+	filter->search = http_query_get(req, "search");
+	return 0;
+}
+
+int
+api_devices_list(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct store_device_filter filter = {0};
+	struct store_device *rows = NULL;
+	char next[STORE_CURSOR_SIZE];
+	json_t *items = NULL;
+	size_t n = 0, i;
+	int rc;
+
+	if ((rc = filter_read(req, &filter, err)) != 0)
+		return rc;
+	if ((rows = calloc(filter.limit, sizeof *rows)) == NULL || (items = json_array()) == NULL) {
+		rc = err_nomem(err);
+		goto out;
+	}
+	if ((rc = device_list(core, caller, &filter, rows, &n, next, err)) != 0)
+		goto out;
+	for (i = 0; rc == 0 && i < n; i++)
+		if (json_array_append_new(items, shape_device(&rows[i])) != 0)
+			rc = err_nomem(err);
+	if (rc == 0) {
+		rc = json_reply_take(reply, 200, shape_page_take(items, next), err);
+		items = NULL;
+	}
+out:
+	json_decref(items);
+	for (i = 0; i < n; i++)
+		store_device_clear(&rows[i]);
+	free(rows);
+	return rc;
+}
+
+int
+api_devices_get(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct store_device device = {0};
+	int rc;
+
+	if ((rc = http_query_only(req, args_none, err)) == 0 &&
+	    (rc = device_get(core, caller, req->params[0], &device, err)) == 0)
+		rc = api_certificates_reply_take(
+		    core, caller, device.id, shape_device(&device), reply, err);
+	store_device_clear(&device);
+	return rc;
+}
+
+/* One member of a merge patch (RFC 7396), in which null removes: that is WHEN_REMOVED for core, or
+ * NULL where a device cannot be without it. */
+static int
+patch_text(
+    json_t *body, const char *name, const char *when_removed, const char **out, struct err *err)
+{
+	if (!json_is_null(json_object_get(body, name)))
+		return json_get_text(body, name, false, out, err);
+	if (when_removed == NULL)
+		return err_field(err, E_INPUT, name, "cannot be removed");
+	*out = when_removed;
+	return 0;
+}
+
+int
+api_devices_update(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct device_change change = {0};
+	struct store_device device = {0};
+	json_t *body = NULL;
+	char *labels = NULL;
+	int rc;
+
+	if ((rc = args_body(req, update_names, false, &body, err)) != 0 ||
+	    (rc = patch_text(body, "name", NULL, &change.name, err)) != 0 ||
+	    (rc = patch_text(body, "type", NULL, &change.type, err)) != 0 ||
+	    (rc = patch_text(body, "location", "", &change.location, err)) != 0 ||
+	    (rc = patch_text(body, "policy", NULL, &change.policy, err)) != 0 ||
+	    (rc = labels_get(body, &labels, err)) != 0)
+		goto out;
+	change.labels = json_is_null(json_object_get(body, "labels")) ? "{}" : labels;
+	if ((rc = device_update(core, caller, req->params[0], &change, &device, err)) == 0)
+		rc = json_reply_take(reply, 200, shape_device(&device), err);
+out:
+	store_device_clear(&device);
+	free(labels);
+	json_decref(body);
+	return rc;
+}
+
+int
+api_devices_revoke(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct store_device device = {0};
+	enum crl_reason reason;
+	json_t *body = NULL;
+	int rc;
+
+	if ((rc = args_body(req, revoke_names, true, &body, err)) == 0 &&
+	    (rc = args_reason(body, &reason, err)) == 0 &&
+	    (rc = device_revoke(core, caller, req->params[0], reason, &device, err)) == 0)
+		rc = json_reply_take(reply, 200, shape_device(&device), err);
+	store_device_clear(&device);
+	json_decref(body);
+	return rc;
+}
+
+/* Suspend and resume differ in the core call alone. */
+typedef int move_fn(struct core *core, const struct caller *caller, const char *id,
+    struct store_device *device_out, struct err *err);
+
+static int
+move(move_fn *call, struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct store_device device = {0};
+	json_t *body = NULL;
+	int rc;
+
+	if ((rc = args_body(req, args_none, true, &body, err)) == 0 &&
+	    (rc = call(core, caller, req->params[0], &device, err)) == 0)
+		rc = json_reply_take(reply, 200, shape_device(&device), err);
+	store_device_clear(&device);
+	json_decref(body);
+	return rc;
+}
+
+int
+api_devices_suspend(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	return move(device_suspend, core, caller, req, reply, err);
+}
+
+int
+api_devices_resume(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	return move(device_resume, core, caller, req, reply, err);
+}
+
+int
+api_devices_package(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct args_credential args = {0};
+	struct credential credential = {0};
+	struct store_device device = {0};
+	json_t *body = NULL;
+	int rc;
+
+	if ((rc = args_body(req, package_names, true, &body, err)) == 0 &&
+	    (rc = args_credential(body, &args, err)) == 0 &&
+	    (rc = device_reissue(
+		 core, caller, req->params[0], &args.request, &device, &credential, err)) == 0)
+		rc = reply_issued(core, reply, 201, &device, &credential, err);
+	credential_clear(&credential);
+	store_device_clear(&device);
+	args_credential_clear(&args);
+	json_decref(body);
+	return rc;
+}

@@ -1,0 +1,41 @@
+/* /v1/profiles: read from the configuration, the same for every tenant. */
+#include "http/args.h"
+#include "http/json.h"
+#include "http/routes.h"
+#include "http/shape.h"
+
+int
+api_profiles_list(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	json_t *items;
+	size_t i;
+	int rc;
+
+	(void)caller;
+	if ((rc = http_query_only(req, args_none, err)) != 0)
+		return rc;
+	items = json_array();
+	for (i = 0; i < core->profiles.n; i++) {
+		if (json_array_append_new(items, shape_profile(&core->profiles.list[i])) != 0) {
+			json_decref(items);
+			return err_nomem(err);
+		}
+	}
+	return json_reply_take(reply, 200, shape_page_take(items, ""), err);
+}
+
+int
+api_profiles_get(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	const struct profile *profile = profile_find(&core->profiles, req->params[0]);
+	int rc;
+
+	(void)caller;
+	if ((rc = http_query_only(req, args_none, err)) != 0)
+		return rc;
+	if (profile == NULL)
+		return err_set(err, E_NOTFOUND, "no such profile");
+	return json_reply_take(reply, 200, shape_profile(profile), err);
+}

@@ -1,0 +1,114 @@
+/* Owns the syntax that handlers share; each meaning has its one check in core. */
+#include "http/args.h"
+
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const args_none[] = {NULL};
+
+int
+args_body(const struct http_request *req, const char *const *names, bool optional,
+    json_t **body_out, struct err *err)
+{
+	json_t *body = NULL;
+	int rc;
+
+	if ((rc = http_query_only(req, args_none, err)) != 0)
+		return rc;
+	if (optional && req->body_len == 0) {
+		if ((*body_out = json_object()) == NULL)
+			return err_nomem(err);
+		return 0;
+	}
+	if ((rc = json_body(req, &body, err)) != 0)
+		return rc;
+	if ((rc = json_only(body, names, err)) != 0) {
+		json_decref(body);
+		return rc;
+	}
+	*body_out = body;
+	return 0;
+}
+
+int
+args_page(
+    const struct http_request *req, size_t *limit_out, const char **after_out, struct err *err)
+{
+	const char *limit = http_query_get(req, "limit");
+	int64_t n = ARGS_PAGE_DEFAULT;
+
+	if (limit != NULL && !integer_parse(limit, 1, ARGS_PAGE_MAX, &n))
+		return err_field(
+		    err, E_INPUT, "limit", "must be a whole number from 1 to %d", ARGS_PAGE_MAX);
+	*limit_out = (size_t)n;
+	*after_out = http_query_get(req, "after");
+	return 0;
+}
+
+int
+args_reason(json_t *body, enum crl_reason *reason_out, struct err *err)
+{
+	enum crl_reason reason = REASON_UNSPECIFIED;
+	const char *name = NULL;
+	int rc;
+
+	if ((rc = json_get_text(body, "reason", false, &name, err)) != 0)
+		return rc;
+	if (name != NULL && !reason_parse(name, &reason))
+		return err_field(err, E_INPUT, "reason",
+		    "must be one of RFC 5280's names, such as keyCompromise or superseded");
+	*reason_out = reason;
+	return 0;
+}
+
+/* PEM as it stands, or DER in base64. */
+static int
+csr_read(const char *text, struct args_credential *out, struct err *err)
+{
+	int rc;
+
+	if (strstr(text, "-----BEGIN") != NULL)
+		buf_text(&out->csr, text);
+	else if ((rc = base64_decode(&out->csr, text, strlen(text), err)) != 0)
+		return rc == E_INPUT ? err_field(err, E_INPUT, "csr",
+					   "must be a PKCS#10 request as PEM, or DER in base64")
+				     : rc;
+	if (buf_failed(&out->csr))
+		return err_nomem(err);
+	out->request.csr = buf_str(&out->csr); /* not NULL: an empty request is one that is wrong */
+	out->request.csr_len = out->csr.len;
+	return 0;
+}
+
+int
+args_credential(json_t *body, struct args_credential *out, struct err *err)
+{
+	struct credential_request *r = &out->request;
+	const char *csr = NULL, *valid = NULL;
+	int rc;
+
+	if ((rc = json_get_text(body, "key", false, &r->key, err)) != 0 ||
+	    (rc = json_get_text(body, "csr", false, &csr, err)) != 0 ||
+	    (rc = json_get_text(body, "profile", false, &r->profile, err)) != 0 ||
+	    (rc = json_get_text(body, "valid", false, &valid, err)) != 0 ||
+	    (rc = json_get_texts(body, "san", CERT_SANS_MAX, &out->sans, &r->n_sans, err)) != 0 ||
+	    (rc = json_get_int(body, "link_ttl_s", 1, LINK_TTL_MAX_S, &r->link_ttl_s, err)) != 0)
+		return rc;
+	r->sans = out->sans;
+	if (r->key != NULL && csr != NULL)
+		return err_field(err, E_INPUT, "key", "either key or csr, not both");
+	if (valid != NULL && !duration_parse(valid, &r->valid_s))
+		return err_field(
+		    err, E_INPUT, "valid", "must be a duration such as 90d, 8h, 30m or 45s");
+	return csr != NULL ? csr_read(csr, out, err) : 0;
+}
+
+void
+args_credential_clear(struct args_credential *args)
+{
+	free(args->sans);
+	buf_clear(&args->csr);
+	*args = (struct args_credential){0};
+}

@@ -1,0 +1,275 @@
+/* One function a shape; api/openapi.json describes the same members. Each line of a shape is a
+ * member and its value: clang-format would tear them apart. */
+/* clang-format off */
+#include "http/shape.h"
+
+#include "base/text.h"
+#include "http/json.h"
+#include "x509/pem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static json_t *
+hex(const uint8_t *data, size_t len)
+{
+	char text[2 * 32 + 1];
+
+	hex_encode(text, data, len);
+	return json_string(text);
+}
+
+static json_t *
+pem(const uint8_t *der, size_t len)
+{
+	struct buf text = {0};
+	json_t *value;
+
+	pem_encode(&text, "CERTIFICATE", der, len);
+	value = buf_failed(&text) ? NULL : json_string(buf_str(&text));
+	buf_clear(&text);
+	return value;
+}
+
+static json_t *
+text_or_null(const char *text)
+{
+	return text[0] != '\0' ? json_string(text) : json_null();
+}
+
+static json_t *
+time_or_null(int64_t when)
+{
+	return when != 0 ? json_time(when) : json_null();
+}
+
+json_t *
+shape_device(const struct store_device *row)
+{
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:o, s:o}",
+	    "id", row->id,
+	    "name", row->name,
+	    "type", row->type,
+	    "location", text_or_null(row->location),
+	    "labels", row->labels != NULL ? json_loads(row->labels, 0, NULL) : json_object(),
+	    "status", store_device_status_name(row->status),
+	    "policy", row->policy,
+	    "created_at", json_time(row->created_at),
+	    "updated_at", json_time(row->updated_at));
+}
+
+json_t *
+shape_service(const struct store_service *row)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o}",
+	    "id", row->id,
+	    "name", row->name,
+	    "read", json_loads(row->read, 0, NULL),
+	    "write", json_loads(row->write, 0, NULL),
+	    "status", store_device_status_name(row->status),
+	    "created_at", json_time(row->created_at),
+	    "updated_at", json_time(row->updated_at));
+}
+
+json_t *
+shape_policy(const struct store_policy *row)
+{
+	return json_pack("{s:s, s:o, s:o, s:o}",
+	    "name", row->name,
+	    "write", json_loads(row->write, 0, NULL),
+	    "read", json_loads(row->read, 0, NULL),
+	    "updated_at", json_time(row->updated_at));
+}
+
+/* In the largest unit that gives a whole number, as duration_parse reads it. */
+static json_t *
+duration(int64_t seconds)
+{
+	static const struct {
+		int64_t seconds;
+		char unit;
+	} units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+	char text[32];
+	size_t i = 0;
+
+	while (seconds % units[i].seconds != 0)
+		i++;
+	(void)snprintf(
+	    text, sizeof text, "%lld%c", (long long)(seconds / units[i].seconds), units[i].unit);
+	return json_string(text);
+}
+
+static json_t *
+profile_keys(const struct profile *p)
+{
+	json_t *keys = json_array();
+	size_t i;
+
+	for (i = 0; i < p->n_keys; i++) {
+		if (json_array_append_new(keys, json_string(key_kind_name(p->keys[i]))) != 0) {
+			json_decref(keys);
+			return NULL;
+		}
+	}
+	return keys;
+}
+
+static json_t *
+profile_usages(const struct profile *p)
+{
+	const struct {
+		bool has;
+		const char *name;
+	} usages[] = {
+	    {true, "client_auth"},
+	    {p->server_auth, "server_auth"},
+	    {p->code_signing, "code_signing"},
+	    {p->key_agreement, "key_agreement"},
+	};
+	json_t *names = json_array();
+	size_t i;
+
+	for (i = 0; i < sizeof usages / sizeof usages[0]; i++) {
+		if (usages[i].has && json_array_append_new(names, json_string(usages[i].name)) != 0) {
+			json_decref(names);
+			return NULL;
+		}
+	}
+	return names;
+}
+
+json_t *
+shape_profile(const struct profile *p)
+{
+	return json_pack("{s:s, s:o, s:I, s:o, s:o, s:b, s:o, s:o}",
+	    "name", p->name,
+	    "keys", profile_keys(p),
+	    "validity_s", (json_int_t)p->validity_s,
+	    "validity", duration(p->validity_s),
+	    "usages", profile_usages(p),
+	    "reuse_key", (int)p->reuse_key,
+	    "org", text_or_null(p->org),
+	    "country", text_or_null(p->country));
+}
+
+/* The detail as it was stored; null if that is no JSON any more, which audit_verify then tells. */
+static json_t *
+audit_detail(const char *detail)
+{
+	json_t *object;
+
+	if (detail[0] == '\0')
+		return json_object();
+	object = json_loads(detail, 0, NULL);
+	return object != NULL ? object : json_null();
+}
+
+json_t *
+shape_audit(const struct store_audit *row)
+{
+	return json_pack("{s:I, s:o, s:s, s:s, s:o, s:o, s:o}",
+	    "seq", (json_int_t)row->seq,
+	    "at", json_time(row->at),
+	    "actor", row->actor,
+	    "action", row->action,
+	    "target", text_or_null(row->target),
+	    "detail", audit_detail(row->detail),
+	    "hash", hex(row->hash, sizeof row->hash));
+}
+
+/* What every answer with a certificate shows of it. */
+static json_t *
+certificate_facts(const struct store_certificate *row)
+{
+	return json_pack("{s:o, s:o, s:s, s:o, s:o}",
+	    "serial", hex(row->serial, sizeof row->serial),
+	    "fingerprint", hex(row->fingerprint, sizeof row->fingerprint),
+	    "key", row->key,
+	    "not_before", json_time(row->not_before),
+	    "not_after", json_time(row->not_after));
+}
+
+/* Add the members of MORE to OBJECT; takes both. */
+static json_t *
+merge_take(json_t *object, json_t *more)
+{
+	if (object == NULL || more == NULL || json_object_update(object, more) != 0) {
+		json_decref(object);
+		object = NULL;
+	}
+	json_decref(more);
+	return object;
+}
+
+json_t *
+shape_certificate(const struct store_certificate *row, bool with_pem)
+{
+	bool is_active = row->state == CERTIFICATE_ACTIVE;
+	json_t *superseded_by =
+	    row->superseded ? hex(row->superseded_by, sizeof row->superseded_by) : json_null();
+	json_t *shape;
+
+	shape = merge_take(certificate_facts(row),
+	    json_pack("{s:s, s:{s:s, s:s}, s:s, s:s?, s:o, s:o}",
+		"profile", row->profile,
+		"owner", "kind", store_owner_kind_name(row->owner_kind), "id", row->owner_id,
+		"state", store_certificate_state_name(row->state),
+		"reason", is_active ? NULL : reason_name((enum crl_reason)row->reason),
+		"revoked_at", time_or_null(row->revoked_at),
+		"superseded_by", superseded_by));
+	if (!with_pem)
+		return shape;
+	return merge_take(shape, json_pack("{s:o}", "pem", pem(row->der, row->der_len)));
+}
+
+json_t *
+shape_ca(const struct cert_info *info, const uint8_t *der, size_t len)
+{
+	uint8_t key_id[KEY_ID_LEN], fingerprint[SHA256_LEN];
+
+	spki_key_id(key_id, info->spki, info->spki_len);
+	sha256(fingerprint, der, len);
+	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o}",
+	    "subject", text_or_null(info->common_name),
+	    "key", key_kind_name(info->kind),
+	    "key_id", hex(key_id, sizeof key_id),
+	    "fingerprint", hex(fingerprint, sizeof fingerprint),
+	    "not_before", json_time(info->not_before),
+	    "not_after", json_time(info->not_after),
+	    "pem", pem(der, len));
+}
+
+json_t *
+shape_crl(const struct crl_info *info, const char *url)
+{
+	return json_pack("{s:o, s:I, s:o, s:o, s:I}",
+	    "url", text_or_null(url),
+	    "number", (json_int_t)info->number,
+	    "this_update", json_time(info->this_update),
+	    "next_update", json_time(info->next_update),
+	    "entries", (json_int_t)info->n_entries);
+}
+
+json_t *
+shape_issued_take(json_t *owner, const struct credential *c, const char *chain_pem)
+{
+	json_t *certificate, *package = json_null();
+
+	certificate = merge_take(certificate_facts(&c->certificate),
+	    json_pack("{s:o, s:s}",
+		"pem", pem(c->certificate.der, c->certificate.der_len),
+		"chain_pem", chain_pem));
+	if (c->has_package)
+		package = json_pack("{s:s, s:o, s:s}",
+		    "url", c->url,
+		    "expires_at", json_time(c->expires_at),
+		    "password", c->password);
+	return merge_take(
+	    owner, json_pack("{s:o, s:o}", "certificate", certificate, "package", package));
+}
+
+json_t *
+shape_page_take(json_t *items, const char *next)
+{
+	return json_pack("{s:o, s:o}", "items", items, "next", text_or_null(next));
+}

@@ -1,0 +1,39 @@
+/* How the API shows things: each kind has one shape, whichever route answers with it. New
+ * references; NULL when out of memory, which json_reply_take and jansson's packing pass on. Pure.
+ */
+#ifndef MUSTER_HTTP_SHAPE_H
+#define MUSTER_HTTP_SHAPE_H
+
+#include "core/credential.h"
+#include "signer/profile.h"
+#include "store/audit.h"
+#include "store/certificate.h"
+#include "store/device.h"
+#include "store/policy.h"
+#include "store/service.h"
+#include "x509/crl.h"
+
+#include <jansson.h>
+
+json_t *shape_device(const struct store_device *row);
+json_t *shape_service(const struct store_service *row);
+json_t *shape_policy(const struct store_policy *row);
+json_t *shape_profile(const struct profile *profile);
+json_t *shape_audit(const struct store_audit *row);
+
+/* All that is known of a certificate; with its PEM only where WITH_PEM. */
+json_t *shape_certificate(const struct store_certificate *row, bool with_pem);
+
+/* The CA's certificate DER, whose fields are INFO, and its revocation list as published at URL. */
+json_t *shape_ca(const struct cert_info *info, const uint8_t *der, size_t len);
+json_t *shape_crl(const struct crl_info *info, const char *url);
+
+/* OWNER, whose reference is taken, with the certificate and package that were just made for it: the
+ * one place where a package's password is shown. */
+json_t *shape_issued_take(
+    json_t *owner, const struct credential *credential, const char *chain_pem);
+
+/* {"items": ITEMS, "next": NEXT}; "" for the last page is null. Takes the reference. */
+json_t *shape_page_take(json_t *items, const char *next);
+
+#endif
