@@ -124,7 +124,10 @@ class Home:
         self.api_port = free_port()
         self.pki_port = free_port()
         self.broker_port = free_port()
-        self.pid_file = self.base / "mosquitto.pid"
+        # Started by root, Mosquitto becomes its own user before it writes this.
+        (self.base / "run").mkdir()
+        (self.base / "run").chmod(0o1777)
+        self.pid_file = self.base / "run/mosquitto.pid"
         self.process = None
         self.token = None
         if init:

@@ -65,7 +65,7 @@ def test_bad_input_leaves_nothing(fresh, args, status):
     home = fresh(init=False)
     refused = home.cli("init", *args, check=False)
     assert refused.returncode == status
-    assert list(home.base.iterdir()) == []
+    assert [p.name for p in home.base.iterdir()] == ["run"]
 
 
 def test_prints_what_it_made_and_what_to_do(fresh):
