@@ -9,6 +9,11 @@
 /* Exit status. */
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
+/* How every command's help ends. */
+#define CLI_HELP_END "Exit status: 0 done, 1 refused or failed, 2 usage."
+
+#define CLI_DIR_DEFAULT "/var/lib/muster"
+
 /* The global options. */
 struct cli {
 	const char *dir;   /* the home */
@@ -18,7 +23,9 @@ struct cli {
 	bool json;	   /* print the REST body */
 };
 
-/* Say on standard error what failed, in one line, with the field if there is one. Returns CLI_FAILED. */
+/* Say on standard error what failed, in one line, with the field if there is one. What follows the
+ * first newline in ERR's text is what to do about it, and becomes a line of its own. Returns
+ * CLI_FAILED. */
 int cli_fail(const struct cli *cli, const struct err *err);
 
 /* Each takes its own words and options; argv[0] is "muster WORDS". */
@@ -26,10 +33,12 @@ typedef int command_fn(struct cli *cli, int argc, char **argv);
 
 command_fn cmd_api_process, cmd_signer_process;
 command_fn cmd_init, cmd_serve;
-command_fn cmd_device_register, cmd_device_list, cmd_device_show, cmd_device_update, cmd_device_suspend,
-    cmd_device_resume, cmd_device_revoke, cmd_device_package, cmd_device_certificates;
+command_fn cmd_device_register, cmd_device_list, cmd_device_show, cmd_device_update,
+    cmd_device_suspend, cmd_device_resume, cmd_device_revoke, cmd_device_package,
+    cmd_device_certificates;
 command_fn cmd_package_fetch;
-command_fn cmd_service_add, cmd_service_list, cmd_service_show, cmd_service_revoke, cmd_service_package;
+command_fn cmd_service_add, cmd_service_list, cmd_service_show, cmd_service_revoke,
+    cmd_service_package;
 command_fn cmd_policy_set, cmd_policy_show, cmd_policy_list, cmd_policy_remove;
 command_fn cmd_profile_list, cmd_profile_show;
 command_fn cmd_ca_show, cmd_ca_crl, cmd_ca_root_export, cmd_ca_root_remove;

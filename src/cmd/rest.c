@@ -1,191 +1,359 @@
-/* Errors are for the person at the terminal: what failed, and what to do about it. */
+/* Owns one exchange with the API, and what each way to fail means to the person at the terminal.
+ * Never follows a redirection, never uses a proxy, a netrc or the system's list of CAs: the server
+ * is the one that the given root vouches for, or none. */
 #include "cmd/rest.h"
 
 #include "base/fs.h"
 #include "base/text.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define ANSWER_MAX (64L * 1024 * 1024)
+#define ANSWER_MAX (64UL * 1024 * 1024) /* a CRL of a million entries is about 37 MiB */
 #define CONNECT_TIMEOUT_S 10L
 #define ANSWER_TIMEOUT_S 120L
+#define SERVER_TEXT_MAX 200 /* of what the server says; the hint must fit behind it */
+
+struct exchange {
+	const char *method;
+	const char *url; /* https://HOST:PORT, or NULL: over the home's socket */
+	const char *path;
+	const char *token;
+	const char *body; /* NULL: none */
+	struct buf *out;
+	long status;
+	long retry_after_s;
+	bool too_large;
+};
+
+/* ---- a transfer that failed ------------------------------------------------------------------ */
+
+static int
+no_socket(const struct cli *cli, long why, struct err *err)
+{
+	char conf[FS_PATH_MAX];
+	struct err none = {0};
+
+	if (why == EACCES || why == EPERM)
+		return err_set(err, E_DENIED,
+		    "no permission for %.120s/muster.sock\nBe root or the home's owner, or give "
+		    "--url and an operator's "
+		    "--token-file.",
+		    cli->dir);
+	if (fs_path(conf, cli->dir, "muster.conf", &none) == 0 && access(conf, F_OK) != 0 &&
+	    errno == ENOENT)
+		return err_set(err, E_BUSY,
+		    "there is no Muster home in %.120s\nName it with --dir or MUSTER_DIR, make one "
+		    "with `muster init`, or give "
+		    "--url for a server elsewhere.",
+		    cli->dir);
+	return err_set(err, E_BUSY,
+	    "no server answers on %.120s/muster.sock\nStart it with: muster --dir %.120s serve",
+	    cli->dir, cli->dir);
+}
+
+static int
+explain(const struct cli *cli, const struct exchange *x, CURL *curl, CURLcode code,
+    const char *details, const char *ca, struct err *err)
+{
+	const char *peer = x->url != NULL ? x->url : "muster.sock";
+	long why = 0;
+
+	(void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &why);
+	if (x->too_large || code == CURLE_FILESIZE_EXCEEDED)
+		return err_set(
+		    err, E_LIMIT, "%.120s: the answer is larger than %lu bytes", peer, ANSWER_MAX);
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_COULDNT_RESOLVE_HOST:
+		if (x->url == NULL)
+			return no_socket(cli, why, err);
+		return err_set(err, E_BUSY,
+		    "%.120s: %.120s\nCheck the address, and that the server runs.", peer, details);
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return err_set(err, E_DENIED,
+		    "the server's certificate is not trusted: %.120s\nGive the server's "
+		    "ca/root.crt with --ca (now %.100s), and "
+		    "a host name that its certificate has.",
+		    details, ca);
+	case CURLE_SSL_CACERT_BADFILE:
+		return err_set(err, E_INPUT,
+		    "cannot read the root certificate %.120s\nCopy ca/root.crt from the server's "
+		    "home and name it with --ca.",
+		    ca);
+	case CURLE_SSL_CONNECT_ERROR:
+		return err_set(err, E_SYS, "%.120s: %.120s\nIs this the port of the HTTPS API?",
+		    peer, details);
+	case CURLE_URL_MALFORMAT:
+		return err_set(err, E_INPUT, "%.120s is no URL: %.120s", peer, details);
+	default:
+		/* It left, and no whole answer came: nobody here knows whether it was done. */
+		return err_set(err, E_SYS, "%.120s: %.120s%s", peer, details,
+		    strcmp(x->method, "GET") == 0
+			? ""
+			: "\nIt may have been done all the same: look before you repeat it.");
+	}
+}
+
+/* ---- an answer that is no success ------------------------------------------------------------ */
+
+/* By status: what it means, and what to do. A field that the server names is hint enough for 400.
+ */
+static const struct {
+	long status;
+	int code;
+	const char *hint;
+} refusals[] = {
+    {400, E_INPUT, NULL},
+    {401, E_UNAUTH,
+	"Give an operator's token with --token-file, --token or MUSTER_TOKEN; on the server's own "
+	"host root and the home's "
+	"owner need none."},
+    {403, E_DENIED, "This needs an operator with another role."},
+    {404, E_NOTFOUND, NULL},
+    {409, E_CONFLICT, NULL},
+    {410, E_GONE,
+	"Have a new one made with `muster device package ID` or `muster service package NAME`."},
+    {413, E_LIMIT, NULL},
+    {422, E_CONFLICT, NULL},
+    {429, E_LIMIT, NULL},
+    {500, E_SYS, "The server's log says more."},
+    {503, E_BUSY, "Try again in a moment; if it stays so, the server's log says why."},
+};
+#define N_REFUSALS (sizeof refusals / sizeof refusals[0])
+
+/* The server's text at KEY, made harmless: it may hold what others wrote, and a newline would pass
+ * for our hint. */
+static void
+server_text(char *out, const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	struct buf safe = {0};
+
+	text_escape(&safe, text != NULL ? text : "", text != NULL ? strlen(text) : 0);
+	(void)text_copy(out, SERVER_TEXT_MAX, buf_str(&safe));
+	buf_clear(&safe);
+}
+
+/* What to do after the refusal at I in the table; beyond its end is what Muster does not answer. */
+static void
+hint_make(char *out, size_t size, size_t i, const struct exchange *x, const char *request_id)
+{
+	out[0] = '\0';
+	if (x->status == 429 && x->retry_after_s > 0)
+		(void)snprintf(out, size, "\nTry again in %ld s.", x->retry_after_s);
+	else if (x->status == 500 && request_id[0] != '\0')
+		(void)snprintf(out, size, "\n%s (request %s)", refusals[i].hint, request_id);
+	else if (i == N_REFUSALS)
+		(void)snprintf(out, size, "\nIs this the address of Muster's API?");
+	else if (refusals[i].hint != NULL)
+		(void)snprintf(out, size, "\n%s", refusals[i].hint);
+}
+
+/* RFC 9457, with `errors: [{field, reason}]`. */
+static int
+refused(const struct exchange *x, struct err *err)
+{
+	char field[SERVER_TEXT_MAX], text[SERVER_TEXT_MAX], id[SERVER_TEXT_MAX], hint[ERR_TEXT_MAX];
+	json_t *problem = json_loadb(buf_str(x->out), x->out->len, 0, NULL);
+	json_t *first = json_array_get(json_object_get(problem, "errors"), 0);
+	size_t i = 0;
+
+	server_text(field, first, "field");
+	server_text(text, first, "reason");
+	if (text[0] == '\0')
+		server_text(text, problem, "detail");
+	if (text[0] == '\0')
+		(void)snprintf(text, sizeof text, "the server answered HTTP %ld", x->status);
+	server_text(id, problem, "instance");
+	json_decref(problem);
+	while (i < N_REFUSALS && refusals[i].status != x->status)
+		i++;
+	hint_make(hint, sizeof hint, i, x, id);
+	(void)err_field(err, i < N_REFUSALS ? refusals[i].code : E_SYS, field, "%s%s", text, hint);
+	if (x->retry_after_s > 0 && x->retry_after_s < 86400)
+		err->retry_after_s = (int)x->retry_after_s;
+	return err->code;
+}
+
+/* ---- one exchange ---------------------------------------------------------------------------- */
 
 static size_t
 on_data(char *data, size_t size, size_t n, void *arg)
 {
-	struct buf *out = arg;
+	struct exchange *x = arg;
 
-	if (out->len + size * n > (size_t)ANSWER_MAX)
+	x->too_large = size * n > ANSWER_MAX - x->out->len;
+	if (x->too_large)
 		return 0;
-	buf_append(out, data, size * n);
-	return buf_failed(out) ? 0 : size * n;
+	buf_append(x->out, data, size * n);
+	return buf_failed(x->out) ? 0 : size * n;
 }
 
-/* What a failed transfer means here. */
-static int
-explain(const struct cli *cli, CURLcode code, const char *url, const char *details, struct err *err)
+static bool
+header_add(struct curl_slist **headers, const char *line)
 {
-	char ca[FS_PATH_MAX];
+	struct curl_slist *longer = curl_slist_append(*headers, line);
 
-	(void)snprintf(ca, sizeof ca, "%s", cli->ca != NULL ? cli->ca : "");
-	if (cli->ca == NULL)
-		(void)snprintf(ca, sizeof ca, "%s/ca/root.crt", cli->dir);
-	switch (code) {
-	case CURLE_COULDNT_CONNECT:
-		if (url == NULL)
-			return err_set(err, E_BUSY, "no server answers on %s/muster.sock: start it with `muster --dir %s serve`",
-			    cli->dir, cli->dir);
-		return err_set(err, E_BUSY, "nobody answers at %s: %s", url, details);
-	case CURLE_PEER_FAILED_VERIFICATION:
-		return err_set(err, E_DENIED,
-		    "the server's certificate does not fit (%s): give the server's root certificate with --ca (now %s), and "
-		    "a host name that its certificate has",
-		    details, ca);
-	case CURLE_SSL_CACERT_BADFILE:
-		return err_set(err, E_INPUT, "cannot read the root certificate %s: give the server's with --ca", ca);
-	default:
-		return err_set(err, E_SYS, "%s: %s", url != NULL ? url : "muster.sock", details);
-	}
+	if (longer != NULL)
+		*headers = longer;
+	return longer != NULL;
 }
 
-struct exchange {
-	const char *method;
-	const char *url;	/* absolute, or NULL: PATH over the socket */
-	const char *path;
-	const char *token;
-	const char *body;	/* NULL: none */
-	struct buf *out;
-	long status;
-};
+static bool
+is_posted(const struct exchange *x)
+{
+	return x->body != NULL || strcmp(x->method, "POST") == 0;
+}
+
+/* On failure, too, *HEADERS is to be freed. */
+static int
+headers_make(const struct exchange *x, struct curl_slist **headers, struct err *err)
+{
+	struct buf auth;
+	bool ok = true;
+
+	buf_init_secret(&auth);
+	if (is_posted(x)) /* libcurl would call an empty body a form */
+		ok = header_add(
+		    headers, x->body != NULL ? "Content-Type: application/json" : "Content-Type:");
+	if (x->url != NULL && x->token != NULL) {
+		buf_printf(&auth, "Authorization: Bearer %s", x->token);
+		ok = ok && !buf_failed(&auth) && header_add(headers, buf_str(&auth));
+	}
+	buf_clear(&auth);
+	return ok ? 0 : err_nomem(err);
+}
+
+static void
+options_set(CURL *curl, struct exchange *x, const char *url, const char *ca)
+{
+	(void)curl_easy_setopt(curl, CURLOPT_URL, url);
+	(void)curl_easy_setopt(
+	    curl, CURLOPT_PATH_AS_IS, 1L); /* an ID of ".." is the server's to refuse */
+	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, x->url == NULL ? "http" : "https");
+	(void)curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	(void)curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
+	(void)curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+	(void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, x->method);
+	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_TIMEOUT_S);
+	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, x);
+	(void)curl_easy_setopt(
+	    curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)ANSWER_MAX); /* by its announced length */
+	if (is_posted(x))
+		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, x->body != NULL ? x->body : "");
+}
+
+/* The whole URL of X into OUT. The token goes to a server only when TLS has shown who it is. */
+static int
+url_make(const struct exchange *x, struct buf *out, struct err *err)
+{
+	size_t len = x->url == NULL ? 0 : strlen(x->url);
+
+	if (x->url != NULL &&
+	    (strncasecmp(x->url, "https://", 8) != 0 || strpbrk(x->url, " \t\r\n") != NULL))
+		return err_set(err, E_INPUT,
+		    "%.120s is no https:// URL\nGive the API's address, such as "
+		    "https://muster.example.org:8443.",
+		    x->url);
+	while (x->path[0] == '/' && len > 8 && x->url[len - 1] == '/')
+		len--;
+	if (x->url == NULL)
+		buf_text(out, "http://localhost");
+	else
+		buf_append(out, x->url, len);
+	buf_text(out, x->path);
+	return buf_failed(out) ? err_nomem(err) : 0;
+}
 
 static int
 perform(const struct cli *cli, struct exchange *x, struct err *err)
 {
 	char details[CURL_ERROR_SIZE] = "", socket[FS_PATH_MAX], ca[FS_PATH_MAX];
 	struct curl_slist *headers = NULL;
-	struct buf url = {0}, auth;
+	curl_off_t retry_after = 0;
+	struct buf url = {0};
 	CURL *curl = curl_easy_init();
 	CURLcode code;
 	int rc;
 
-	buf_init_secret(&auth);
 	if (curl == NULL)
 		return err_nomem(err);
 	if ((rc = fs_path(socket, cli->dir, "muster.sock", err)) != 0 ||
-	    (rc = fs_path(ca, cli->dir, "ca/root.crt", err)) != 0)
+	    (rc = fs_path(ca, cli->dir, "ca/root.crt", err)) != 0 ||
+	    (rc = url_make(x, &url, err)) != 0)
 		goto out;
-	buf_printf(&url, "%s%s", x->url != NULL ? x->url : "http://localhost", x->path);
-	if (x->url == NULL)
-		(void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
-	(void)curl_easy_setopt(curl, CURLOPT_URL, buf_str(&url));
-	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, x->url == NULL ? "http" : "https");
-	(void)curl_easy_setopt(curl, CURLOPT_CAINFO, cli->ca != NULL ? cli->ca : ca);
-	(void)curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
-	(void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, x->method);
-	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, details);
-	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
-	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_TIMEOUT_S);
-	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
-	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, x->out);
-	if (x->body != NULL) {
-		headers = curl_slist_append(headers, "Content-Type: application/json");
-		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, x->body);
-	} else if (strcmp(x->method, "POST") == 0) {
-		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, 0L);
-		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
-		headers = curl_slist_append(headers, "Content-Type:");
+	if (cli->ca != NULL && !text_copy(ca, sizeof ca, cli->ca)) {
+		rc = err_set(err, E_INPUT, "the name of --ca is too long");
+		goto out;
 	}
-	if (x->url != NULL && x->token != NULL) {
-		buf_printf(&auth, "Authorization: Bearer %s", x->token);
-		headers = curl_slist_append(headers, buf_str(&auth));
-	}
+	if ((rc = headers_make(x, &headers, err)) != 0)
+		goto out;
+	options_set(curl, x, buf_str(&url), ca);
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	if ((code = curl_easy_perform(curl)) != CURLE_OK)
-		rc = explain(cli, code, x->url, details[0] != '\0' ? details : curl_easy_strerror(code), err);
-	else
-		(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &x->status);
+	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, details);
+	/* The one option whose loss would send the request elsewhere. */
+	if (x->url == NULL &&
+	    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket) != CURLE_OK) {
+		rc = err_nomem(err);
+		goto out;
+	}
+	if ((code = curl_easy_perform(curl)) != CURLE_OK) {
+		rc = explain(cli, x, curl, code,
+		    details[0] != '\0' ? details : curl_easy_strerror(code), ca, err);
+		goto out;
+	}
+	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &x->status);
+	if (curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK)
+		x->retry_after_s = (long)retry_after;
 out:
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
 	buf_clear(&url);
-	buf_clear(&auth);
 	return rc;
 }
 
-static int
-code_of(long status)
-{
-	switch (status) {
-	case 400:
-		return E_INPUT;
-	case 401:
-		return E_UNAUTH;
-	case 403:
-		return E_DENIED;
-	case 404:
-		return E_NOTFOUND;
-	case 409:
-		return E_CONFLICT;
-	case 410:
-		return E_GONE;
-	case 413:
-	case 429:
-		return E_LIMIT;
-	case 503:
-		return E_BUSY;
-	default:
-		return E_SYS;
-	}
-}
+/* ---- calls ----------------------------------------------------------------------------------- */
 
-/* An answer that is no success, as the server's problem details tell it (RFC 9457). */
 static int
-refused(const struct cli *cli, const struct exchange *x, struct err *err)
+answer_parse(const struct exchange *x, json_t **answer_out, struct err *err)
 {
-	json_t *problem = json_loadb((const char *)x->out->data, x->out->len, 0, NULL);
-	json_t *first = json_array_get(json_object_get(problem, "errors"), 0);
-	const char *field = json_string_value(json_object_get(first, "field"));
-	const char *reason = json_string_value(json_object_get(first, "reason"));
-	const char *detail = json_string_value(json_object_get(problem, "detail"));
+	json_t *answer = NULL;
 
-	if (x->status == 401)
-		(void)err_set(err, E_UNAUTH, "%s: give an operator's token with --token or MUSTER_TOKEN%s",
-		    detail != NULL ? detail : "the server does not know the caller",
-		    cli->url == NULL ? ", or be root or the home's owner" : "");
-	else if (field != NULL && field[0] != '\0')
-		(void)err_field(err, code_of(x->status), field, "%s", reason != NULL ? reason : "is refused");
-	else
-		(void)err_set(err, code_of(x->status), "%s", detail != NULL ? detail : "the server refused");
-	if (detail == NULL && reason == NULL)
-		(void)err_prefix(err, "HTTP %ld", x->status);
-	json_decref(problem);
-	return err->code;
+	if (x->out->len > 0 && (answer = json_loadb(buf_str(x->out), x->out->len, 0, NULL)) == NULL)
+		return err_set(err, E_SYS, "the answer is not JSON\nIs %.120s Muster's API?",
+		    x->url != NULL ? x->url : "muster.sock");
+	*answer_out = answer;
+	return 0;
 }
 
 int
 rest_call(const struct cli *cli, const char *method, const char *path, json_t *body,
     json_t **answer_out, struct err *err)
 {
-	struct buf out = {0};
+	struct buf out;
 	char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
-	struct exchange x = {.method = method, .url = cli->url, .path = path, .token = cli->token, .body = text,
+	struct exchange x = {.method = method,
+	    .url = cli->url,
+	    .path = path,
+	    .token = cli->token,
+	    .body = text,
 	    .out = &out};
-	json_t *answer = NULL;
 	int rc;
 
+	buf_init_secret(&out); /* it may hold a package's password */
 	if (body != NULL && text == NULL)
 		rc = err_nomem(err);
-	else if ((rc = perform(cli, &x, err)) == 0 && (x.status < 200 || x.status > 299))
-		rc = refused(cli, &x, err);
-	else if (rc == 0 && out.len > 0 && (answer = json_loadb((const char *)out.data, out.len, 0, NULL)) == NULL)
-		rc = err_set(err, E_SYS, "the server answered something that is not JSON; is %s Muster's API?",
-		    cli->url != NULL ? cli->url : "the socket");
-	if (rc == 0)
-		*answer_out = answer;
+	else if ((rc = perform(cli, &x, err)) == 0)
+		rc = x.status < 200 || x.status > 299 ? refused(&x, err)
+						      : answer_parse(&x, answer_out, err);
 	json_decref(body);
 	free(text);
 	buf_clear(&out);
@@ -195,11 +363,12 @@ rest_call(const struct cli *cli, const char *method, const char *path, json_t *b
 int
 rest_get(const struct cli *cli, const char *path, struct buf *out, struct err *err)
 {
-	struct exchange x = {.method = "GET", .url = cli->url, .path = path, .token = cli->token, .out = out};
+	struct exchange x = {
+	    .method = "GET", .url = cli->url, .path = path, .token = cli->token, .out = out};
 	int rc;
 
 	if ((rc = perform(cli, &x, err)) == 0 && x.status != 200)
-		rc = refused(cli, &x, err);
+		rc = refused(&x, err);
 	return rc;
 }
 
@@ -209,12 +378,12 @@ rest_fetch(const struct cli *cli, const char *url, struct buf *out, struct err *
 	struct exchange x = {.method = "POST", .url = url, .path = "", .out = out};
 	int rc;
 
-	if (strncmp(url, "https://", 8) != 0)
-		return err_set(err, E_INPUT, "a link begins with https://");
 	if ((rc = perform(cli, &x, err)) == 0 && x.status != 200)
-		rc = refused(cli, &x, err);
+		rc = refused(&x, err);
 	return rc;
 }
+
+/* ---- what calls are made of ------------------------------------------------------------------ */
 
 /* RFC 3986: everything but the unreserved characters is encoded. */
 void
@@ -238,4 +407,16 @@ rest_query(struct buf *path, const char *name, const char *value)
 		return;
 	buf_printf(path, "%c%s=", strchr(buf_str(path), '?') == NULL ? '?' : '&', name);
 	rest_segment(path, value);
+}
+
+int
+rest_set_take(json_t *body, const char *name, json_t *value, struct err *err)
+{
+	return json_object_set_new(body, name, value) == 0 ? 0 : err_nomem(err);
+}
+
+int
+rest_set_text(json_t *body, const char *name, const char *value, struct err *err)
+{
+	return value == NULL ? 0 : rest_set_take(body, name, json_string(value), err);
 }
