@@ -6,14 +6,17 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COLUMNS_MAX 12
-#define LABEL_WIDTH 13
 
 void
 print_json(const json_t *answer)
 {
-	(void)json_dumpf(answer, stdout, JSON_INDENT(2));
+	/* JSON leaves C1 controls and bidirectional marks as they are; a terminal must not see
+	 * them. */
+	(void)json_dumpf(
+	    answer, stdout, JSON_INDENT(2) | (isatty(STDOUT_FILENO) != 0 ? JSON_ENSURE_ASCII : 0));
 	(void)putchar('\n');
 }
 
@@ -57,13 +60,13 @@ append_value(struct buf *out, const json_t *value)
 		buf_text(out, "no");
 		break;
 	case JSON_ARRAY:
-		json_array_foreach(value, i, item) {
+		json_array_foreach (value, i, item) {
 			buf_text(out, i > 0 ? ", " : "");
 			append_value(out, item);
 		}
 		break;
 	case JSON_OBJECT:
-		json_object_foreach((json_t *)value, key, item) {
+		json_object_foreach ((json_t *)value, key, item) {
 			buf_printf(out, "%s%s=", n++ > 0 ? ", " : "", key);
 			append_value(out, item);
 		}
@@ -81,11 +84,32 @@ print_value(struct buf *out, const json_t *answer, const char *path)
 }
 
 void
+print_lines(const json_t *answer, const char *path)
+{
+	struct buf text = {0}, safe = {0};
+	const char *line;
+	size_t len;
+
+	print_value(&text, answer, path);
+	for (line = buf_str(&text); *line != '\0'; line += len + (line[len] == '\n')) {
+		len = strcspn(line, "\n");
+		text_escape(&safe, line, len);
+		buf_byte(&safe, '\n');
+	}
+	(void)fputs(buf_str(&safe), stdout);
+	buf_clear(&text);
+	buf_clear(&safe);
+}
+
+void
 print_fields(const json_t *answer, const struct print_field *fields, size_t n)
 {
 	struct buf value = {0}, safe = {0};
-	size_t i;
+	size_t i, width = 0;
 
+	for (i = 0; i < n; i++)
+		if (strlen(fields[i].label) > width)
+			width = strlen(fields[i].label);
 	for (i = 0; i < n; i++) {
 		buf_reset(&value);
 		buf_reset(&safe);
@@ -93,31 +117,49 @@ print_fields(const json_t *answer, const struct print_field *fields, size_t n)
 		if (value.len == 0)
 			continue;
 		text_escape(&safe, buf_str(&value), value.len);
-		(void)printf("%-*s  %s\n", LABEL_WIDTH, fields[i].label, buf_str(&safe));
+		(void)printf("%-*s  %s\n", (int)width, fields[i].label, buf_str(&safe));
 	}
 	buf_clear(&value);
 	buf_clear(&safe);
 }
 
+/* On standard error, so that what reads the table sees the table alone. */
+static void
+print_rest(const json_t *answer)
+{
+	const char *next = json_string_value(json_object_get(answer, "next"));
+	struct buf safe = {0};
+
+	if (next != NULL) {
+		text_escape(&safe, next, strlen(next));
+		(void)fflush(stdout);
+		(void)fprintf(stderr, "There are more: the same with --after %s, or with --all\n",
+		    buf_str(&safe));
+	}
+	buf_clear(&safe);
+}
+
 int
-print_items(const json_t *answer, const struct print_field *fields, size_t n, const char *again,
-    struct err *err)
+print_items(const json_t *answer, const struct print_field *fields, size_t n, struct err *err)
 {
 	const char *headings[COLUMNS_MAX], *cells[COLUMNS_MAX];
 	struct buf texts[COLUMNS_MAX] = {0};
-	const char *next = json_string_value(json_object_get(answer, "next"));
+	json_t *items = json_object_get(answer, "items"), *item;
 	struct table *table = NULL;
-	json_t *item;
 	size_t i, k;
 	int rc;
 
 	if (n > COLUMNS_MAX)
 		return err_set(err, E_SYS, "too many columns");
+	if (json_array_size(items) == 0) {
+		(void)fprintf(stderr, "There are none.\n");
+		return 0;
+	}
 	for (k = 0; k < n; k++)
 		headings[k] = fields[k].label;
 	if ((rc = table_new(headings, n, &table, err)) != 0)
 		return rc;
-	json_array_foreach(json_object_get(answer, "items"), i, item) {
+	json_array_foreach (items, i, item) {
 		for (k = 0; k < n; k++) {
 			buf_reset(&texts[k]);
 			print_value(&texts[k], item, fields[k].path);
@@ -133,7 +175,6 @@ print_items(const json_t *answer, const struct print_field *fields, size_t n, co
 		return rc;
 	}
 	table_print_take(table);
-	if (next != NULL)
-		(void)fprintf(stderr, "There are more: %s --after %s\n", again, next);
+	print_rest(answer);
 	return 0;
 }

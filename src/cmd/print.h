@@ -1,4 +1,4 @@
-/* Showing the API's answers to people. */
+/* Showing the API's answers to people. Whatever the server says is escaped for the terminal. */
 #ifndef MUSTER_CMD_PRINT_H
 #define MUSTER_CMD_PRINT_H
 
@@ -13,18 +13,23 @@ struct print_field {
 	const char *label, *path;
 };
 
-/* The answer as it is, for --json. */
+/* The answer as it is, for --json; on a terminal other letters than ASCII as \u escapes, which is
+ * the same JSON. */
 void print_json(const json_t *answer);
 
-/* "Label:  value" lines of what is there; values are escaped for the terminal. */
+/* "Label:  value" lines of what is there, the values below each other. */
 void print_fields(const json_t *answer, const struct print_field *fields, size_t n);
 
-/* A table of answer's items, one column a field, and, if there are more, how to go on: AGAIN names the command. */
-MUST_CHECK int print_items(const json_t *answer, const struct print_field *fields, size_t n, const char *again,
-    struct err *err);
+/* A table of answer's items, one column a field; on standard error how to go on if there are more.
+ * E_NOMEM. */
+MUST_CHECK int print_items(
+    const json_t *answer, const struct print_field *fields, size_t n, struct err *err);
 
-/* Append the value at PATH as text: a text itself, a number, "a, b" for an array, "k=v, …" for an object; nothing for
- * null and what is not there. */
+/* The text at PATH, line by line (PEM). */
+void print_lines(const json_t *answer, const char *path);
+
+/* Append the value at PATH as text: a text itself, a number, "a, b" for an array, "k=v, …" for an
+ * object; nothing for null and what is not there. */
 void print_value(struct buf *out, const json_t *answer, const char *path);
 
 #endif

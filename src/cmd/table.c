@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CUT_COLUMNS 2 /* the last ones hold the long texts; an id that is cut is none */
+
 struct table {
 	struct libscols_table *scols;
 	size_t n;
@@ -40,7 +42,7 @@ table_new(const char *const *headings, size_t n, struct table **table_out, struc
 	(void)scols_table_enable_colors(table->scols, colour);
 	for (i = 0; i < n; i++) {
 		column = scols_table_new_column(
-		    table->scols, headings[i], 0, i + 1 == n ? SCOLS_FL_TRUNC : 0);
+		    table->scols, headings[i], 0, i + CUT_COLUMNS >= n ? SCOLS_FL_TRUNC : 0);
 		if (column == NULL) {
 			table_free(table);
 			return err_nomem(err);
@@ -64,7 +66,8 @@ table_row(struct table *table, const char *const *cells, struct err *err)
 		return err_nomem(err);
 	for (i = 0; rc == 0 && i < table->n; i++) {
 		buf_reset(&text);
-		text_escape(&text, cells[i] != NULL ? cells[i] : "", cells[i] != NULL ? strlen(cells[i]) : 0);
+		text_escape(&text, cells[i] != NULL ? cells[i] : "",
+		    cells[i] != NULL ? strlen(cells[i]) : 0);
 		if (buf_failed(&text) || scols_line_set_data(line, i, buf_str(&text)) != 0)
 			rc = err_nomem(err);
 	}
