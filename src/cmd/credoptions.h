@@ -22,10 +22,12 @@ struct credoptions {
 /* For the `children` of a command's argp; its input is a struct credoptions. */
 extern const struct argp credoptions_argp;
 
-/* Put what was chosen into BODY, the CSR's text too. E_INPUT, E_NOTFOUND. */
+/* Put what was chosen into BODY, the CSR's text too, and find out whether --out can be written:
+ * what the answer says is said once. E_INPUT, E_NOTFOUND, E_LIMIT, E_SYS, E_NOMEM. */
 MUST_CHECK int credoptions_body(const struct credoptions *options, json_t *body, struct err *err);
 
-/* Show a registration's or re-issue's answer: certificate, link, password, next steps; write --out. */
+/* Show a registration's or re-issue's answer: certificate, link, password, next steps; then write
+ * --out. E_SYS. */
 MUST_CHECK int credoptions_show(const struct cli *cli, const struct credoptions *options,
     const json_t *answer, struct err *err);
 

@@ -1,14 +1,13 @@
 /* `muster package fetch`: the one delivery of a one-time link. */
 #include "cmd/commands.h"
+#include "cmd/outfile.h"
+#include "cmd/print.h"
 #include "cmd/rest.h"
 
 #include "base/fs.h"
 
 #include <argp.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 struct arguments {
 	const char *url;
@@ -47,29 +46,41 @@ parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {options, parse, "URL",
-    "Fetch a package by its one-time link.\v"
-    "The link is used up by this: where the file can be written is checked before. The server is trusted by --ca (default "
-    "DIR/ca/root.crt). The package is a zip archive that 7-Zip and bsdtar open with the password that was shown at "
-    "registration; Info-ZIP's unzip cannot.\n\n"
+    "Fetch a package by its one-time link."
+    "\vThe link is used up by this; whether the file can be written is found out before. The "
+    "server must be the one "
+    "that the root certificate in --ca vouches for (default DIR/ca/root.crt, which is there on the "
+    "server's own host). "
+    "The file can be read by its owner only. It is a zip archive that 7-Zip and bsdtar open with "
+    "the password that was "
+    "shown at registration; Info-ZIP's unzip cannot.\n\n"
     "Example:\n\n"
-    "  muster package fetch https://muster.example.org:8443/d/... -o pump-1.zip\n\n"
-    "Exit status: 0 done, 1 refused or failed, 2 usage.",
+    "  muster package fetch --ca root.crt -o pump-1.zip \\\n"
+    "      https://muster.example.org:8443/d/wYQ...\n"
+    "  7z x pump-1.zip\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
 
-/* Find out before the link is used up whether the file can be written. */
+/* Before the link is used up. */
 static int
 check_output(const struct arguments *a, struct err *err)
 {
-	char probe[FS_PATH_MAX];
-	int rc;
-
 	if (!a->force && fs_exists(a->out))
-		return err_set(err, E_CONFLICT, "%s exists: choose another name with -o, or replace it with --force", a->out);
-	if (snprintf(probe, sizeof probe, "%s.new", a->out) >= (int)sizeof probe)
-		return err_set(err, E_INPUT, "the file's name is too long");
-	if ((rc = fs_write(probe, 0600, (gid_t)-1, "", 0, err)) == 0)
-		(void)unlink(probe);
-	return rc;
+		return err_set(err, E_CONFLICT,
+		    "%s exists\nChoose another name with -o, or replace it with --force.", a->out);
+	return outfile_check(a->out, err);
+}
+
+/* For --json: there is no REST body that could be shown. */
+static int
+print_written(const char *file, size_t len, struct err *err)
+{
+	json_t *written = json_pack("{s:s, s:I}", "file", file, "bytes", (json_int_t)len);
+
+	if (written == NULL)
+		return err_nomem(err);
+	print_json(written);
+	json_decref(written);
+	return 0;
 }
 
 int
@@ -82,9 +93,15 @@ cmd_package_fetch(struct cli *cli, int argc, char **argv)
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if ((rc = check_output(&a, &err)) == 0 && (rc = rest_fetch(cli, a.url, &package, &err)) == 0 &&
-	    (rc = fs_write(a.out, 0600, (gid_t)-1, package.data, package.len, &err)) == 0)
-		(void)printf("%s: %zu bytes. Open it with: 7z x %s\n", a.out, package.len, a.out);
+	if ((rc = check_output(&a, &err)) == 0 &&
+	    (rc = rest_fetch(cli, a.url, &package, &err)) == 0 &&
+	    (rc = fs_write(a.out, 0600, (gid_t)-1, package.data, package.len, &err)) == 0) {
+		if (cli->json)
+			rc = print_written(a.out, package.len, &err);
+		else
+			(void)printf(
+			    "%s: %zu bytes. Open it with: 7z x %s\n", a.out, package.len, a.out);
+	}
 	buf_clear(&package);
 	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
 }

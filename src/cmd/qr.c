@@ -1,4 +1,5 @@
-/* Light modules are drawn and dark ones left out, so that a dark terminal shows dark on light, as readers want it. */
+/* Light modules are drawn and dark ones left out, so that a dark terminal shows dark on light, as
+ * readers want it. */
 #include "cmd/qr.h"
 
 #include <errno.h>
@@ -23,8 +24,9 @@ qr_draw(struct buf *out, const char *text, struct err *err)
 	int x, y;
 
 	if (code == NULL)
-		return errno == ENOMEM ? err_nomem(err) :
-					 err_set(err, E_LIMIT, "the text is too long for a QR code");
+		return errno == ENOMEM
+			   ? err_nomem(err)
+			   : err_set(err, E_LIMIT, "the text is too long for a QR code");
 	for (y = -QUIET; y < code->width + QUIET; y += 2) {
 		for (x = -QUIET; x < code->width + QUIET; x++)
 			buf_text(out, blocks[is_light(code, x, y)][is_light(code, x, y + 1)]);
