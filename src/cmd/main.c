@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/secret.h"
 #include "base/text.h"
 
 #include <argp.h>
@@ -11,55 +12,70 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIR_DEFAULT "/var/lib/muster"
 #define WORDS_MAX 3
+#define NEAR_EDITS 3 /* as many slips of the keyboard still name a command */
 #define TOKEN_FILE_MAX 4096
 
 struct command {
 	const char *words;
 	command_fn *run;
+	const char *group;   /* its heading in the overview */
 	const char *summary; /* NULL: not for people */
 };
 
+/* clang-format off */
+#define SERVER "Server"
+#define DEVICES "Devices"
+#define SERVICES "Services (back ends, bridges, dashboards)"
+#define RULES "What devices may do, and how certificates are made"
+#define TRUST "CA, audit, broker"
+
 static const struct command commands[] = {
-    {"init", cmd_init, "make a home: CAs, certificates, database, configuration, first operator"},
-    {"serve", cmd_serve, "run the service in the foreground"},
-    {"device register", cmd_device_register, "register a device and make its credentials"},
-    {"device list", cmd_device_list, "list devices, by filters and pages"},
-    {"device show", cmd_device_show, "show one device"},
-    {"device update", cmd_device_update, "change name, type, location, labels or policy"},
-    {"device suspend", cmd_device_suspend, "take a device's rights for the time being"},
-    {"device resume", cmd_device_resume, "give them back"},
-    {"device revoke", cmd_device_revoke, "take them for good"},
-    {"device package", cmd_device_package, "make a new key, certificate and package"},
-    {"device certificates", cmd_device_certificates, "list every certificate it ever had"},
-    {"package fetch", cmd_package_fetch, "fetch a package by its one-time link"},
-    {"service add", cmd_service_add, "add a back end, bridge or dashboard that talks MQTT"},
-    {"service list", cmd_service_list, "list services"},
-    {"service show", cmd_service_show, "show one service"},
-    {"service revoke", cmd_service_revoke, "take a service's rights for good"},
-    {"service package", cmd_service_package, "make a new key, certificate and package"},
-    {"policy set", cmd_policy_set, "set the topics that a policy's devices may write and read"},
-    {"policy show", cmd_policy_show, "show one policy"},
-    {"policy list", cmd_policy_list, "list policies"},
-    {"policy remove", cmd_policy_remove, "remove a policy that no device uses"},
-    {"profile list", cmd_profile_list, "list how certificates can be made"},
-    {"profile show", cmd_profile_show, "show one profile"},
-    {"ca show", cmd_ca_show, "show the CAs and the revocation list's state"},
-    {"ca crl", cmd_ca_crl, "get the revocation list"},
-    {"ca root export", cmd_ca_root_export, "copy the root CA's key, to take it offline"},
-    {"ca root remove", cmd_ca_root_remove, "remove the root CA's key from this machine"},
-    {"audit list", cmd_audit_list, "list what happened"},
-    {"audit verify", cmd_audit_verify, "check the whole audit trail for changes"},
-    {"broker config", cmd_broker_config, "print a complete configuration for the MQTT broker"},
-    {"api-process", cmd_api_process, NULL},
-    {"signer-process", cmd_signer_process, NULL},
+    {"init", cmd_init, SERVER, "make a home: CAs, certificates, database, configuration, first operator"},
+    {"serve", cmd_serve, SERVER, "run the service in the foreground"},
+
+    {"device register", cmd_device_register, DEVICES, "register a device and make its credentials"},
+    {"device list", cmd_device_list, DEVICES, "list devices, by filters and pages"},
+    {"device show", cmd_device_show, DEVICES, "show one device"},
+    {"device update", cmd_device_update, DEVICES, "change name, type, location, labels or policy"},
+    {"device suspend", cmd_device_suspend, DEVICES, "take a device's rights for the time being"},
+    {"device resume", cmd_device_resume, DEVICES, "give a suspended device its rights back"},
+    {"device revoke", cmd_device_revoke, DEVICES, "take a device's rights for good"},
+    {"device package", cmd_device_package, DEVICES, "make a new key, certificate and package"},
+    {"device certificates", cmd_device_certificates, DEVICES, "list every certificate a device ever had"},
+    {"package fetch", cmd_package_fetch, DEVICES, "fetch a package by its one-time link"},
+
+    {"service add", cmd_service_add, SERVICES, "add a service and make its credentials"},
+    {"service list", cmd_service_list, SERVICES, "list services"},
+    {"service show", cmd_service_show, SERVICES, "show one service"},
+    {"service revoke", cmd_service_revoke, SERVICES, "take a service's rights for good"},
+    {"service package", cmd_service_package, SERVICES, "make a new key, certificate and package"},
+
+    {"policy set", cmd_policy_set, RULES, "set the topics that a policy's devices may write and read"},
+    {"policy show", cmd_policy_show, RULES, "show one policy"},
+    {"policy list", cmd_policy_list, RULES, "list policies"},
+    {"policy remove", cmd_policy_remove, RULES, "remove a policy that no device uses"},
+    {"profile list", cmd_profile_list, RULES, "list how certificates can be made"},
+    {"profile show", cmd_profile_show, RULES, "show one profile"},
+
+    {"ca show", cmd_ca_show, TRUST, "show the CAs and the revocation list's state"},
+    {"ca crl", cmd_ca_crl, TRUST, "get the revocation list"},
+    {"ca root export", cmd_ca_root_export, TRUST, "copy the root CA's key, to take it offline"},
+    {"ca root remove", cmd_ca_root_remove, TRUST, "remove the root CA's key from this machine"},
+    {"audit list", cmd_audit_list, TRUST, "list what happened"},
+    {"audit verify", cmd_audit_verify, TRUST, "check the whole audit trail for changes"},
+    {"broker config", cmd_broker_config, TRUST, "print a complete configuration for the MQTT broker"},
+
+    {"api-process", cmd_api_process, NULL, NULL},
+    {"signer-process", cmd_signer_process, NULL, NULL},
 };
+/* clang-format on */
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
 int
 cli_fail(const struct cli *cli, const struct err *err)
 {
+	size_t len = strcspn(err->text, "\n");
 	struct buf line = {0};
 
 	(void)cli;
@@ -68,58 +84,88 @@ cli_fail(const struct cli *cli, const struct err *err)
 		text_escape(&line, err->field, strlen(err->field));
 		buf_text(&line, ": ");
 	}
-	text_escape(&line, err->text, strlen(err->text));
+	text_escape(&line, err->text, len);
+	if (err->text[len] == '\n') {
+		buf_byte(&line, '\n');
+		text_escape(&line, err->text + len + 1, strlen(err->text + len + 1));
+	}
+	(void)fflush(stdout);
 	(void)fprintf(stderr, "%s\n", buf_str(&line));
 	buf_clear(&line);
 	return CLI_FAILED;
 }
 
+/* Does COMMAND begin with the word GROUP? NULL is the group of all. */
+static bool
+is_within(const struct command *command, const char *group)
+{
+	size_t len = group == NULL ? 0 : strlen(group);
+
+	return command->summary != NULL &&
+	       (group == NULL ||
+		   (strncmp(command->words, group, len) == 0 && command->words[len] == ' '));
+}
+
 static void
 print_overview(FILE *out, const char *group)
 {
-	size_t i, len = group == NULL ? 0 : strlen(group);
+	const char *heading = NULL;
+	size_t i;
 
-	(void)fprintf(out, "Usage: muster [--dir DIR] [--json] %s%sCOMMAND [OPTION...]\n\n%s\n",
-	    group == NULL ? "" : group, group == NULL ? "" : " ",
-	    "Onboards devices: registry, CA, credentials, broker authorization, revocation.\n\nCommands:");
-	for (i = 0; i < N_COMMANDS; i++)
-		if (commands[i].summary != NULL &&
-		    (group == NULL || (strncmp(commands[i].words, group, len) == 0 && commands[i].words[len] == ' ')))
-			(void)fprintf(out, "  %-20s %s\n", commands[i].words, commands[i].summary);
+	(void)fprintf(out,
+	    "Usage: muster [--dir DIR] [--url URL --token-file FILE --ca FILE] [--json]\n"
+	    "              %s%sCOMMAND [OPTION...]\n\n"
+	    "Onboards devices: registry, CA, credentials, broker authorization, revocation.\n",
+	    group == NULL ? "" : group, group == NULL ? "" : " ");
+	for (i = 0; i < N_COMMANDS; i++) {
+		if (!is_within(&commands[i], group))
+			continue;
+		if (heading == NULL || strcmp(heading, commands[i].group) != 0)
+			(void)fprintf(out, "\n%s:\n", commands[i].group);
+		heading = commands[i].group;
+		(void)fprintf(out, "  %-20s %s\n", commands[i].words, commands[i].summary);
+	}
 	(void)fprintf(out,
 	    "\nGlobal options, anywhere on the line:\n"
 	    "  --dir DIR            the home (default %s; MUSTER_DIR)\n"
-	    "  --url URL            call another machine's API instead of DIR/muster.sock (MUSTER_URL)\n"
-	    "  --token TOKEN        an operator's token for that (MUSTER_TOKEN)\n"
+	    "  --url URL            call the API there instead of DIR/muster.sock (MUSTER_URL)\n"
+	    "  --token TOKEN        an operator's token for that (MUSTER_TOKEN); other users\n"
+	    "                       of this machine may see a command line, so rather use\n"
 	    "  --token-file FILE    the same, from a file\n"
-	    "  --ca FILE            trust this root for it (default DIR/ca/root.crt; MUSTER_CA)\n"
+	    "  --ca FILE            the root certificate that vouches for the server\n"
+	    "                       (default DIR/ca/root.crt; MUSTER_CA)\n"
 	    "  --json               print the API's answer as it is\n"
 	    "  --version            print the version\n\n"
-	    "`muster COMMAND --help` explains a command. On the server's own host, root and the home's owner need no "
-	    "token.\n\nExit status: 0 done, 1 refused or failed, 2 usage.\n",
-	    DIR_DEFAULT);
+	    "`muster COMMAND --help` explains a command. On the server's own host root and\n"
+	    "the home's owner need no token.\n\n" CLI_HELP_END "\n",
+	    CLI_DIR_DEFAULT);
 }
 
-/* ---- global options ---------------------------------------------------------------------------------------------- */
+/* ---- global options -------------------------------------------------------------------------- */
 
-static char *
-token_from_file(const char *path)
+/* What --token-file held; wiped at the end. */
+static struct buf file_token;
+
+/* The first word in the file. */
+static const char *
+token_from_file(const struct cli *cli, const char *path)
 {
-	struct buf text;
 	struct err err = {0};
-	char *token = NULL;
+	size_t len;
+	int rc;
 
-	buf_init_secret(&text);
-	if (fs_read(path, TOKEN_FILE_MAX, &text, &err) != 0) {
-		(void)cli_fail(NULL, &err);
-		exit(CLI_FAILED);
+	buf_clear(&file_token);
+	buf_init_secret(&file_token);
+	if ((rc = fs_read(path, TOKEN_FILE_MAX, &file_token, &err)) == 0) {
+		len = strcspn(buf_str(&file_token), " \t\r\n");
+		if (len == 0)
+			rc = err_set(&err, E_INPUT, "%s does not begin with a token", path);
+		else
+			file_token.data[len] = '\0';
 	}
-	text.data[strcspn(buf_str(&text), " \r\n")] = '\0';
-	token = strdup(buf_str(&text));
-	buf_clear(&text);
-	if (token == NULL)
-		exit(CLI_FAILED);
-	return token;
+	if (rc != 0)
+		exit(cli_fail(cli, &err));
+	return buf_str(&file_token);
 }
 
 /* If argv[*I] is the option NAME, its value (and *I moved onto it); else NULL. */
@@ -161,7 +207,7 @@ take_globals(struct cli *cli, int argc, char **argv)
 		else if ((value = option_value(argc, argv, &i, "--url")) != NULL)
 			cli->url = value;
 		else if ((value = option_value(argc, argv, &i, "--token-file")) != NULL)
-			cli->token = token_from_file(value);
+			cli->token = token_from_file(cli, value);
 		else if ((value = option_value(argc, argv, &i, "--token")) != NULL)
 			cli->token = value;
 		else if ((value = option_value(argc, argv, &i, "--ca")) != NULL)
@@ -173,7 +219,7 @@ take_globals(struct cli *cli, int argc, char **argv)
 	return n;
 }
 
-/* ---- finding the command ----------------------------------------------------------------------------------------- */
+/* ---- finding the command --------------------------------------------------------------------- */
 
 /* Edits that turn A into B (Levenshtein), both short. */
 static unsigned
@@ -236,37 +282,85 @@ find(int argc, char **argv, int *n_words)
 static bool
 is_group(const char *word)
 {
-	size_t i, len = strlen(word);
+	size_t i;
 
 	for (i = 0; i < N_COMMANDS; i++)
-		if (strncmp(commands[i].words, word, len) == 0 && commands[i].words[len] == ' ')
+		if (is_within(&commands[i], word))
 			return true;
 	return false;
 }
 
 static int
-unknown(int argc, char **argv)
+count_words(const char *text)
 {
-	const char *nearest = NULL;
-	unsigned best = 4, d;
+	int n = 1;
+
+	for (; *text != '\0'; text++)
+		n += *text == ' ';
+	return n;
+}
+
+/* The command whose words are fewest edits from as many of argv's, or NULL if none is near. */
+static const char *
+nearest(int argc, char **argv)
+{
+	unsigned best = NEAR_EDITS + 1, d;
+	const char *found = NULL;
 	char words[128];
 	size_t i;
+	int n;
 
-	if (argc > 1 && is_group(argv[1]) && (argc == 2 || argv[2][0] == '-')) {
-		print_overview(stderr, argv[1]);
-		return CLI_USAGE;
-	}
-	join(words, sizeof words, argc - 1 < 2 ? argc - 1 : 2, argv);
 	for (i = 0; i < N_COMMANDS; i++) {
-		if (commands[i].summary != NULL && (d = distance(words, commands[i].words)) < best) {
+		n = count_words(commands[i].words);
+		if (commands[i].summary == NULL || n > argc - 1)
+			continue;
+		join(words, sizeof words, n, argv);
+		if ((d = distance(words, commands[i].words)) < best) {
 			best = d;
-			nearest = commands[i].words;
+			found = commands[i].words;
 		}
 	}
+	return found;
+}
+
+/* The same for the first word alone, into OUT. */
+static bool
+nearest_group(const char *word, char *out, size_t size)
+{
+	unsigned best = NEAR_EDITS, d;
+	char group[32];
+	size_t i;
+
+	out[0] = '\0';
+	for (i = 0; i < N_COMMANDS; i++) {
+		(void)snprintf(group, sizeof group, "%.*s", (int)strcspn(commands[i].words, " "),
+		    commands[i].words);
+		if (commands[i].summary != NULL && (d = distance(word, group)) < best) {
+			best = d;
+			(void)text_copy(out, size, group);
+		}
+	}
+	return out[0] != '\0';
+}
+
+static int
+unknown(int argc, char **argv)
+{
+	char group[32];
+	const char *near;
+
 	if (argc == 1)
 		print_overview(stderr, NULL);
-	else if (nearest != NULL)
-		(void)fprintf(stderr, "muster: no such command; did you mean `muster %s`?\n", nearest);
+	else if (is_group(argv[1]) && (argc == 2 || argv[2][0] == '-'))
+		print_overview(stderr, argv[1]);
+	else if ((near = nearest(argc, argv)) != NULL)
+		(void)fprintf(stderr, "muster: no such command; did you mean `muster %s`?\n", near);
+	else if (is_group(argv[1]))
+		(void)fprintf(stderr,
+		    "muster: no such command; `muster %s --help` lists those there are\n", argv[1]);
+	else if (nearest_group(argv[1], group, sizeof group))
+		(void)fprintf(
+		    stderr, "muster: no such command; did you mean `muster %s`?\n", group);
 	else
 		(void)fprintf(stderr, "muster: no such command; `muster --help` lists them\n");
 	return CLI_USAGE;
@@ -278,24 +372,53 @@ wants_help(const char *word)
 	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
-int
-main(int argc, char **argv)
+/* A text that JSON cannot carry would silently be left out of a request. */
+static void
+check_arguments(int argc, char **argv)
 {
-	struct cli cli = {.dir = getenv("MUSTER_DIR"), .url = getenv("MUSTER_URL"),
-	    .token = getenv("MUSTER_TOKEN"), .ca = getenv("MUSTER_CA")};
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!text_is_utf8(argv[i], strlen(argv[i]))) {
+			(void)fprintf(stderr, "muster: argument %d is not UTF-8\n", i);
+			exit(CLI_USAGE);
+		}
+	}
+}
+
+static const char *
+environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* `muster help device list` is `muster device list --help`. */
+static void
+help_last(int argc, char **argv)
+{
+	static char option[] = "--help";
+	int i;
+
+	for (i = 1; i + 1 < argc; i++)
+		argv[i] = argv[i + 1];
+	argv[argc - 1] = option;
+}
+
+static int
+run(struct cli *cli, int argc, char **argv)
+{
 	const struct command *command;
 	char name[160];
 	int n_words = 0;
 
-	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* column widths; nothing else is ever localized */
-	argp_err_exit_status = CLI_USAGE;
-	if (cli.dir == NULL || cli.dir[0] == '\0')
-		cli.dir = DIR_DEFAULT;
-	argc = take_globals(&cli, argc, argv);
 	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
 		(void)printf("muster %s\n", MUSTER_VERSION);
 		return CLI_OK;
 	}
+	if (argc > 2 && strcmp(argv[1], "help") == 0)
+		help_last(argc, argv);
 	if (argc > 1 && wants_help(argv[1])) {
 		print_overview(stdout, NULL);
 		return CLI_OK;
@@ -308,5 +431,36 @@ main(int argc, char **argv)
 		return unknown(argc, argv);
 	(void)snprintf(name, sizeof name, "muster %s", command->words);
 	argv[n_words] = name;
-	return command->run(&cli, argc - n_words, argv + n_words);
+	return command->run(cli, argc - n_words, argv + n_words);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cli cli = {.dir = environment("MUSTER_DIR"),
+	    .url = environment("MUSTER_URL"),
+	    .token = environment("MUSTER_TOKEN"),
+	    .ca = environment("MUSTER_CA")};
+	struct err err = {0};
+	int status;
+
+	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* column widths; nothing else is ever localized */
+	(void)setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
+	argp_err_exit_status = CLI_USAGE;
+	if (cli.dir == NULL)
+		cli.dir = CLI_DIR_DEFAULT;
+	/* A token may be in memory, and soon a package's password. */
+	if (secret_process_protect(&err) != 0)
+		return cli_fail(&cli, &err);
+	check_arguments(argc, argv);
+	argc = take_globals(&cli, argc, argv);
+	status = run(&cli, argc, argv);
+	buf_clear(&file_token);
+	/* What was to be shown may be all there is of it, such as a password: a full disk must not
+	 * pass for success. */
+	if ((fflush(stdout) != 0 || ferror(stdout) != 0) && status == CLI_OK) {
+		(void)err_sys(&err, "cannot write to standard output");
+		return cli_fail(&cli, &err);
+	}
+	return status;
 }
