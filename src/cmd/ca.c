@@ -1,5 +1,6 @@
 /* `muster ca show|crl`. */
 #include "cmd/commands.h"
+#include "cmd/outfile.h"
 #include "cmd/print.h"
 #include "cmd/rest.h"
 
@@ -8,8 +9,7 @@
 
 #include <argp.h>
 #include <stdio.h>
-
-#define EXIT_TEXT "\n\nExit status: 0 done, 1 refused or failed, 2 usage."
+#include <unistd.h>
 
 enum { OPT_PEM = 0x100 };
 
@@ -38,16 +38,20 @@ parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp show_argp = {NULL, parse, "", "Show the CAs and the state of the revocation list.\v" EXIT_TEXT, NULL, NULL, NULL};
+static const struct argp show_argp = {NULL, parse, "",
+    "Show the CAs and the state of the revocation list."
+    "\vWith --json the certificates themselves are there, too, as PEM.\n\n" CLI_HELP_END,
+    NULL, NULL, NULL};
 
 int
 cmd_ca_show(struct cli *cli, int argc, char **argv)
 {
-	static const struct print_field fields[] = {{"Root:", "root.subject"}, {"  until:", "root.not_after"},
-	    {"  SHA-256:", "root.fingerprint"}, {"Issuing CA:", "issuing.subject"}, {"  key:", "issuing.key"},
+	static const struct print_field fields[] = {{"Root:", "root.subject"},
+	    {"  until:", "root.not_after"}, {"  SHA-256:", "root.fingerprint"},
+	    {"Issuing CA:", "issuing.subject"}, {"  key:", "issuing.key"},
 	    {"  key id:", "issuing.key_id"}, {"  until:", "issuing.not_after"}, {"CRL:", "crl.url"},
-	    {"  number:", "crl.number"}, {"  made:", "crl.this_update"}, {"  until:", "crl.next_update"},
-	    {"  entries:", "crl.entries"}};
+	    {"  number:", "crl.number"}, {"  made:", "crl.this_update"},
+	    {"  until:", "crl.next_update"}, {"  entries:", "crl.entries"}};
 	struct arguments a = {0};
 	json_t *answer = NULL;
 	struct err err = {0};
@@ -65,14 +69,15 @@ cmd_ca_show(struct cli *cli, int argc, char **argv)
 }
 
 static const struct argp_option crl_options[] = {
-    {"output", 'o', "FILE", 0, "Write it here instead of on standard output", 0},
+    {"output", 'o', "FILE", 0, "Write it here, replacing FILE, instead of on standard output", 0},
     {"pem", OPT_PEM, NULL, 0, "As PEM instead of DER", 0}, {0}};
 
 static const struct argp crl_argp = {crl_options, parse, "",
-    "Get the full certificate revocation list.\v"
-    "The same is at http://HOST:8080/crl/issuing.crl for everybody.\n\n"
-    "Example:\n\n"
-    "  muster ca crl | openssl crl -inform DER -noout -text" EXIT_TEXT,
+    "Get the full certificate revocation list."
+    "\vThe same is at http://HOST:8080/crl/issuing.crl for everybody.\n\n"
+    "Examples:\n\n"
+    "  muster ca crl | openssl crl -inform DER -noout -text\n"
+    "  muster ca crl --pem -o /etc/mosquitto/crl.pem\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
 
 int
@@ -82,13 +87,18 @@ cmd_ca_crl(struct cli *cli, int argc, char **argv)
 	struct arguments a = {0};
 	struct buf *out = &der;
 	struct err err = {0};
-	int rc;
+	int rc = 0;
 
 	if (argp_parse(&crl_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if ((rc = rest_get(cli, "/crl/issuing.crl", &der, &err)) == 0 && a.pem) {
+	if (a.out != NULL)
+		rc = outfile_check(a.out, &err);
+	else if (!a.pem && isatty(STDOUT_FILENO) != 0)
+		rc = err_set(&err, E_INPUT, "DER is not for a terminal\nGive -o FILE or --pem.");
+	if (rc == 0 && (rc = rest_get(cli, "/crl/issuing.crl", &der, &err)) == 0 && a.pem) {
 		pem_encode(&pem, "X509 CRL", der.data, der.len);
 		out = &pem;
+		rc = buf_failed(&pem) ? err_nomem(&err) : 0;
 	}
 	if (rc == 0 && a.out != NULL)
 		rc = fs_write(a.out, 0644, (gid_t)-1, out->data, out->len, &err);

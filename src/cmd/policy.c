@@ -1,5 +1,6 @@
 /* `muster policy …`. */
 #include "cmd/commands.h"
+#include "cmd/list.h"
 #include "cmd/print.h"
 #include "cmd/rest.h"
 
@@ -7,15 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EXIT_TEXT "\n\nExit status: 0 done, 1 refused or failed, 2 usage."
 #define TOPICS_MAX 32
 
-enum { OPT_READ = 0x100, OPT_WRITE };
+enum { OPT_READ = 0x100, OPT_WRITE, OPT_NONE };
 
 struct arguments {
 	const char *name;
-	json_t *read, *write;
-	bool wants_name;
+	json_t *read, *write; /* NULL: none was given */
+	bool wants_name, wants_topics, none;
 };
 
 static error_t
@@ -30,8 +30,12 @@ parse(int key, char *arg, struct argp_state *state)
 		topics = key == OPT_READ ? &a->read : &a->write;
 		if (*topics == NULL)
 			*topics = json_array();
-		if (json_array_size(*topics) == TOPICS_MAX || json_array_append_new(*topics, json_string(arg)) != 0)
-			argp_error(state, "at most %d topics of text", TOPICS_MAX);
+		if (json_array_size(*topics) == TOPICS_MAX ||
+		    json_array_append_new(*topics, json_string(arg)) != 0)
+			argp_error(state, "at most %d topics each way", TOPICS_MAX);
+		return 0;
+	case OPT_NONE:
+		a->none = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (!a->wants_name || a->name != NULL)
@@ -39,8 +43,10 @@ parse(int key, char *arg, struct argp_state *state)
 		a->name = arg;
 		return 0;
 	case ARGP_KEY_END:
-		if (a->wants_name && a->name == NULL)
+		if (a->wants_name && (a->name == NULL || a->name[0] == '\0'))
 			argp_error(state, "which policy? give its NAME");
+		if (a->wants_topics && (a->read == NULL && a->write == NULL) != a->none)
+			argp_error(state, "which topics? give --write and --read, or --none");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -50,117 +56,136 @@ parse(int key, char *arg, struct argp_state *state)
 static const struct print_field fields[] = {
     {"Name:", "name"}, {"Writes:", "write"}, {"Reads:", "read"}, {"Updated:", "updated_at"}};
 
-/* METHOD on one policy (PATH: on all); BODY is taken. *ANSWER_OUT may be NULL when there is none. */
+/* METHOD on one policy with BODY (taken), and *ANSWER_OUT, which stays NULL when there is none. */
 static int
-call(struct cli *cli, const char *method, const char *name, json_t *body, json_t **answer_out)
+call(struct cli *cli, const char *method, const char *name, json_t *body, json_t **answer_out,
+    struct err *err)
 {
 	struct buf path = {0};
-	struct err err = {0};
 	int rc;
 
-	buf_text(&path, "/v1/policies");
-	if (name != NULL) {
-		buf_byte(&path, '/');
-		rest_segment(&path, name);
+	buf_text(&path, "/v1/policies/");
+	rest_segment(&path, name);
+	if (!buf_failed(&path)) {
+		rc = rest_call(cli, method, buf_str(&path), body, answer_out, err);
+	} else {
+		json_decref(body);
+		rc = err_nomem(err);
 	}
-	rc = rest_call(cli, method, buf_str(&path), body, answer_out, &err);
 	buf_clear(&path);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return rc;
 }
 
 static void
-show(const struct cli *cli, json_t *answer)
+show(const struct cli *cli, const json_t *answer)
 {
 	if (cli->json)
 		print_json(answer);
 	else
 		print_fields(answer, fields, sizeof fields / sizeof fields[0]);
-	json_decref(answer);
 }
 
 static const struct argp_option set_options[] = {
     {"write", OPT_WRITE, "TEMPLATE", 0, "Topics that a device may publish to; may be repeated", 0},
-    {"read", OPT_READ, "TEMPLATE", 0, "Topics that it may subscribe to; may be repeated", 0}, {0}};
+    {"read", OPT_READ, "TEMPLATE", 0, "Topics that it may subscribe to; may be repeated", 0},
+    {"none", OPT_NONE, NULL, 0, "No topics at all", 0}, {0}};
 
 static const struct argp set_argp = {set_options, parse, "NAME",
-    "Set the topics of a policy, in place of those it had. Every device that uses it is affected at once.\v"
-    "In a template {id} stands for the device's id, {tenant} for its tenant and {type} for its type; + and # are MQTT's "
-    "wildcards.\n\n"
+    "Set the topics of a policy, in place of those it had. Every device that uses it is affected "
+    "at once."
+    "\vIn a template {id} stands for the device's id, {tenant} for its tenant and {type} for its "
+    "type; + and # are "
+    "MQTT's wildcards: quote them.\n\n"
     "Example:\n\n"
-    "  muster policy set pumps --write 'plant/{type}/{id}/state' --read 'plant/{type}/{id}/commands/#'" EXIT_TEXT,
+    "  muster policy set pumps --write 'plant/{type}/{id}/state' \\\n"
+    "      --read 'plant/{type}/{id}/commands/#'\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
 
 int
 cmd_policy_set(struct cli *cli, int argc, char **argv)
 {
-	struct arguments a = {.wants_name = true};
-	json_t *answer = NULL;
-	int status;
+	struct arguments a = {.wants_name = true, .wants_topics = true};
+	json_t *body = json_object(), *answer = NULL;
+	struct err err = {0};
+	int rc;
 
 	if (argp_parse(&set_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	status = call(cli, "PUT", a.name,
-	    json_pack("{s:o, s:o}", "write", a.write != NULL ? a.write : json_array(), "read",
-		a.read != NULL ? a.read : json_array()),
-	    &answer);
-	if (status == CLI_OK)
+	/* Both always: what is left out is taken away. */
+	if ((rc = rest_set_take(body, "write", a.write != NULL ? a.write : json_array(), &err)) !=
+		0 ||
+	    (rc = rest_set_take(body, "read", a.read != NULL ? a.read : json_array(), &err)) != 0)
+		json_decref(body);
+	else if ((rc = call(cli, "PUT", a.name, body, &answer, &err)) == 0)
 		show(cli, answer);
-	return status;
+	json_decref(answer);
+	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
 }
 
-static const struct argp show_argp = {NULL, parse, "NAME", "Show a policy.\v" EXIT_TEXT, NULL, NULL, NULL};
+static const struct argp show_argp = {NULL, parse, "NAME",
+    "Show a policy."
+    "\vExample:\n\n"
+    "  muster policy show default\n\n" CLI_HELP_END,
+    NULL, NULL, NULL};
 
 int
 cmd_policy_show(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {.wants_name = true};
 	json_t *answer = NULL;
-	int status;
+	struct err err = {0};
+	int rc;
 
 	if (argp_parse(&show_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if ((status = call(cli, "GET", a.name, NULL, &answer)) == CLI_OK)
+	if ((rc = call(cli, "GET", a.name, NULL, &answer, &err)) == 0)
 		show(cli, answer);
-	return status;
+	json_decref(answer);
+	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
 }
 
-static const struct argp list_argp = {NULL, parse, "", "List policies.\v" EXIT_TEXT, NULL, NULL, NULL};
+static const struct argp policy_list_argp = {NULL, parse, "",
+    "List policies with their topics."
+    "\v" CLI_HELP_END,
+    NULL, NULL, NULL};
 
 int
 cmd_policy_list(struct cli *cli, int argc, char **argv)
 {
-	static const struct print_field columns[] = {{"NAME", "name"}, {"WRITES", "write"}, {"READS", "read"}};
+	static const struct print_field columns[] = {
+	    {"NAME", "name"}, {"WRITES", "write"}, {"READS", "read"}};
+	const struct list_options whole = {0};
 	struct arguments a = {0};
-	json_t *answer = NULL;
+	struct buf path = {0};
 	struct err err = {0};
-	int status;
+	int rc;
 
-	if (argp_parse(&list_argp, argc, argv, 0, NULL, &a) != 0)
+	if (argp_parse(&policy_list_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if ((status = call(cli, "GET", NULL, NULL, &answer)) != CLI_OK)
-		return status;
-	if (cli->json)
-		print_json(answer);
-	else if (print_items(answer, columns, 3, "", &err) != 0)
-		status = cli_fail(cli, &err);
-	json_decref(answer);
-	return status;
+	buf_text(&path, "/v1/policies");
+	rc = list_show(cli, &whole, &path, columns, sizeof columns / sizeof columns[0], &err);
+	buf_clear(&path);
+	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
 }
 
 static const struct argp remove_argp = {NULL, parse, "NAME",
-    "Remove a policy that no device uses. The built-in one stays.\v" EXIT_TEXT, NULL, NULL, NULL};
+    "Remove a policy that no device uses. The built-in one stays."
+    "\vExample:\n\n"
+    "  muster policy remove pumps\n\n" CLI_HELP_END,
+    NULL, NULL, NULL};
 
 int
 cmd_policy_remove(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {.wants_name = true};
 	json_t *answer = NULL;
-	int status;
+	struct err err = {0};
+	int rc;
 
 	if (argp_parse(&remove_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if ((status = call(cli, "DELETE", a.name, NULL, &answer)) == CLI_OK && !cli->json)
+	if ((rc = call(cli, "DELETE", a.name, NULL, &answer, &err)) == 0 && !cli->json)
 		(void)printf("Removed %s.\n", a.name);
 	json_decref(answer);
-	return status;
+	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
 }

@@ -1,11 +1,10 @@
 /* `muster profile …`. Profiles come from muster.conf; nobody makes one through the API. */
 #include "cmd/commands.h"
+#include "cmd/list.h"
 #include "cmd/print.h"
 #include "cmd/rest.h"
 
 #include <argp.h>
-
-#define EXIT_TEXT "\n\nExit status: 0 done, 1 refused or failed, 2 usage."
 
 static error_t
 parse(int key, char *arg, struct argp_state *state)
@@ -19,7 +18,7 @@ parse(int key, char *arg, struct argp_state *state)
 		*name = arg;
 		return 0;
 	case ARGP_KEY_END:
-		if (name != NULL && *name == NULL)
+		if (name != NULL && (*name == NULL || **name == '\0'))
 			argp_error(state, "which profile? give its NAME");
 		return 0;
 	default:
@@ -27,39 +26,43 @@ parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp list_argp = {NULL, parse, "",
-    "List profiles: how certificates can be made.\v"
-    "They are the [profile NAME] sections of muster.conf; restart the service after a change." EXIT_TEXT,
+static const struct argp profile_list_argp = {NULL, parse, "",
+    "List profiles: how certificates can be made."
+    "\vThey are the [profile NAME] sections of muster.conf, beside those built in; restart the "
+    "service after a "
+    "change.\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
 
 int
 cmd_profile_list(struct cli *cli, int argc, char **argv)
 {
-	static const struct print_field columns[] = {
-	    {"NAME", "name"}, {"KEYS", "keys"}, {"VALIDITY", "validity"}, {"USAGES", "usages"}, {"ORG", "org"}};
-	json_t *answer = NULL;
+	static const struct print_field columns[] = {{"NAME", "name"}, {"KEYS", "keys"},
+	    {"VALIDITY", "validity"}, {"USAGES", "usages"}, {"ORG", "org"}};
+	const struct list_options whole = {0};
+	struct buf path = {0};
 	struct err err = {0};
 	int rc;
 
-	if (argp_parse(&list_argp, argc, argv, 0, NULL, NULL) != 0)
+	if (argp_parse(&profile_list_argp, argc, argv, 0, NULL, NULL) != 0)
 		return CLI_USAGE;
-	if ((rc = rest_call(cli, "GET", "/v1/profiles", NULL, &answer, &err)) == 0) {
-		if (cli->json)
-			print_json(answer);
-		else
-			rc = print_items(answer, columns, 5, "", &err);
-	}
-	json_decref(answer);
+	buf_text(&path, "/v1/profiles");
+	rc = list_show(cli, &whole, &path, columns, sizeof columns / sizeof columns[0], &err);
+	buf_clear(&path);
 	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
 }
 
-static const struct argp show_argp = {NULL, parse, "NAME", "Show a profile.\v" EXIT_TEXT, NULL, NULL, NULL};
+static const struct argp show_argp = {NULL, parse, "NAME",
+    "Show a profile."
+    "\vExample:\n\n"
+    "  muster profile show standard\n\n" CLI_HELP_END,
+    NULL, NULL, NULL};
 
 int
 cmd_profile_show(struct cli *cli, int argc, char **argv)
 {
-	static const struct print_field fields[] = {{"Name:", "name"}, {"Keys:", "keys"}, {"Validity:", "validity"},
-	    {"Usages:", "usages"}, {"Reuse of keys:", "reuse_key"}, {"Org:", "org"}, {"Country:", "country"}};
+	static const struct print_field fields[] = {{"Name:", "name"}, {"Keys:", "keys"},
+	    {"Validity:", "validity"}, {"Usages:", "usages"}, {"Reuse of keys:", "reuse_key"},
+	    {"Org:", "org"}, {"Country:", "country"}};
 	const char *name = NULL;
 	json_t *answer = NULL;
 	struct buf path = {0};
@@ -70,12 +73,12 @@ cmd_profile_show(struct cli *cli, int argc, char **argv)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/profiles/");
 	rest_segment(&path, name);
-	if ((rc = rest_call(cli, "GET", buf_str(&path), NULL, &answer, &err)) == 0) {
-		if (cli->json)
-			print_json(answer);
-		else
-			print_fields(answer, fields, sizeof fields / sizeof fields[0]);
-	}
+	rc = buf_failed(&path) ? err_nomem(&err)
+			       : rest_call(cli, "GET", buf_str(&path), NULL, &answer, &err);
+	if (rc == 0 && cli->json)
+		print_json(answer);
+	else if (rc == 0)
+		print_fields(answer, fields, sizeof fields / sizeof fields[0]);
 	buf_clear(&path);
 	json_decref(answer);
 	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
