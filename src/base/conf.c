@@ -99,6 +99,7 @@ struct parse {
 	void *values;
 	conf_other_fn *other;
 	void *ctx;
+	bool only; /* keys that the table does not know are left alone */
 	struct err err;
 };
 
@@ -120,6 +121,8 @@ on_key(void *arg, const char *section, const char *name, const char *value)
 		if (strcmp(p->keys[i].name, name) == 0)
 			return conf_set(&p->keys[i], p->values, value, &p->err) == 0;
 	}
+	if (p->only)
+		return 1;
 	if (!known_section && p->other != NULL)
 		return p->other(p->ctx, section, name, value, &p->err) == 0;
 	(void)snprintf(where, sizeof where, "%s.%s", section, name);
@@ -127,23 +130,41 @@ on_key(void *arg, const char *section, const char *name, const char *value)
 	return 0;
 }
 
+static int
+parse(const char *text, struct parse *p, struct err *err)
+{
+	int line;
+
+	if (strlen(text) > CONF_FILE_MAX)
+		return err_set(err, E_LIMIT, "configuration larger than %d bytes", CONF_FILE_MAX);
+	line = ini_parse_string(text, on_key, p);
+	if (line == 0)
+		return 0;
+	if (p->err.code == 0)
+		return err_set(err, E_INPUT, "line %d: not a [section], a key = value or a comment", line);
+	if (err != NULL)
+		*err = p->err;
+	return err_prefix(err, "line %d: %s", line, p->err.field);
+}
+
 int
 conf_parse(const char *text, const struct conf_key *keys, size_t n, void *values,
     conf_other_fn *other, void *ctx, struct err *err)
 {
 	struct parse p = {.keys = keys, .n = n, .values = values, .other = other, .ctx = ctx};
-	int line;
 
-	if (strlen(text) > CONF_FILE_MAX)
-		return err_set(err, E_LIMIT, "configuration larger than %d bytes", CONF_FILE_MAX);
-	line = ini_parse_string(text, on_key, &p);
-	if (line == 0)
-		return 0;
-	if (p.err.code == 0)
-		return err_set(err, E_INPUT, "line %d: not a [section], a key = value or a comment", line);
-	if (err != NULL)
-		*err = p.err;
-	return err_prefix(err, "line %d: %s", line, p.err.field);
+	return parse(text, &p, err);
+}
+
+int
+conf_find(const char *text, const struct conf_key *key, void *values, struct err *err)
+{
+	struct parse p = {.keys = key, .n = 1, .values = values, .only = true};
+	int rc;
+
+	if ((rc = conf_set(key, values, key->fallback, err)) != 0)
+		return rc;
+	return parse(text, &p, err);
 }
 
 void

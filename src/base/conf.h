@@ -45,6 +45,10 @@ MUST_CHECK int conf_parse(const char *text, const struct conf_key *keys, size_t 
 /* Set one key as conf_parse would. E_INPUT. */
 MUST_CHECK int conf_set(const struct conf_key *key, void *values, const char *value, struct err *err);
 
+/* Set the one KEY from TEXT, or to its default where TEXT does not have it; all else in TEXT is left to others.
+ * E_INPUT, E_LIMIT. */
+MUST_CHECK int conf_find(const char *text, const struct conf_key *key, void *values, struct err *err);
+
 /* Append the commented file: each key with its help, its default and its present value. */
 void conf_print(struct buf *out, const struct conf_key *keys, size_t n, const void *values);
 

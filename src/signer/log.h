@@ -3,6 +3,7 @@
 #ifndef MUSTER_SIGNER_LOG_H
 #define MUSTER_SIGNER_LOG_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "signer/client.h"
 
@@ -30,8 +31,15 @@ bool signer_log_has(const struct signer_log *log, const uint8_t *serial);
 uint64_t signer_log_crl_number(const struct signer_log *log);
 uint64_t signer_log_last_seq(const struct signer_log *log);
 
-/* Call EACH for every durable row after AFTER. */
+/* Call EACH for every durable row after AFTER. E_CONFLICT if AFTER is above the last seq: whoever remembers it has
+ * seen a longer log. */
 MUST_CHECK int signer_log_walk(struct signer_log *log, uint64_t after, signer_log_each *each,
     void *ctx, struct err *err);
+
+/* A row's bytes as they stand in the log and in the answer to signer_log_read. Reading checks everything but the
+ * chain; der is borrowed. E_INPUT. */
+void signer_log_row_put(struct buf *out, const struct signer_log_row *row);
+MUST_CHECK int signer_log_row_read(
+    const uint8_t *data, size_t len, struct signer_log_row *out, struct err *err);
 
 #endif

@@ -1,0 +1,470 @@
+/* One connection, many callers. A caller sends its frames under `sending` and sleeps until the reader, a thread that
+ * lives as long as its connection, has brought the last part of its answer. The reader takes only `lock`, so that it
+ * goes on when a sender waits for room in the socket. */
+#include "signer/client.h"
+
+#include "base/bytes.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "signer/log.h"
+#include "signer/proto.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#define CALL_TIMEOUT_S 30 /* a signer that is stopped, not dead */
+#define READ_BYTES 65536
+
+/* A call under way. Lives on its caller's stack. */
+struct call {
+	uint32_t id;
+	struct buf answer; /* the parts so far */
+	bool done;
+	struct err err;
+	pthread_cond_t wake;
+	UT_hash_handle hh;
+};
+
+struct signer {
+	char path[sizeof((struct sockaddr_un *)0)->sun_path];
+	pthread_mutex_t sending; /* one sender at a time; taken before lock */
+	pthread_mutex_t lock;	 /* all below */
+	int fd;			 /* -1 without a connection */
+	bool reading;		 /* the reader has not ended */
+	bool joinable;
+	pthread_t reader;
+	pthread_cond_t ended; /* the reader has */
+	struct call *calls;
+	uint32_t last_id;
+};
+
+/* ---- the reader ---------------------------------------------------------------------------------------------- */
+
+static void
+call_end(struct signer *s, struct call *call)
+{
+	HASH_DEL(s->calls, call);
+	call->done = true;
+	(void)pthread_cond_signal(&call->wake);
+}
+
+/* Called with the lock held. An answer to a call that gave up is dropped. */
+static void
+on_frame(struct signer *s, const struct proto_frame *frame)
+{
+	struct call *call;
+
+	HASH_FIND(hh, s->calls, &frame->id, sizeof frame->id, call);
+	if (call == NULL)
+		return;
+	if (frame->type == PROTO_FAILED) {
+		if (proto_error_read(frame, &call->err) == 0)
+			(void)err_set(&call->err, E_SYS, "the signer's answer is malformed");
+	} else {
+		buf_append(&call->answer, frame->body, frame->len);
+	}
+	if (frame->type != PROTO_MORE)
+		call_end(s, call);
+}
+
+/* Hand out the whole frames in IN. E_INPUT for bytes that are no frame. */
+static int
+take_frames(struct signer *s, struct buf *in)
+{
+	struct proto_frame frame;
+	size_t at = 0;
+	int n;
+
+	(void)pthread_mutex_lock(&s->lock);
+	while ((n = proto_frame_read(in->data + at, in->len - at, &frame, NULL)) > 0) {
+		on_frame(s, &frame);
+		at += (size_t)n;
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	buf_consume(in, at);
+	return n;
+}
+
+static void *
+read_answers(void *arg)
+{
+	struct signer *s = arg;
+	struct call *call, *next;
+	struct buf in = {0};
+	uint8_t *room;
+	ssize_t n = 1;
+	int fd;
+
+	(void)pthread_mutex_lock(&s->lock);
+	fd = s->fd;
+	(void)pthread_mutex_unlock(&s->lock);
+	while ((room = buf_extend(&in, READ_BYTES)) != NULL) {
+		n = recv(fd, room, READ_BYTES, 0);
+		in.len -= READ_BYTES - (size_t)(n > 0 ? n : 0);
+		if ((n <= 0 && errno != EINTR) || n == 0 || take_frames(s, &in) != 0)
+			break;
+	}
+	buf_clear(&in);
+	(void)pthread_mutex_lock(&s->lock);
+	HASH_ITER(hh, s->calls, call, next) {
+		(void)err_set(&call->err, E_BUSY, "the signer ended during the call; it is being restarted");
+		call_end(s, call);
+	}
+	s->reading = false;
+	(void)pthread_cond_broadcast(&s->ended);
+	(void)pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+/* ---- the connection ------------------------------------------------------------------------------------------ */
+
+static int
+socket_connect(const char *path, int *fd_out, struct err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	(void)text_copy(address.sun_path, sizeof address.sun_path, path);
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+		return err_sys(err, "cannot make a socket");
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+		(void)close(fd);
+		return err_set(err, E_BUSY, "the signer does not answer yet (%s)", strerrordesc_np(errno));
+	}
+	*fd_out = fd;
+	return 0;
+}
+
+static int
+reader_start(struct signer *s, struct err *err)
+{
+	sigset_t all, before;
+	int rc;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	s->reading = s->joinable = true;
+	if ((rc = pthread_create(&s->reader, NULL, read_answers, s)) != 0)
+		s->reading = s->joinable = false;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc == 0 ? 0 : err_set(err, E_SYS, "cannot start the thread that reads the signer's answers");
+}
+
+/* Drop a connection whose reader has ended. Called with the lock held. */
+static void
+connection_drop(struct signer *s)
+{
+	if (s->joinable)
+		(void)pthread_join(s->reader, NULL); /* it has let go of the lock for good */
+	s->joinable = false;
+	if (s->fd >= 0)
+		(void)close(s->fd);
+	s->fd = -1;
+}
+
+/* Called with both locks held. E_BUSY. */
+static int
+connection_need(struct signer *s, struct err *err)
+{
+	int rc;
+
+	if (s->fd >= 0 && s->reading)
+		return 0;
+	connection_drop(s);
+	if ((rc = socket_connect(s->path, &s->fd, err)) != 0)
+		return rc;
+	if ((rc = reader_start(s, err)) != 0)
+		connection_drop(s);
+	return rc;
+}
+
+int
+signer_open(const char *path, struct signer **signer_out, struct err *err)
+{
+	struct signer *s = calloc(1, sizeof *s);
+	int rc;
+
+	if (s == NULL)
+		return err_nomem(err);
+	s->fd = -1;
+	(void)pthread_mutex_init(&s->sending, NULL);
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_cond_init(&s->ended, NULL);
+	if (!text_copy(s->path, sizeof s->path, path)) {
+		rc = err_set(err, E_INPUT, "too long for a Unix socket: %s", path);
+	} else {
+		(void)pthread_mutex_lock(&s->lock);
+		rc = connection_need(s, err);
+		(void)pthread_mutex_unlock(&s->lock);
+	}
+	if (rc == 0)
+		*signer_out = s;
+	else
+		signer_close(s);
+	return rc;
+}
+
+void
+signer_close(struct signer *s)
+{
+	if (s == NULL)
+		return;
+	(void)pthread_mutex_lock(&s->lock);
+	if (s->fd >= 0)
+		(void)shutdown(s->fd, SHUT_RDWR);
+	while (s->reading)
+		(void)pthread_cond_wait(&s->ended, &s->lock);
+	connection_drop(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	(void)pthread_cond_destroy(&s->ended);
+	(void)pthread_mutex_destroy(&s->lock);
+	(void)pthread_mutex_destroy(&s->sending);
+	free(s);
+}
+
+/* ---- a call -------------------------------------------------------------------------------------------------- */
+
+static bool
+send_all(int fd, const struct buf *frame)
+{
+	size_t at = 0;
+	ssize_t n;
+
+	if (buf_failed(frame))
+		return false;
+	while (at < frame->len) {
+		n = send(fd, frame->data + at, frame->len - at, MSG_NOSIGNAL);
+		if (n < 0 && errno != EINTR)
+			return false;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
+
+/* Register CALL on a living connection. */
+static int
+call_begin(struct signer *s, struct call *call, struct err *err)
+{
+	int rc;
+
+	*call = (struct call){.wake = PTHREAD_COND_INITIALIZER};
+	(void)pthread_mutex_lock(&s->sending);
+	(void)pthread_mutex_lock(&s->lock);
+	if ((rc = connection_need(s, err)) == 0) {
+		call->id = ++s->last_id;
+		HASH_ADD(hh, s->calls, id, sizeof call->id, call);
+		if (call->hh.tbl == NULL)
+			rc = err_nomem(err);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	(void)pthread_mutex_unlock(&s->sending);
+	return rc;
+}
+
+/* Send a frame of CALL. False if that is of no use any more: the reader then ends the call with the reason. A call
+ * that is not done still has its connection, and keeps it as long as `sending` is held. */
+static bool
+call_send(struct signer *s, struct call *call, unsigned op, const struct buf *body)
+{
+	struct buf frame = {0};
+	bool sent;
+
+	frame.failed = buf_failed(body);
+	proto_frame_put(&frame, op, call->id, body->data, body->len);
+	(void)pthread_mutex_lock(&s->sending);
+	(void)pthread_mutex_lock(&s->lock);
+	sent = !call->done;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (sent && !(sent = send_all(s->fd, &frame)))
+		(void)shutdown(s->fd, SHUT_RDWR);
+	(void)pthread_mutex_unlock(&s->sending);
+	buf_clear(&frame);
+	return sent;
+}
+
+/* Sleep until CALL's answer is whole, and hand it over. A signer that does not answer in time is cut off, for all of
+ * its callers: what it was given is unknown now, and its next connection begins anew. */
+static int
+call_wait(struct signer *s, struct call *call, struct buf *answer_out, struct err *err)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += CALL_TIMEOUT_S;
+	(void)pthread_mutex_lock(&s->lock);
+	while (!call->done) {
+		if (pthread_cond_clockwait(&call->wake, &s->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT ||
+		    call->done)
+			continue;
+		HASH_DEL(s->calls, call);
+		(void)err_set(&call->err, E_BUSY, "the signer did not answer within %d s", CALL_TIMEOUT_S);
+		(void)shutdown(s->fd, SHUT_RDWR);
+		break;
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	(void)pthread_cond_destroy(&call->wake);
+	if (call->err.code == 0 && buf_failed(&call->answer))
+		(void)err_nomem(&call->err);
+	if (call->err.code == 0)
+		*answer_out = call->answer;
+	else
+		buf_clear(&call->answer);
+	if (call->err.code != 0 && err != NULL)
+		*err = call->err;
+	return call->err.code;
+}
+
+/* Ask for OP with BODY; the answer is the caller's to clear. */
+static int
+ask(struct signer *s, enum proto_op op, const struct buf *body, struct buf *answer_out, struct err *err)
+{
+	struct call call;
+	int rc;
+
+	if (body->len > PROTO_BODY_MAX)
+		return err_set(err, E_INPUT, "too large for the signer");
+	if ((rc = call_begin(s, &call, err)) != 0)
+		return rc;
+	(void)call_send(s, &call, op, body);
+	return call_wait(s, &call, answer_out, err);
+}
+
+/* ---- the operations ------------------------------------------------------------------------------------------ */
+
+/* Append ANSWER to OUT and clear it. */
+static int
+hand_over(struct buf *answer, struct buf *out, struct err *err)
+{
+	buf_append(out, answer->data, answer->len);
+	buf_clear(answer);
+	return buf_failed(out) ? err_nomem(err) : 0;
+}
+
+int
+signer_issue(struct signer *s, const struct signer_request *request, struct buf *der_out, struct err *err)
+{
+	struct buf body = {0}, answer = {0};
+	int rc;
+
+	if (request->n_sans > CERT_SANS_MAX || request->spki_len > KEY_SPKI_MAX)
+		return err_set(err, E_INPUT, "too many names, or too large a key");
+	proto_issue_put(&body, request);
+	if ((rc = ask(s, PROTO_ISSUE, &body, &answer, err)) == 0)
+		rc = hand_over(&answer, der_out, err);
+	buf_clear(&body);
+	return rc;
+}
+
+int
+signer_note_revocation(
+    struct signer *s, const uint8_t *serial, enum crl_reason reason, int64_t at, struct err *err)
+{
+	struct proto_note note = {.reason = reason, .at = at};
+	struct buf body = {0}, answer = {0};
+	int rc;
+
+	memcpy(note.serial, serial, SERIAL_LEN);
+	proto_note_put(&body, &note);
+	if ((rc = ask(s, PROTO_NOTE, &body, &answer, err)) == 0)
+		buf_clear(&answer);
+	buf_clear(&body);
+	return rc;
+}
+
+/* Send the entries frame by frame as they come: the list is never whole on this side, and others send in between. */
+static void
+send_entries(struct signer *s, struct call *call, signer_crl_next *next, void *ctx)
+{
+	struct crl_entry entry;
+	struct buf body = {0};
+	bool full;
+
+	do {
+		buf_reset(&body);
+		while (!(full = body.len + PROTO_ENTRY_LEN > PROTO_BODY_MAX) && next(ctx, &entry))
+			proto_entry_put(&body, &entry);
+	} while ((body.len == 0 || call_send(s, call, PROTO_CRL_ENTRIES, &body)) && full);
+	buf_clear(&body);
+}
+
+int
+signer_crl(struct signer *s, signer_crl_next *next, void *ctx, uint64_t at_least, int64_t this_update,
+    int64_t next_update, struct buf *der_out, struct err *err)
+{
+	struct proto_crl crl = {.at_least = at_least, .this_update = this_update, .next_update = next_update};
+	struct buf body = {0}, answer = {0};
+	struct call call;
+	int rc;
+
+	if ((rc = call_begin(s, &call, err)) != 0)
+		return rc;
+	send_entries(s, &call, next, ctx);
+	proto_crl_put(&body, &crl);
+	(void)call_send(s, &call, PROTO_CRL_SIGN, &body);
+	buf_clear(&body);
+	if ((rc = call_wait(s, &call, &answer, err)) != 0)
+		return rc;
+	return hand_over(&answer, der_out, err);
+}
+
+int
+signer_ca_cert(struct signer *s, struct buf *der_out, struct err *err)
+{
+	struct buf nothing = {0}, answer = {0};
+	int rc;
+
+	if ((rc = ask(s, PROTO_CA_CERT, &nothing, &answer, err)) != 0)
+		return rc;
+	return hand_over(&answer, der_out, err);
+}
+
+/* The rows of one answer; LAST_OUT is the last one's seq. */
+static int
+each_row(const struct buf *answer, uint64_t *last_out, signer_log_each *each, void *ctx, struct err *err)
+{
+	struct bytes b = {answer->data, answer->len, false};
+	struct signer_log_row row;
+	const uint8_t *at;
+	size_t len;
+	int rc = 0;
+
+	while (rc == 0 && b.len > 0) {
+		len = bytes_u32(&b);
+		if ((at = bytes_take(&b, len)) == NULL)
+			return err_set(err, E_SYS, "the signer's answer is malformed");
+		if ((rc = signer_log_row_read(at, len, &row, err)) == 0) {
+			*last_out = row.seq;
+			rc = each(ctx, &row, err);
+		}
+	}
+	return rc;
+}
+
+int
+signer_log_read(struct signer *s, uint64_t after, signer_log_each *each, void *ctx, struct err *err)
+{
+	struct buf body = {0}, answer = {0};
+	bool more = true;
+	int rc = 0;
+
+	while (rc == 0 && more) {
+		buf_reset(&body);
+		proto_log_read_put(&body, after);
+		if ((rc = ask(s, PROTO_LOG_READ, &body, &answer, err)) != 0)
+			break;
+		more = answer.len > 0;
+		rc = each_row(&answer, &after, each, ctx, err);
+		buf_clear(&answer);
+	}
+	buf_clear(&body);
+	return rc;
+}

@@ -1,0 +1,436 @@
+/* The file: an 8-byte magic, then rows: u16 length, its complement, the row's bytes, and the SHA-256 of the chain so
+ * far and those bytes. Whoever changes, drops or moves a row must write all that follow anew; the store's memory of
+ * the last seq shows a tail that was cut. The complement keeps a damaged length from passing for a torn row, whose
+ * bytes may be cut off.
+ *
+ * Memory holds what every request needs (which serials, the last number), and the place of every 1024th row, so
+ * that a walk begins near its start. */
+#include "signer/log.h"
+
+#include "base/bytes.h"
+#include "base/fs.h"
+#include "base/secret.h"
+#include "signer/serialset.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC "MUSTLOG1"
+#define MAGIC_LEN 8
+#define LENGTH_BYTES 4
+#define ROW_MAX (CERT_DER_MAX + 256)
+#define CHUNK (1024 * 1024)
+#define BATCH_MAX (64 * 1024 * 1024)
+#define INDEX_STEP 1024
+
+struct signer_log {
+	int fd;
+	bool read_only;
+	uint64_t end;		     /* bytes that are durable */
+	struct buf batch;	     /* rows not yet written */
+	uint8_t chain[SHA256_LEN]; /* over all rows, the batch included */
+	uint64_t last_seq, durable_seq, crl_number;
+	struct serialset serials;
+	uint64_t *index; /* index[i]: where row i * INDEX_STEP + 1 begins */
+	size_t n_index;
+};
+
+/* ---- a row's bytes ------------------------------------------------------------------------------------------- */
+
+static void
+put_text(struct buf *out, const char *text)
+{
+	buf_u16(out, (uint16_t)strlen(text));
+	buf_text(out, text);
+}
+
+void
+signer_log_row_put(struct buf *out, const struct signer_log_row *row)
+{
+	buf_byte(out, (uint8_t)row->kind);
+	buf_u64(out, row->seq);
+	buf_u64(out, (uint64_t)row->at);
+	switch (row->kind) {
+	case SIGNER_LOG_ISSUED:
+		buf_append(out, row->serial, SERIAL_LEN);
+		put_text(out, row->id);
+		buf_append(out, row->der, row->der_len);
+		break;
+	case SIGNER_LOG_REVOKED:
+		buf_append(out, row->serial, SERIAL_LEN);
+		buf_byte(out, (uint8_t)row->reason);
+		break;
+	case SIGNER_LOG_CRL:
+		buf_u64(out, row->crl_number);
+		break;
+	}
+}
+
+int
+signer_log_row_read(const uint8_t *data, size_t len, struct signer_log_row *out, struct err *err)
+{
+	struct bytes b = {data, len, false};
+	struct signer_log_row row = {.kind = (enum signer_log_kind)bytes_u8(&b)};
+	const uint8_t *serial = NULL;
+
+	row.seq = bytes_u64(&b);
+	row.at = (int64_t)bytes_u64(&b);
+	if (row.kind == SIGNER_LOG_ISSUED || row.kind == SIGNER_LOG_REVOKED)
+		serial = bytes_take(&b, SERIAL_LEN);
+	if (row.kind == SIGNER_LOG_ISSUED) {
+		bytes_text(&b, row.id, sizeof row.id);
+		row.der_len = b.len;
+		row.der = bytes_take(&b, b.len);
+	} else if (row.kind == SIGNER_LOG_REVOKED) {
+		row.reason = (enum crl_reason)bytes_u8(&b);
+	} else if (row.kind == SIGNER_LOG_CRL) {
+		row.crl_number = bytes_u64(&b);
+	} else {
+		b.failed = true;
+	}
+	if (!bytes_end(&b))
+		return err_set(err, E_INPUT, "a row of the signer's log is malformed");
+	if (serial != NULL)
+		memcpy(row.serial, serial, SERIAL_LEN);
+	*out = row;
+	return 0;
+}
+
+/* ---- reading the file ---------------------------------------------------------------------------------------- */
+
+/* A walk over the file's rows from a place on. */
+struct scan {
+	int fd;
+	uint64_t offset; /* of data.data[0] in the file */
+	uint64_t limit;	 /* nothing beyond this is looked at */
+	size_t at;	 /* the next row in data */
+	struct buf data;
+};
+
+/* Have WANT bytes from the next row on, if the file holds them. */
+static int
+scan_fill(struct scan *s, size_t want, struct err *err)
+{
+	uint64_t left;
+	uint8_t *room;
+	ssize_t n;
+
+	if (s->data.len - s->at >= want)
+		return 0;
+	s->offset += s->at;
+	buf_consume(&s->data, s->at);
+	s->at = 0;
+	while (s->data.len < want && (left = s->limit - s->offset - s->data.len) > 0) {
+		size_t before = s->data.len, size = left < CHUNK ? (size_t)left : CHUNK;
+
+		if ((room = buf_extend(&s->data, size)) == NULL)
+			return err_nomem(err);
+		n = pread(s->fd, room, size, (off_t)(s->offset + before));
+		s->data.len = before + (n > 0 ? (size_t)n : 0);
+		if (n < 0 && errno != EINTR)
+			return err_sys(err, "cannot read the signer's log");
+		if (n == 0)
+			break;
+	}
+	return 0;
+}
+
+/* Is all from here on zero, and no more than a batch may hold? So a file may end whose growth reached the disk
+ * before its bytes. */
+static bool
+is_zero_tail(struct scan *s)
+{
+	uint64_t left = s->limit - s->offset - s->at;
+	size_t i;
+
+	if (left > BATCH_MAX || scan_fill(s, (size_t)left, NULL) != 0)
+		return false;
+	for (i = s->at; i < s->data.len; i++)
+		if (s->data.data[i] != 0)
+			return false;
+	return true;
+}
+
+/* The next row's bytes and chain value. Returns 1, 0 at the end, which may leave a torn row behind, or E_INPUT for a
+ * length that cannot be. */
+static int
+scan_next(struct scan *s, struct bytes *row_out, const uint8_t **chain_out, struct err *err)
+{
+	struct bytes b;
+	uint16_t len, complement;
+	int rc;
+
+	if ((rc = scan_fill(s, LENGTH_BYTES, err)) != 0)
+		return rc;
+	b = (struct bytes){s->data.data + s->at, s->data.len - s->at, false};
+	if (b.len < LENGTH_BYTES)
+		return 0;
+	len = bytes_u16(&b);
+	complement = bytes_u16(&b);
+	if (len == 0 && complement == 0 && is_zero_tail(s))
+		return 0;
+	if (len > ROW_MAX || (len ^ complement) != UINT16_MAX)
+		return err_set(err, E_INPUT, "a length that cannot be");
+	if ((rc = scan_fill(s, LENGTH_BYTES + len + SHA256_LEN, err)) != 0)
+		return rc;
+	b = (struct bytes){s->data.data + s->at + LENGTH_BYTES, s->data.len - s->at - LENGTH_BYTES, false};
+	if (b.len < (size_t)len + SHA256_LEN)
+		return 0;
+	*row_out = (struct bytes){bytes_take(&b, len), len, false};
+	*chain_out = bytes_take(&b, SHA256_LEN);
+	s->at += LENGTH_BYTES + len + SHA256_LEN;
+	return 1;
+}
+
+static uint64_t
+scan_place(const struct scan *s)
+{
+	return s->offset + s->at;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------- */
+
+static void
+chain_step(uint8_t *chain, const uint8_t *row, size_t len)
+{
+	uint8_t joined[SHA256_LEN + ROW_MAX];
+
+	memcpy(joined, chain, SHA256_LEN);
+	memcpy(joined + SHA256_LEN, row, len);
+	sha256(chain, joined, SHA256_LEN + len);
+}
+
+/* Remember what ROW, which begins at OFFSET, says. */
+static int
+remember(struct signer_log *log, const struct signer_log_row *row, uint64_t offset, struct err *err)
+{
+	int rc;
+
+	if (row->kind == SIGNER_LOG_ISSUED && (rc = serialset_add(&log->serials, row->serial, err)) != 0)
+		return rc;
+	if ((row->seq - 1) % INDEX_STEP == 0) {
+		uint64_t *index = realloc(log->index, (log->n_index + 1) * sizeof index[0]);
+
+		if (index == NULL)
+			return err_nomem(err);
+		log->index = index;
+		index[log->n_index++] = offset;
+	}
+	if (row->kind == SIGNER_LOG_CRL && row->crl_number > log->crl_number)
+		log->crl_number = row->crl_number;
+	log->last_seq = row->seq;
+	return 0;
+}
+
+/* Read and check every row; END_OUT is where the last whole one ends. */
+static int
+load(struct signer_log *log, uint64_t size, uint64_t *end_out, struct err *err)
+{
+	struct scan s = {.fd = log->fd, .offset = MAGIC_LEN, .limit = size};
+	struct signer_log_row row;
+	const uint8_t *chain;
+	struct bytes bytes;
+	uint64_t place = MAGIC_LEN;
+	int rc;
+
+	while ((rc = scan_next(&s, &bytes, &chain, err)) == 1) {
+		if ((rc = signer_log_row_read(bytes.at, bytes.len, &row, err)) != 0)
+			break;
+		chain_step(log->chain, bytes.at, bytes.len);
+		if (row.seq != log->last_seq + 1 || memcmp(log->chain, chain, SHA256_LEN) != 0) {
+			rc = err_set(err, E_INPUT, "the chain does not fit");
+			break;
+		}
+		if ((rc = remember(log, &row, place, err)) != 0)
+			break;
+		place = scan_place(&s);
+	}
+	if (rc == E_INPUT)
+		(void)err_prefix(err, "the signer's log is damaged behind row %llu, at byte %llu; restore it",
+		    (unsigned long long)log->last_seq, (unsigned long long)place);
+	buf_clear(&s.data);
+	*end_out = place;
+	return rc;
+}
+
+static int
+start_file(struct signer_log *log, const char *path, struct err *err)
+{
+	int rc;
+
+	if (log->read_only)
+		return err_set(err, E_INPUT, "%s is empty", path);
+	if ((rc = fs_write_all(log->fd, MAGIC, MAGIC_LEN, err)) != 0)
+		return err_prefix(err, "%s", path);
+	if (fdatasync(log->fd) != 0)
+		return err_sys(err, "cannot sync %s", path);
+	return fs_sync_parent(path, err);
+}
+
+static int
+open_file(struct signer_log *log, const char *path, uint64_t *size_out, struct err *err)
+{
+	int flags = log->read_only ? O_RDONLY : O_RDWR | O_CREAT | O_APPEND;
+	char magic[MAGIC_LEN];
+	struct stat st;
+	int rc;
+
+	if ((log->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
+		return err_sys(err, "cannot open %s", path);
+	if (fstat(log->fd, &st) != 0)
+		return err_sys(err, "cannot look at %s", path);
+	/* Shorter than its magic: a crash came while it was made, and nothing was ever acknowledged. */
+	if (st.st_size < MAGIC_LEN) {
+		if (!log->read_only && ftruncate(log->fd, 0) != 0)
+			return err_sys(err, "cannot cut %s", path);
+		if ((rc = start_file(log, path, err)) != 0)
+			return rc;
+		*size_out = MAGIC_LEN;
+		return 0;
+	}
+	if (pread(log->fd, magic, MAGIC_LEN, 0) != MAGIC_LEN)
+		return err_sys(err, "cannot read %s", path);
+	if (memcmp(magic, MAGIC, MAGIC_LEN) != 0)
+		return err_set(err, E_INPUT, "%s is not a signer's log", path);
+	*size_out = (uint64_t)st.st_size;
+	return 0;
+}
+
+int
+signer_log_open(const char *path, bool read_only, struct signer_log **log_out, struct err *err)
+{
+	struct signer_log *log = calloc(1, sizeof *log);
+	uint64_t size = 0;
+	int rc;
+
+	if (log == NULL)
+		return err_nomem(err);
+	log->fd = -1;
+	log->read_only = read_only;
+	if ((rc = open_file(log, path, &size, err)) != 0 || (rc = load(log, size, &log->end, err)) != 0)
+		goto out;
+	if (log->end < size && !read_only &&
+	    (ftruncate(log->fd, (off_t)log->end) != 0 || fdatasync(log->fd) != 0)) {
+		rc = err_sys(err, "cannot cut a torn row off %s", path);
+		goto out;
+	}
+	log->durable_seq = log->last_seq;
+	*log_out = log;
+	log = NULL;
+out:
+	signer_log_close(log);
+	return rc;
+}
+
+void
+signer_log_close(struct signer_log *log)
+{
+	if (log == NULL)
+		return;
+	if (log->fd >= 0)
+		(void)close(log->fd);
+	buf_clear(&log->batch);
+	serialset_clear(&log->serials);
+	free(log->index);
+	free(log);
+}
+
+/* ---- adding -------------------------------------------------------------------------------------------------- */
+
+int
+signer_log_add(struct signer_log *log, struct signer_log_row *row, struct err *err)
+{
+	uint64_t offset = log->end + log->batch.len;
+	size_t mark = log->batch.len;
+	struct buf bytes = {0};
+	int rc;
+
+	row->seq = log->last_seq + 1;
+	signer_log_row_put(&bytes, row);
+	if (buf_failed(&bytes))
+		rc = err_nomem(err);
+	else if (bytes.len > ROW_MAX)
+		rc = err_set(err, E_INPUT, "a row of %zu bytes does not fit the log", bytes.len);
+	else
+		rc = remember(log, row, offset, err);
+	if (rc != 0)
+		goto out;
+	chain_step(log->chain, bytes.data, bytes.len);
+	buf_u16(&log->batch, (uint16_t)bytes.len);
+	buf_u16(&log->batch, (uint16_t)~bytes.len);
+	buf_append(&log->batch, bytes.data, bytes.len);
+	buf_append(&log->batch, log->chain, SHA256_LEN);
+	/* The chain has moved on: a log that failed here refuses to sync, and its process ends. */
+	if (buf_failed(&log->batch)) {
+		log->batch.len = mark;
+		rc = err_nomem(err);
+	}
+out:
+	buf_clear(&bytes);
+	return rc;
+}
+
+int
+signer_log_sync(struct signer_log *log, struct err *err)
+{
+	int rc;
+
+	if (buf_failed(&log->batch))
+		return err_set(err, E_SYS, "the signer's log lost a row for lack of memory");
+	if (log->batch.len == 0)
+		return 0;
+	if ((rc = fs_write_all(log->fd, log->batch.data, log->batch.len, err)) != 0)
+		return err_prefix(err, "signer's log");
+	if (fdatasync(log->fd) != 0)
+		return err_sys(err, "cannot sync the signer's log");
+	log->end += log->batch.len;
+	log->durable_seq = log->last_seq;
+	buf_reset(&log->batch);
+	return 0;
+}
+
+bool
+signer_log_has(const struct signer_log *log, const uint8_t *serial)
+{
+	return serialset_has(&log->serials, serial);
+}
+
+uint64_t
+signer_log_crl_number(const struct signer_log *log)
+{
+	return log->crl_number;
+}
+
+uint64_t
+signer_log_last_seq(const struct signer_log *log)
+{
+	return log->last_seq;
+}
+
+int
+signer_log_walk(
+    struct signer_log *log, uint64_t after, signer_log_each *each, void *ctx, struct err *err)
+{
+	struct scan s = {.fd = log->fd, .limit = log->end};
+	struct signer_log_row row;
+	const uint8_t *chain;
+	struct bytes bytes;
+	int rc = 0;
+
+	if (after > log->durable_seq)
+		return err_set(err, E_CONFLICT,
+		    "the signer's log ends at row %llu, but row %llu was seen before: it was cut, or is an old copy",
+		    (unsigned long long)log->durable_seq, (unsigned long long)after);
+	if (after == log->durable_seq)
+		return 0;
+	s.offset = log->index[after / INDEX_STEP];
+	while (rc == 0 && (rc = scan_next(&s, &bytes, &chain, err)) == 1)
+		if ((rc = signer_log_row_read(bytes.at, bytes.len, &row, err)) == 0 && row.seq > after)
+			rc = each(ctx, &row, err);
+	buf_clear(&s.data);
+	return rc;
+}

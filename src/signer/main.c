@@ -1,0 +1,586 @@
+/* The signer: one thread that alone has the issuing CA's key. A round reads what has arrived, executes it, syncs the
+ * log once, and only then lets the answers go. Typed operations only (proto.h); ceilings are its own: the profiles
+ * of the configuration and the CA's certificate, whatever the request says.
+ *
+ * It opens everything before it enters its sandbox and nothing afterwards. If the log fails it ends: what reached the
+ * disk is then unknown, and the next start reads it. */
+#include "signer/main.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/sandbox.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "signer/log.h"
+#include "signer/profile.h"
+#include "signer/proto.h"
+#include "x509/cert.h"
+#include "x509/crl.h"
+#include "x509/key.h"
+#include "x509/pem.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SECRET_HEAP_BYTES (64 * 1024)
+#define PEM_MAX 16384
+#define CONNS_MAX 4		  /* the api has one; a second while it restarts */
+#define READ_BYTES (256 * 1024)	  /* a round's worth from one connection */
+#define OUT_MAX (1024 * 1024)	  /* unsent answers above this: read no more from that connection */
+#define LISTS_MAX 2		  /* CRLs in the making on one connection */
+#define LIST_ENTRIES_MAX 20000000 /* entries of one CRL */
+#define LOG_PART_BYTES (512 * 1024)
+#define BACKDATE_S 60 /* a device's clock may be a little behind */
+
+/* A CRL in the making. */
+struct list {
+	uint32_t id; /* the call's */
+	bool used;
+	struct crl crl;
+};
+
+struct conn {
+	int fd; /* -1: free */
+	struct buf in, out;
+	struct list lists[LISTS_MAX];
+};
+
+struct state {
+	struct profiles profiles;
+	struct buf ca_der;
+	struct cert_issuer issuer;
+	struct key *key;
+	struct signer_log *log;
+	int listen_fd, alive_fd, signals;
+	struct conn conns[CONNS_MAX];
+};
+
+/* ---- opening ------------------------------------------------------------------------------------------------- */
+
+static int
+load_conf(struct state *s, const char *dir, char *pki_url, struct err *err)
+{
+	const struct conf_key url = {"pki", "public_url", CONF_TEXT, 0, "http://localhost:8080", "", 0, 0,
+	    NULL};
+	char path[FS_PATH_MAX];
+	struct buf text = {0};
+	int rc;
+
+	if ((rc = fs_path(path, dir, "muster.conf", err)) == 0 &&
+	    (rc = fs_read(path, CONF_FILE_MAX, &text, err)) == 0 &&
+	    (rc = profiles_parse(buf_str(&text), &s->profiles, err)) == 0)
+		rc = conf_find(buf_str(&text), &url, pki_url, err);
+	buf_clear(&text);
+	return rc;
+}
+
+static int
+load_ca(struct state *s, const char *dir, const char *pki_url, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	struct buf pem = {0};
+	int rc;
+
+	if ((rc = fs_path(path, dir, "ca/issuing.crt", err)) == 0 &&
+	    (rc = fs_read(path, PEM_MAX, &pem, err)) == 0 &&
+	    (rc = pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &s->ca_der, err)) == 0)
+		rc = cert_issuer_init(&s->issuer, s->ca_der.data, s->ca_der.len, pki_url, err);
+	buf_clear(&pem);
+	return rc;
+}
+
+/* The key of ca/issuing.crt and no other: what it signed nobody could verify. */
+static int
+load_key(struct state *s, const char *dir, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	const uint8_t *spki;
+	size_t spki_len;
+	struct buf pem;
+	int rc;
+
+	buf_init_secret(&pem);
+	if ((rc = fs_path(path, dir, "ca/private/issuing.key", err)) == 0 &&
+	    (rc = fs_read(path, PEM_MAX, &pem, err)) == 0 &&
+	    (rc = key_from_pem(pem.data, pem.len, &s->key, err)) == 0) {
+		spki = key_spki(s->key, &spki_len);
+		if (spki_len != s->issuer.spki_len || memcmp(spki, s->issuer.spki, spki_len) != 0)
+			rc = err_set(err, E_INPUT, "it does not belong to ca/issuing.crt");
+	}
+	buf_clear(&pem);
+	return rc == 0 ? 0 : err_prefix(err, "ca/private/issuing.key");
+}
+
+static int
+open_all(struct state *s, const struct signer_options *options, struct err *err)
+{
+	char path[FS_PATH_MAX], pki_url[CONF_TEXT_SIZE] = "";
+	sigset_t set;
+	int rc;
+
+	if ((rc = secret_heap_open(SECRET_HEAP_BYTES, err)) != 0 ||
+	    (rc = load_conf(s, options->dir, pki_url, err)) != 0 ||
+	    (rc = load_ca(s, options->dir, pki_url, err)) != 0 || (rc = load_key(s, options->dir, err)) != 0 ||
+	    (rc = fs_path(path, options->dir, "signer.log", err)) != 0 ||
+	    (rc = signer_log_open(path, false, &s->log, err)) != 0)
+		return rc;
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	if ((s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+		return err_sys(err, "cannot watch signals");
+	return 0;
+}
+
+static int
+sandbox_enter(struct err *err)
+{
+	int rc;
+
+	if ((rc = sandbox_limit_paths(NULL, 0, err)) != 0)
+		return rc;
+	return sandbox_limit_calls(SANDBOX_CALLS_SIGNER, err);
+}
+
+/* ---- the operations: each appends its answer's body, or fails and changes nothing ---------------------------- */
+
+/* The end of a certificate that begins now. A wish beyond the profile is refused, the CA's own end caps the rest. */
+static int
+choose_end(struct state *s, const struct profile *profile, int64_t valid_s, int64_t now, int64_t *end_out,
+    struct err *err)
+{
+	if (valid_s < 0 || valid_s > profile->validity_s)
+		return err_field(err, E_INPUT, "valid", "longer than profile %s allows", profile->name);
+	if (valid_s > 0 && now + valid_s > s->issuer.not_after)
+		return err_field(err, E_INPUT, "valid", "the certificate would outlive the issuing CA's");
+	if (now >= s->issuer.not_after)
+		return err_set(err, E_SYS, "the issuing CA's certificate has expired");
+	*end_out = now + (valid_s > 0 ? valid_s : profile->validity_s);
+	if (*end_out > s->issuer.not_after)
+		*end_out = s->issuer.not_after;
+	return 0;
+}
+
+static int
+check_key(struct state *s, const struct profile *profile, const struct proto_issue *request,
+    enum key_kind *kind_out, struct err *err)
+{
+	int rc;
+
+	if ((rc = spki_check(request->spki, request->spki_len, kind_out, err)) != 0)
+		return rc;
+	if (!profile_allows_key(profile, *kind_out))
+		return err_field(err, E_INPUT, "key", "profile %s does not take %s keys", profile->name,
+		    key_kind_name(*kind_out));
+	if (request->spki_len == s->issuer.spki_len &&
+	    memcmp(request->spki, s->issuer.spki, request->spki_len) == 0)
+		return err_field(err, E_CONFLICT, "key", "this is the CA's own key");
+	return 0;
+}
+
+static int
+sign_leaf(struct state *s, const struct cert_spec *spec, struct buf *der, struct err *err)
+{
+	struct buf tbs = {0};
+	int rc;
+
+	if ((rc = cert_tbs_build(spec, &s->issuer, &tbs, err)) == 0)
+		rc = cert_sign(tbs.data, tbs.len, s->key, der, err);
+	buf_clear(&tbs);
+	return rc;
+}
+
+static int
+op_issue(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
+{
+	int64_t now = clock_now();
+	struct signer_log_row row = {.kind = SIGNER_LOG_ISSUED, .at = now};
+	const struct profile *profile;
+	struct cert_spec spec = {0};
+	struct proto_issue request;
+	enum key_kind kind;
+	int rc;
+
+	(void)c;
+	if ((rc = proto_issue_read(frame, &request, err)) != 0)
+		return rc;
+	if ((profile = profile_find(&s->profiles, request.profile)) == NULL)
+		return err_field(err, E_INPUT, "profile", "the signer has no profile of that name");
+	if (!uuid_is_valid(request.id))
+		return err_field(err, E_INPUT, "id", "must be a UUID");
+	if ((rc = check_key(s, profile, &request, &kind, err)) != 0 ||
+	    (rc = choose_end(s, profile, request.valid_s, now, &spec.not_after, err)) != 0 ||
+	    (rc = cert_serial_make(spec.serial, err)) != 0)
+		return rc;
+	spec.not_before = now - BACKDATE_S;
+	spec.country = profile->country;
+	spec.org = profile->org;
+	spec.common_name = request.id;
+	spec.spki = request.spki;
+	spec.spki_len = request.spki_len;
+	spec.sans = request.sans;
+	spec.n_sans = request.n_sans;
+	spec.key_usage = profile_key_usage(profile, kind);
+	spec.ext_key_usage = profile_ext_key_usage(profile);
+	if ((rc = sign_leaf(s, &spec, answer, err)) != 0)
+		return rc;
+	memcpy(row.serial, spec.serial, SERIAL_LEN);
+	(void)text_copy(row.id, sizeof row.id, request.id);
+	row.der = answer->data;
+	row.der_len = answer->len;
+	return signer_log_add(s->log, &row, err);
+}
+
+static int
+op_note(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
+{
+	struct signer_log_row row = {.kind = SIGNER_LOG_REVOKED};
+	struct proto_note note;
+	int rc;
+
+	(void)c;
+	(void)answer;
+	if ((rc = proto_note_read(frame, &note, err)) != 0)
+		return rc;
+	if (!signer_log_has(s->log, note.serial))
+		return err_set(err, E_NOTFOUND, "this signer never issued a certificate of that serial number");
+	memcpy(row.serial, note.serial, SERIAL_LEN);
+	row.reason = note.reason;
+	row.at = note.at;
+	return signer_log_add(s->log, &row, err);
+}
+
+/* The list of this call, or a free place for it; NULL if all are taken. */
+static struct list *
+list_find(struct conn *c, uint32_t id)
+{
+	struct list *found = NULL;
+	size_t i;
+
+	for (i = 0; i < LISTS_MAX; i++) {
+		if (c->lists[i].used && c->lists[i].id == id)
+			return &c->lists[i];
+		if (!c->lists[i].used)
+			found = &c->lists[i];
+	}
+	return found;
+}
+
+static void
+list_clear(struct list *list)
+{
+	crl_clear(&list->crl);
+	*list = (struct list){0};
+}
+
+/* Answers nothing: the list's PROTO_CRL_SIGN does. A frame that is refused ends the connection, so that no list
+ * that lacks entries is ever signed. */
+static int
+op_entries(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
+{
+	struct list *list = list_find(c, frame->id);
+
+	(void)s;
+	(void)answer;
+	if (list == NULL)
+		return err_set(err, E_LIMIT, "more than %d lists at once", LISTS_MAX);
+	list->used = true;
+	list->id = frame->id;
+	if (list->crl.n_entries + PROTO_ENTRIES_MAX > LIST_ENTRIES_MAX)
+		return err_set(err, E_LIMIT, "more than %d entries", LIST_ENTRIES_MAX);
+	return proto_entries_read(frame, &list->crl, err);
+}
+
+static int
+op_crl_sign(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
+{
+	struct signer_log_row row = {.kind = SIGNER_LOG_CRL, .at = clock_now()};
+	struct list *list = list_find(c, frame->id), empty = {0};
+	struct proto_crl crl;
+	int rc;
+
+	if (list == NULL || !list->used)
+		list = &empty;
+	if ((rc = proto_crl_read(frame, &crl, err)) != 0)
+		goto out;
+	if (crl.at_least > INT64_MAX || crl.this_update < 0 || crl.next_update <= crl.this_update) {
+		rc = err_set(err, E_INPUT, "a CRL ends after it begins, and its number has 63 bits");
+		goto out;
+	}
+	row.crl_number = signer_log_crl_number(s->log) + 1;
+	if (row.crl_number < crl.at_least)
+		row.crl_number = crl.at_least;
+	/* Logged first: a number that was skipped harms nobody, one that is given twice does. */
+	if ((rc = signer_log_add(s->log, &row, err)) == 0)
+		rc = crl_sign(&list->crl, &s->issuer, row.crl_number, crl.this_update, crl.next_update, s->key,
+		    answer, err);
+out:
+	list_clear(list);
+	return rc;
+}
+
+static int
+op_ca_cert(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
+{
+	(void)c;
+	if (frame->len != 0)
+		return err_set(err, E_INPUT, "nothing is taken with this request");
+	buf_append(answer, s->ca_der.data, s->ca_der.len);
+	return 0;
+}
+
+/* Until the answer is full; the caller then asks for what follows. */
+static int
+put_row(void *ctx, const struct signer_log_row *row, struct err *err)
+{
+	struct buf *answer = ctx, bytes = {0};
+
+	(void)err;
+	signer_log_row_put(&bytes, row);
+	buf_u32(answer, (uint32_t)bytes.len);
+	buf_append(answer, bytes.data, bytes.len);
+	answer->failed = answer->failed || buf_failed(&bytes);
+	buf_clear(&bytes);
+	return answer->len > LOG_PART_BYTES;
+}
+
+static int
+op_log_read(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
+{
+	uint64_t after;
+	int rc;
+
+	(void)c;
+	if ((rc = proto_log_read_read(frame, &after, err)) != 0)
+		return rc;
+	rc = signer_log_walk(s->log, after, put_row, answer, err);
+	return rc < 0 ? rc : 0;
+}
+
+typedef int op_fn(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer,
+    struct err *err);
+
+static const struct {
+	op_fn *fn;
+	bool silent; /* no answer; a failure ends the connection */
+} ops[] = {
+    [PROTO_ISSUE] = {op_issue, false},
+    [PROTO_NOTE] = {op_note, false},
+    [PROTO_CRL_ENTRIES] = {op_entries, true},
+    [PROTO_CRL_SIGN] = {op_crl_sign, false},
+    [PROTO_CA_CERT] = {op_ca_cert, false},
+    [PROTO_LOG_READ] = {op_log_read, false},
+};
+
+/* ---- connections --------------------------------------------------------------------------------------------- */
+
+static void
+conn_close(struct conn *c)
+{
+	size_t i;
+
+	if (c->fd >= 0)
+		(void)close(c->fd);
+	for (i = 0; i < LISTS_MAX; i++)
+		list_clear(&c->lists[i]);
+	buf_clear(&c->in);
+	buf_clear(&c->out);
+	*c = (struct conn){.fd = -1};
+}
+
+static void
+conn_accept(struct state *s)
+{
+	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	size_t i;
+
+	if (fd < 0)
+		return;
+	for (i = 0; i < CONNS_MAX; i++)
+		if (s->conns[i].fd < 0) {
+			s->conns[i].fd = fd;
+			return;
+		}
+	log_warn("more than %d connections: one was closed", CONNS_MAX);
+	(void)close(fd);
+}
+
+/* Execute one request. False if the connection must end. */
+static bool
+execute(struct state *s, struct conn *c, const struct proto_frame *frame)
+{
+	struct buf answer = {0};
+	struct err err = {0};
+	bool known = frame->type < sizeof ops / sizeof ops[0] && ops[frame->type].fn != NULL;
+	int rc;
+
+	if (!known) {
+		log_warn("an unknown operation %u: the connection was closed", frame->type);
+		return false;
+	}
+	rc = ops[frame->type].fn(s, c, frame, &answer, &err);
+	if (rc == 0 && buf_failed(&answer))
+		rc = err_nomem(&err);
+	if (rc != 0 && ops[frame->type].silent)
+		log_warn("%s: the connection was closed", err.text);
+	else if (rc != 0)
+		proto_error_put(&c->out, frame->id, &err);
+	else if (!ops[frame->type].silent)
+		proto_answer_put(&c->out, frame->id, answer.data, answer.len);
+	buf_clear(&answer);
+	return (rc == 0 || !ops[frame->type].silent) && !buf_failed(&c->out);
+}
+
+/* Read what has arrived and execute the whole frames of it; answers wait in c->out for the log. */
+static void
+conn_serve(struct state *s, struct conn *c)
+{
+	struct proto_frame frame;
+	struct err err = {0};
+	uint8_t *room = buf_extend(&c->in, READ_BYTES);
+	size_t at = 0;
+	ssize_t n;
+	int size = 0;
+
+	if (room == NULL) {
+		conn_close(c);
+		return;
+	}
+	n = recv(c->fd, room, READ_BYTES, 0);
+	c->in.len -= READ_BYTES - (size_t)(n > 0 ? n : 0);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		conn_close(c);
+		return;
+	}
+	while ((size = proto_frame_read(c->in.data + at, c->in.len - at, &frame, &err)) > 0) {
+		at += (size_t)size;
+		if (!execute(s, c, &frame)) {
+			conn_close(c);
+			return;
+		}
+	}
+	if (size < 0) {
+		log_warn("%s: the connection was closed", err.text);
+		conn_close(c);
+		return;
+	}
+	buf_consume(&c->in, at);
+}
+
+static void
+conn_flush(struct conn *c)
+{
+	ssize_t n;
+
+	if (c->fd < 0 || c->out.len == 0)
+		return;
+	n = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		conn_close(c);
+	else if (n > 0)
+		buf_consume(&c->out, (size_t)n);
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------ */
+
+enum { POLL_LISTEN, POLL_ALIVE, POLL_SIGNALS, POLL_CONNS, POLL_ALL = POLL_CONNS + CONNS_MAX };
+
+static void
+poll_prepare(const struct state *s, struct pollfd fds[POLL_ALL])
+{
+	size_t i;
+
+	fds[POLL_LISTEN] = (struct pollfd){s->listen_fd, POLLIN, 0};
+	fds[POLL_ALIVE] = (struct pollfd){s->alive_fd, POLLIN, 0};
+	fds[POLL_SIGNALS] = (struct pollfd){s->signals, POLLIN, 0};
+	for (i = 0; i < CONNS_MAX; i++) {
+		const struct conn *c = &s->conns[i];
+		int events = (c->out.len <= OUT_MAX ? POLLIN : 0) | (c->out.len > 0 ? POLLOUT : 0);
+
+		fds[POLL_CONNS + i] = (struct pollfd){c->fd, (short)events, 0};
+	}
+}
+
+/* SIGTERM and SIGINT end the process; SIGHUP is the api's. */
+static bool
+is_ending(const struct state *s, const struct pollfd fds[POLL_ALL])
+{
+	struct signalfd_siginfo info;
+
+	if (fds[POLL_ALIVE].revents != 0)
+		return true;
+	while (read(s->signals, &info, sizeof info) == sizeof info)
+		if (info.ssi_signo != SIGHUP)
+			return true;
+	return false;
+}
+
+static int
+serve(struct state *s, struct err *err)
+{
+	struct pollfd fds[POLL_ALL];
+	size_t i;
+	int rc;
+
+	for (;;) {
+		poll_prepare(s, fds);
+		if (poll(fds, POLL_ALL, -1) < 0 && errno != EINTR)
+			return err_sys(err, "cannot wait for requests");
+		if (is_ending(s, fds))
+			return 0;
+		for (i = 0; i < CONNS_MAX; i++)
+			if ((fds[POLL_CONNS + i].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+				conn_serve(s, &s->conns[i]);
+		/* Nothing that was signed leaves before this. */
+		if ((rc = signer_log_sync(s->log, err)) != 0)
+			return rc;
+		for (i = 0; i < CONNS_MAX; i++)
+			conn_flush(&s->conns[i]);
+		if ((fds[POLL_LISTEN].revents & POLLIN) != 0)
+			conn_accept(s);
+	}
+}
+
+int
+signer_main(const struct signer_options *options)
+{
+	struct state *s = calloc(1, sizeof *s);
+	struct err err = {0};
+	size_t i;
+	int rc;
+
+	if (s == NULL) {
+		log_error("out of memory");
+		return E_NOMEM;
+	}
+	s->listen_fd = options->listen_fd;
+	s->alive_fd = options->alive_fd;
+	s->signals = -1;
+	for (i = 0; i < CONNS_MAX; i++)
+		s->conns[i].fd = -1;
+	if ((rc = open_all(s, options, &err)) == 0 && (!options->sandbox || (rc = sandbox_enter(&err)) == 0))
+		rc = serve(s, &err);
+	if (rc != 0)
+		log_error("%s%s%s", err.field, err.field[0] != '\0' ? ": " : "", err.text);
+	for (i = 0; i < CONNS_MAX; i++)
+		conn_close(&s->conns[i]);
+	signer_log_close(s->log);
+	key_free(s->key);
+	buf_clear(&s->ca_der);
+	if (s->signals >= 0)
+		(void)close(s->signals);
+	free(s);
+	return rc;
+}

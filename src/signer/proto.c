@@ -1,0 +1,227 @@
+/* Writers trust their caller, readers nobody: a body must be exactly what its type asks for. Lengths are checked
+ * against named maxima before anything is copied. */
+#include "signer/proto.h"
+
+#include "base/bytes.h"
+#include "base/text.h"
+
+#include <string.h>
+
+#define LENGTH_BYTES 4
+#define FRAME_MIN 5 /* type and call id */
+
+int
+proto_frame_read(const uint8_t *data, size_t len, struct proto_frame *out, struct err *err)
+{
+	struct bytes b = {data, len, false};
+	uint32_t size;
+
+	if (len < LENGTH_BYTES)
+		return 0;
+	size = bytes_u32(&b);
+	if (size < FRAME_MIN || size > PROTO_FRAME_MAX)
+		return err_set(err, E_INPUT, "a frame of %u bytes: from %d to %d are taken", (unsigned)size,
+		    FRAME_MIN, PROTO_FRAME_MAX);
+	if (b.len < size)
+		return 0;
+	out->type = bytes_u8(&b);
+	out->id = bytes_u32(&b);
+	out->len = size - FRAME_MIN;
+	out->body = bytes_take(&b, out->len);
+	return (int)(LENGTH_BYTES + size);
+}
+
+void
+proto_frame_put(struct buf *out, unsigned type, uint32_t id, const void *body, size_t len)
+{
+	buf_u32(out, (uint32_t)(FRAME_MIN + len));
+	buf_byte(out, (uint8_t)type);
+	buf_u32(out, id);
+	buf_append(out, body, len);
+}
+
+void
+proto_answer_put(struct buf *out, uint32_t id, const void *body, size_t len)
+{
+	const uint8_t *at = body;
+
+	for (; len > PROTO_BODY_MAX; at += PROTO_BODY_MAX, len -= PROTO_BODY_MAX)
+		proto_frame_put(out, PROTO_MORE, id, at, PROTO_BODY_MAX);
+	proto_frame_put(out, PROTO_DONE, id, at, len);
+}
+
+static void
+put_text(struct buf *body, const char *text)
+{
+	size_t len = strlen(text);
+
+	buf_u16(body, (uint16_t)len);
+	buf_append(body, text, len);
+}
+
+static int
+malformed(const char *what, struct err *err)
+{
+	return err_set(err, E_INPUT, "%s is malformed", what);
+}
+
+void
+proto_error_put(struct buf *out, uint32_t id, const struct err *error)
+{
+	struct buf body = {0};
+
+	buf_byte(&body, (uint8_t)-error->code);
+	put_text(&body, error->field);
+	put_text(&body, error->text);
+	proto_frame_put(out, PROTO_FAILED, id, body.data, body.len);
+	out->failed = out->failed || buf_failed(&body);
+	buf_clear(&body);
+}
+
+int
+proto_error_read(const struct proto_frame *frame, struct err *err)
+{
+	struct bytes b = {frame->body, frame->len, false};
+	struct err e = {0};
+
+	e.code = -(int)bytes_u8(&b);
+	bytes_text(&b, e.field, sizeof e.field);
+	bytes_text(&b, e.text, sizeof e.text);
+	if (!bytes_end(&b) || e.code > E_INPUT || e.code < E_SYS)
+		return err_set(err, E_SYS, "the signer's answer is malformed");
+	if (err != NULL)
+		*err = e;
+	return e.code;
+}
+
+void
+proto_issue_put(struct buf *body, const struct signer_request *request)
+{
+	size_t i;
+
+	put_text(body, request->profile);
+	put_text(body, request->id);
+	buf_u16(body, (uint16_t)request->spki_len);
+	buf_append(body, request->spki, request->spki_len);
+	buf_u64(body, (uint64_t)request->valid_s);
+	buf_u16(body, (uint16_t)request->n_sans);
+	for (i = 0; i < request->n_sans; i++)
+		put_text(body, request->sans[i]);
+}
+
+int
+proto_issue_read(const struct proto_frame *frame, struct proto_issue *out, struct err *err)
+{
+	struct bytes b = {frame->body, frame->len, false};
+	const uint8_t *spki;
+	size_t i;
+
+	bytes_text(&b, out->profile, sizeof out->profile);
+	bytes_text(&b, out->id, sizeof out->id);
+	out->spki_len = bytes_u16(&b);
+	spki = bytes_take(&b, out->spki_len);
+	out->valid_s = (int64_t)bytes_u64(&b);
+	out->n_sans = bytes_u16(&b);
+	if (b.failed || out->spki_len > sizeof out->spki || out->n_sans > CERT_SANS_MAX)
+		return malformed("the issue request", err);
+	memcpy(out->spki, spki, out->spki_len);
+	for (i = 0; i < out->n_sans; i++) {
+		bytes_text(&b, out->names[i], sizeof out->names[i]);
+		out->sans[i] = out->names[i];
+	}
+	return bytes_end(&b) ? 0 : malformed("the issue request", err);
+}
+
+/* 7 is unused in RFC 5280. */
+static bool
+is_reason(unsigned reason)
+{
+	return reason <= REASON_AA_COMPROMISE && reason != 7;
+}
+
+void
+proto_note_put(struct buf *body, const struct proto_note *note)
+{
+	buf_append(body, note->serial, SERIAL_LEN);
+	buf_byte(body, (uint8_t)note->reason);
+	buf_u64(body, (uint64_t)note->at);
+}
+
+int
+proto_note_read(const struct proto_frame *frame, struct proto_note *out, struct err *err)
+{
+	struct bytes b = {frame->body, frame->len, false};
+	const uint8_t *serial = bytes_take(&b, SERIAL_LEN);
+	unsigned reason = bytes_u8(&b);
+
+	out->at = (int64_t)bytes_u64(&b);
+	if (!bytes_end(&b) || !is_reason(reason) || out->at < 0)
+		return malformed("the note of a revocation", err);
+	memcpy(out->serial, serial, SERIAL_LEN);
+	out->reason = (enum crl_reason)reason;
+	return 0;
+}
+
+void
+proto_entry_put(struct buf *body, const struct crl_entry *entry)
+{
+	buf_append(body, entry->serial, SERIAL_LEN);
+	buf_u64(body, (uint64_t)entry->revoked_at);
+	buf_byte(body, (uint8_t)entry->reason);
+}
+
+int
+proto_entries_read(const struct proto_frame *frame, struct crl *crl, struct err *err)
+{
+	struct bytes b = {frame->body, frame->len, false};
+	struct crl_entry entry;
+	unsigned reason;
+
+	if (frame->len % PROTO_ENTRY_LEN != 0)
+		return malformed("a list of revoked certificates", err);
+	while (b.len > 0) {
+		memcpy(entry.serial, bytes_take(&b, SERIAL_LEN), SERIAL_LEN);
+		entry.revoked_at = (int64_t)bytes_u64(&b);
+		reason = bytes_u8(&b);
+		/* removeFromCRL stands in delta CRLs only (RFC 5280, section 5.3.1). */
+		if (!is_reason(reason) || reason == REASON_REMOVE_FROM_CRL || entry.revoked_at < 0)
+			return malformed("a list of revoked certificates", err);
+		entry.reason = (enum crl_reason)reason;
+		crl_add(crl, &entry);
+	}
+	return 0;
+}
+
+void
+proto_crl_put(struct buf *body, const struct proto_crl *crl)
+{
+	buf_u64(body, crl->at_least);
+	buf_u64(body, (uint64_t)crl->this_update);
+	buf_u64(body, (uint64_t)crl->next_update);
+}
+
+int
+proto_crl_read(const struct proto_frame *frame, struct proto_crl *out, struct err *err)
+{
+	struct bytes b = {frame->body, frame->len, false};
+
+	out->at_least = bytes_u64(&b);
+	out->this_update = (int64_t)bytes_u64(&b);
+	out->next_update = (int64_t)bytes_u64(&b);
+	return bytes_end(&b) ? 0 : malformed("the CRL request", err);
+}
+
+void
+proto_log_read_put(struct buf *body, uint64_t after)
+{
+	buf_u64(body, after);
+}
+
+int
+proto_log_read_read(const struct proto_frame *frame, uint64_t *after_out, struct err *err)
+{
+	struct bytes b = {frame->body, frame->len, false};
+
+	*after_out = bytes_u64(&b);
+	return bytes_end(&b) ? 0 : malformed("the request for log rows", err);
+}
