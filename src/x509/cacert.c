@@ -106,13 +106,31 @@ is_key_of(const struct cert_issuer *root, const uint8_t *spki, size_t len)
 	return len == root->spki_len && memcmp(spki, root->spki, len) == 0;
 }
 
+/* The root's certificate as an issuer. An issuing CA's will not do: its pathlen is 0. */
+static int
+read_root(const uint8_t *der, size_t len, struct cert_issuer *root_out, struct err *err)
+{
+	struct cert_info info;
+	int rc;
+
+	if ((rc = cert_issuer_init(root_out, der, len, NULL, err)) != 0 ||
+	    (rc = cert_info_read(der, len, &info, err)) != 0) {
+		(void)err_prefix(err, "the root's certificate");
+		return rc;
+	}
+	if (info.issuer_len != info.subject_len ||
+	    memcmp(info.issuer, info.subject, info.subject_len) != 0)
+		return err_set(err, E_INPUT, "the root's certificate is not a root's");
+	return 0;
+}
+
 static int
 check_below(const struct cert_issuer *root, const struct cacert_spec *spec, const uint8_t *spki,
     size_t spki_len, const struct key *root_key, struct err *err)
 {
-	enum key_kind kind;
 	const uint8_t *root_spki;
 	size_t root_spki_len;
+	enum key_kind kind;
 
 	root_spki = key_spki(root_key, &root_spki_len);
 	if (!is_key_of(root, root_spki, root_spki_len))
@@ -142,13 +160,9 @@ cacert_make_issuing(const struct cacert_spec *spec, const uint8_t *spki, size_t 
 	};
 	int rc;
 
-	if ((rc = check_spec(spec, &tbs.subject, err)) != 0)
-		return rc;
-	if ((rc = cert_issuer_init(&root, root_der, root_len, NULL, err)) != 0) {
-		(void)err_prefix(err, "the root's certificate");
-		return rc;
-	}
-	if ((rc = check_below(&root, spec, spki, spki_len, root_key, err)) != 0)
+	if ((rc = check_spec(spec, &tbs.subject, err)) != 0 ||
+	    (rc = read_root(root_der, root_len, &root, err)) != 0 ||
+	    (rc = check_below(&root, spec, spki, spki_len, root_key, err)) != 0)
 		return rc;
 	tbs.issuer = (struct der){root.name, root.name_len};
 	return make(&tbs, LEVEL_ISSUING, root.key_id, root_key, der_out, err);
