@@ -369,8 +369,10 @@ test_refuses_other_pem(void **state)
 	refuse_buf(&pem, E_INPUT, "send exactly one");
 	refuse("", 0, E_INPUT, "empty");
 	refuse("\n", 1, E_INPUT, "not PEM");
-	refuse("-----BEGIN " LABEL "-----\n", 39, E_INPUT, "no line");
-	refuse("-----BEGIN " LABEL "-----\n-----END " LABEL "-----\n", 75, E_INPUT, "");
+	buf_text(&pem, "-----BEGIN " LABEL "-----\n");
+	refuse(pem.data, pem.len, E_INPUT, "no line");
+	buf_text(&pem, "-----END " LABEL "-----\n"); /* around nothing */
+	refuse_buf(&pem, E_INPUT, "not DER");
 	buf_clear(&twice);
 	buf_clear(&der);
 }
