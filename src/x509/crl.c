@@ -12,7 +12,7 @@
 #include "x509/name.h"
 
 #define VERSION_2 1
-#define CRL_DER_MAX (256U << 20) /* 6 million entries */
+#define CRL_DER_MAX (256U << 20) /* 5 million entries */
 #define TIME_MAX 253402300799LL	 /* 9999-12-31T23:59:59Z */
 
 static const struct {
