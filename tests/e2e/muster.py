@@ -271,14 +271,15 @@ class Subscriber:
     """mosquitto_sub, as (topic, message) pairs."""
 
     def __init__(self, credentials, topics):
-        argv = ["mosquitto_sub", *credentials.mqtt(), "-d", "-F", "@%t %p"]
+        # Without a terminal it would keep what it says to itself.
+        argv = ["stdbuf", "-oL", "mosquitto_sub", *credentials.mqtt(), "-d", "-F", "> %t %p"]
         for topic in topics:
             argv += ["-t", topic]
         self.process = Process(argv)
         self.process.wait_line(r"Subscribed \(mid")
 
     def messages(self):
-        return [tuple(line[1:].split(" ", 1)) for line in list(self.process.lines) if line.startswith("@")]
+        return [tuple(line[2:].split(" ", 1)) for line in list(self.process.lines) if line.startswith("> ")]
 
     def wait_message(self, topic, message, seconds=10):
         wait_for(lambda: (topic, message) in self.messages(), seconds, f"{message!r} on {topic}")
