@@ -484,6 +484,23 @@ test_refuses_every_flipped_bit(void **state)
 	buf_clear(&der);
 }
 
+/* RFC 5280, section 5.1.1.2: the algorithm that is signed and the one that is not are the same. */
+static void
+test_refuses_two_algorithms(void **state)
+{
+	static const uint8_t sha256[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
+	struct buf der = plain();
+	uint8_t *inner, *outer;
+
+	(void)state;
+	assert_non_null(inner = memmem(der.data, der.len, sha256, sizeof sha256));
+	outer = memmem(inner + 1, der.len - (size_t)(inner + 1 - der.data), sha256, sizeof sha256);
+	assert_non_null(outer);
+	outer[sizeof sha256 - 1] = 0x03; /* SHA-384 */
+	refuse(der.data, der.len, NULL, "malformed");
+	buf_clear(&der);
+}
+
 static void
 test_refuses_other_issuers(void **state)
 {
@@ -766,6 +783,7 @@ main(void)
 	    cmocka_unit_test(test_refuses_to_sign),
 	    cmocka_unit_test(test_refuses_truncated_and_trailing),
 	    cmocka_unit_test(test_refuses_every_flipped_bit),
+	    cmocka_unit_test(test_refuses_two_algorithms),
 	    cmocka_unit_test(test_refuses_other_issuers),
 	    cmocka_unit_test(test_lists_by_openssl),
 	    cmocka_unit_test(test_entries),
