@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int
+__attribute__((format(printf, 4, 0))) static int
 set(struct err *err, int code, const char *field, const char *fmt, va_list ap)
 {
 	if (err == NULL)

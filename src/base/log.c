@@ -18,7 +18,7 @@ log_init(const char *process, bool with_debug)
 	debug_on = with_debug;
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 line(const char *level, const char *fmt, va_list ap)
 {
 	char when[CLOCK_TEXT_MAX];

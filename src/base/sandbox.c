@@ -155,8 +155,9 @@ add_rules(scmp_filter_ctx filter, uint32_t action, const char *const *names, siz
 static int
 add_prctl(scmp_filter_ctx filter, struct err *err)
 {
-	if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-		SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)) != 0)
+	const struct scmp_arg_cmp names_only = {.op = SCMP_CMP_EQ, .datum_a = PR_SET_NAME};
+
+	if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, &names_only) != 0)
 		return err_set(err, E_SYS, "cannot add prctl to the seccomp filter");
 	return 0;
 }

@@ -4,13 +4,13 @@
 #ifndef MUSTER_HTTP_SHAPE_H
 #define MUSTER_HTTP_SHAPE_H
 
+#include "core/audit.h"
+#include "core/ca.h"
+#include "core/core.h"
 #include "core/credential.h"
-#include "signer/profile.h"
-#include "store/audit.h"
-#include "store/certificate.h"
-#include "store/device.h"
-#include "store/policy.h"
-#include "store/service.h"
+#include "core/device.h"
+#include "core/policies.h"
+#include "core/service.h"
 #include "x509/crl.h"
 
 #include <jansson.h>

@@ -23,7 +23,7 @@ static void
 test_printable(void **state)
 {
 	/* B7: line breaks, escapes, C1 controls, bidi overrides and isolates, separators, BOM. */
-	static const char *const bad[] = {"a\nb", "a\rb", "a\tb", "\x1b[31m", "\x7f", "\xc2\x85", "\xe2\x80\xae" "gnp",
+	static const char *const bad[] = {"a\nb", "a\rb", "a\tb", "\x1b[31m", "\x7f", "\xc2\x85", ("\xe2\x80\xae" "gnp"),
 	    "\xe2\x81\xa6", "\xe2\x80\xa8", "\xef\xbb\xbf", "\xef\xbf\xbf", "\xd8\x9c"};
 	size_t i;
 
