@@ -78,10 +78,31 @@ fixture_core_close(struct fixture *f)
 	f->core = NULL;
 }
 
+/* The supervisor's part: the signer's socket outlives the signers. */
+static inline void
+fixture_listen(struct fixture *f)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/signer.sock", f->dir);
+	f->listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(f->listener, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(f->listener, 8), 0);
+}
+
+static inline void
+fixture_unlisten(struct fixture *f)
+{
+	char path[128];
+
+	(void)close(f->listener);
+	(void)snprintf(path, sizeof path, "%s/signer.sock", f->dir);
+	assert_int_equal(unlink(path), 0);
+}
+
 static inline int
 fixture_open(void **state)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct home_options options = {.hosts = {"localhost"}, .n_hosts = 1, .org = "Test", .key = KEY_EC_P256};
 	struct fixture *f = calloc(1, sizeof *f);
 	struct home_made made;
@@ -93,10 +114,7 @@ fixture_open(void **state)
 	(void)snprintf(f->dir, sizeof f->dir, "%s/home", f->base);
 	options.dir = f->dir;
 	assert_ok(home_create(&options, &made, &err));
-	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/signer.sock", f->dir);
-	f->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	assert_int_equal(bind(f->listener, (struct sockaddr *)&address, sizeof address), 0);
-	assert_int_equal(listen(f->listener, 8), 0);
+	fixture_listen(f);
 	f->caller = (struct caller){.role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT, .who = "uid:0"};
 	fixture_signer_start(f);
 	fixture_core_open(f);

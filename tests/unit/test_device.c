@@ -4,6 +4,8 @@
 #include "core/link.h"
 #include "x509/crl.h"
 
+#include <pthread.h>
+
 static void
 test_registration_and_reading(void **state)
 {
@@ -163,27 +165,55 @@ test_reissue_supersedes(void **state)
 	credential_clear(&second);
 }
 
-/* I4: without its signer the service refuses, and goes on when it is back. */
+struct waiting {
+	struct fixture *f;
+	struct store_device device;
+	struct credential credential;
+	struct err err;
+	int rc;
+};
+
+static void *
+register_one(void *arg)
+{
+	static const struct device_request request = {.name = "waits", .type = "t", .credential = {.key = "ec-p256"}};
+	struct waiting *w = arg;
+
+	w->rc = device_register(w->f->core, &w->f->caller, &request, &w->device, &w->credential, &w->err);
+	return NULL;
+}
+
+/* I4: without a signer the service refuses and keeps nothing; while one is being started, calls wait for it. */
 static void
 test_the_signer_dies_and_returns(void **state)
 {
-	struct device_request request = {.name = "n", .type = "t", .credential = {.key = "ec-p256"}};
 	struct fixture *f = *state;
-	struct credential credential = {0};
-	struct store_device device = {0};
+	struct waiting w = {.f = f};
+	struct store_device_filter filter = {.status = -1, .search = "waits", .limit = 2};
+	struct store_device rows[2] = {0};
+	char next[STORE_CURSOR_SIZE];
 	struct err err = {0};
-	int i, rc = -1;
+	pthread_t thread;
+	size_t n;
 
 	fixture_signer_kill(f);
-	assert_int_equal(device_register(f->core, &f->caller, &request, &device, &credential, &err), E_BUSY);
+	fixture_unlisten(f);
+	(void)register_one(&w);
+	assert_int_equal(w.rc, E_BUSY);
+	assert_ok(device_list(f->core, &f->caller, &filter, rows, &n, next, &err));
+	assert_int_equal(n, 0);
+	fixture_listen(f);
+	assert_int_equal(pthread_create(&thread, NULL, register_one, &w), 0);
+	(void)usleep(20000);
 	fixture_signer_start(f);
-	for (i = 0; i < 100 && rc != 0; i++) {
-		(void)usleep(20000);
-		rc = device_register(f->core, &f->caller, &request, &device, &credential, &err);
-	}
-	assert_int_equal(rc, 0);
-	store_device_clear(&device);
-	credential_clear(&credential);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	if (w.rc != 0)
+		fail_msg("%s", w.err.text);
+	assert_ok(device_list(f->core, &f->caller, &filter, rows, &n, next, &err));
+	assert_int_equal(n, 1);
+	store_device_clear(&rows[0]);
+	store_device_clear(&w.device);
+	credential_clear(&w.credential);
 }
 
 int
