@@ -11,17 +11,23 @@
 
 #define BROKER_PORT_DEFAULT 8883
 
-/* "host:8883" as two members; an address in brackets loses them. */
+/* "host:8883" as two; an address in brackets loses them. */
+static void
+broker_split(const char *public_host, char host[64], uint16_t *port)
+{
+	if (settings_split_listen(public_host, host, port, NULL) != 0) {
+		(void)text_copy(host, 64, public_host);
+		*port = BROKER_PORT_DEFAULT;
+	}
+}
+
 static json_t *
 broker_json(const char *public_host)
 {
 	char host[64];
 	uint16_t port;
 
-	if (settings_split_listen(public_host, host, &port, NULL) != 0) {
-		(void)text_copy(host, sizeof host, public_host);
-		port = BROKER_PORT_DEFAULT;
-	}
+	broker_split(public_host, host, &port);
 	return json_pack("{s:s, s:i}", "host", host, "port", (int)port);
 }
 
@@ -46,6 +52,10 @@ device_json(struct core *core, const struct credential_owner *owner, struct buf 
 static void
 readme_text(struct core *core, const struct credential_owner *owner, struct buf *out)
 {
+	char host[64];
+	uint16_t port;
+
+	broker_split(core->settings.broker_public_host, host, &port);
 	buf_printf(out,
 	    "Credentials of %s %s, made by Muster.\n\n"
 	    "  device.key   the private key; it exists nowhere else: keep it on the device\n"
@@ -54,8 +64,9 @@ readme_text(struct core *core, const struct credential_owner *owner, struct buf 
 	    "  device.json  the id, the broker's address, the topics\n\n"
 	    "The broker is %s, MQTT over TLS with client certificate. The MQTT client id is the id:\n\n"
 	    "  mosquitto_pub --cafile ca.crt --cert device.crt --key device.key \\\n"
-	    "      -h HOST -p PORT -i %s -t TOPIC -m hello\n",
-	    store_owner_kind_name(owner->kind), owner->id, core->settings.broker_public_host, owner->id);
+	    "      -h %s -p %d -i %s -t TOPIC -m hello\n",
+	    store_owner_kind_name(owner->kind), owner->id, core->settings.broker_public_host, host,
+	    (int)port, owner->id);
 }
 
 int

@@ -49,6 +49,7 @@ def test_contents(home):
     assert (c.dir / "ca.crt").read_bytes() == (home.dir / "ca/root.crt").read_bytes()
     assert (c.dir / "device.crt").read_text().count("BEGIN CERTIFICATE") == 2
     openssl("verify", "-CAfile", c.dir / "ca.crt", "-untrusted", c.dir / "device.crt", c.dir / "device.crt")
+    assert f"-h localhost -p {home.broker_port} -i {made['id']} " in (c.dir / "README.txt").read_text()
 
 
 def test_password_is_random_and_shown_once(home):
