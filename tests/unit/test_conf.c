@@ -3,6 +3,8 @@
 #include "base/conf.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct values {
@@ -133,6 +135,108 @@ test_other_sections_go_to_their_owner(void **state)
 	assert_int_equal(v.count, 1);
 }
 
+/* ---- conf_find: one key out of a file whose other keys are others' ------------------------------------------- */
+
+static int
+find_count(const char *text, struct values *v, struct err *err)
+{
+	memset(v, 0x5a, sizeof *v);
+	return conf_find(text, &keys[2], v, err);
+}
+
+static void
+test_one_key_is_found(void **state)
+{
+	struct values v, untouched;
+	struct err err = {0};
+
+	(void)state;
+	memset(&untouched, 0x5a, sizeof untouched);
+	assert_ok(find_count("[a]\nname = x\nnonsense = 1\ncount = 7\n[c]\ncount = 8\nx = y\n[b]\non = perhaps\n", &v,
+	    &err));
+	assert_int_equal(v.count, 7);
+	v.count = untouched.count;
+	assert_memory_equal(&v, &untouched, sizeof v); /* other keys are not even looked at */
+}
+
+static void
+test_one_key_has_its_default(void **state)
+{
+	struct values v;
+	struct err err = {0};
+
+	(void)state;
+	assert_ok(find_count("", &v, &err));
+	assert_int_equal(v.count, 3);
+	assert_ok(find_count("count = 5\n[b]\ncount = 6\n[a]\n; count = 7\ncounts = 8\n", &v, &err));
+	assert_int_equal(v.count, 3);
+}
+
+/* As conf_parse has it. */
+static void
+test_the_last_of_two_counts(void **state)
+{
+	struct values v;
+	struct err err = {0};
+
+	(void)state;
+	assert_ok(find_count("[a]\ncount = 5\n[b]\n[a]\ncount = 6\n", &v, &err));
+	assert_int_equal(v.count, 6);
+	assert_ok(parse("[a]\ncount = 5\n[b]\n[a]\ncount = 6\n", &v, &err));
+	assert_int_equal(v.count, 6);
+}
+
+static void
+test_one_key_is_checked(void **state)
+{
+	static const char *const bad[] = {"11", "-1", "", "x", "3x", "99999999999999999999"};
+	char text[64];
+	struct values v;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct err err = {0};
+
+		(void)snprintf(text, sizeof text, "[b]\n[a]\ncount = %s\n", bad[i]);
+		assert_int_equal(find_count(text, &v, &err), E_INPUT);
+		assert_string_equal(err.field, "a.count");
+		assert_non_null(strstr(err.text, "line 3"));
+	}
+}
+
+static void
+test_one_key_out_of_no_ini(void **state)
+{
+	struct err err = {0};
+	struct values v;
+	char *large;
+
+	(void)state;
+	assert_int_equal(find_count("[a]\njust words\n", &v, &err), E_INPUT);
+	assert_non_null(strstr(err.text, "line 2"));
+	assert_non_null(large = malloc(CONF_FILE_MAX + 2));
+	memset(large, '\n', CONF_FILE_MAX + 1);
+	large[CONF_FILE_MAX + 1] = '\0';
+	assert_int_equal(find_count(large, &v, &err), E_LIMIT);
+	large[CONF_FILE_MAX] = '\0';
+	assert_ok(find_count(large, &v, &err));
+	free(large);
+}
+
+/* A table whose default is wrong is our bug, and must not pass for a value. */
+static void
+test_a_wrong_default_is_refused(void **state)
+{
+	struct conf_key key = keys[2];
+	struct err err = {0};
+	struct values v;
+
+	(void)state;
+	key.fallback = "11";
+	assert_int_equal(conf_find("[a]\ncount = 7\n", &key, &v, &err), E_INPUT);
+}
+
 int
 main(void)
 {
@@ -142,6 +246,12 @@ main(void)
 	    cmocka_unit_test(test_mistakes_name_line_and_key),
 	    cmocka_unit_test(test_what_is_no_ini_is_refused),
 	    cmocka_unit_test(test_other_sections_go_to_their_owner),
+	    cmocka_unit_test(test_one_key_is_found),
+	    cmocka_unit_test(test_one_key_has_its_default),
+	    cmocka_unit_test(test_the_last_of_two_counts),
+	    cmocka_unit_test(test_one_key_is_checked),
+	    cmocka_unit_test(test_one_key_out_of_no_ini),
+	    cmocka_unit_test(test_a_wrong_default_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
