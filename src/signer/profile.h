@@ -32,7 +32,8 @@ struct profiles {
 
 /* The built-in profiles (standard, constrained, short), overridden and extended by the [profile NAME]
  * sections of the configuration TEXT. Other sections are ignored here. A profile without `keys` or
- * `validity` takes those of `standard`. E_INPUT names the section and key. */
+ * `validity` takes the defaults that profiles_print shows, whatever the file made of `standard`. E_INPUT names
+ * the section and key. */
 MUST_CHECK int profiles_parse(const char *text, struct profiles *out, struct err *err);
 
 /* The profile of that name, or NULL. Borrowed. */
