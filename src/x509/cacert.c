@@ -9,8 +9,6 @@
 #include "x509/name.h"
 #include "x509/tbs.h"
 
-#define TIME_MAX 253402300799LL /* 9999-12-31T23:59:59Z */
-
 /* KeyUsage's bits as they stand in the first octet. */
 #define KEY_CERT_SIGN 0x04
 #define CRL_SIGN 0x02
@@ -24,7 +22,7 @@ check_spec(const struct cacert_spec *spec, const struct name *subject, struct er
 		return err_set(
 		    err, E_INPUT, "a serial number is positive and of %d octets", SERIAL_LEN);
 	if (spec->not_before < 0 || spec->not_before > spec->not_after ||
-	    spec->not_after > TIME_MAX)
+	    spec->not_after > DER_TIME_MAX)
 		return err_set(err, E_INPUT,
 		    "the CA's certificate would begin after its end, before 1970, or end after "
 		    "9999");

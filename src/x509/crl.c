@@ -13,7 +13,6 @@
 
 #define VERSION_2 1
 #define CRL_DER_MAX (256U << 20) /* 5 million entries */
-#define TIME_MAX 253402300799LL	 /* 9999-12-31T23:59:59Z */
 
 static const struct {
 	enum crl_reason reason;
@@ -124,7 +123,7 @@ put_extensions(struct buf *out, const struct cert_issuer *issuer, uint64_t numbe
 static int
 check_times(int64_t this_update, int64_t next_update, struct err *err)
 {
-	if (this_update < 0 || next_update <= this_update || next_update > TIME_MAX)
+	if (this_update < 0 || next_update <= this_update || next_update > DER_TIME_MAX)
 		return err_set(err, E_INPUT,
 		    "a revocation list's next update lies behind this one, between 1970 and 9999");
 	return 0;

@@ -10,7 +10,6 @@
 #define DAY_S 86400
 #define TIME_MIN (-631152000LL) /* 1950-01-01T00:00:00Z: where UTCTime begins */
 #define TIME_2050 2524608000LL	/* 2050-01-01T00:00:00Z */
-#define TIME_MAX 253402300799LL /* 9999-12-31T23:59:59Z */
 
 /* Tag and length into OUT[HEADER_MAX]; returns how many bytes, 0 if LEN is beyond reason. */
 static size_t
@@ -147,7 +146,7 @@ der_put_time(struct buf *out, int64_t when)
 	unsigned year, month, day, second;
 	int64_t days;
 
-	if (when < TIME_MIN || when > TIME_MAX) {
+	if (when < TIME_MIN || when > DER_TIME_MAX) {
 		out->failed = true;
 		return;
 	}

@@ -28,6 +28,7 @@ enum der_tag {
 };
 #define DER_CONTEXT(n) (0xa0 | (n))	      /* constructed, context-specific */
 #define DER_CONTEXT_PRIMITIVE(n) (0x80 | (n)) /* primitive, context-specific */
+#define DER_TIME_MAX 253402300799LL	      /* 9999-12-31T23:59:59Z, the last that DER can say */
 
 /* Append tag, length and value. */
 void der_put(struct buf *out, unsigned tag, const void *value, size_t len);
