@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/text.h"
+#include "x509/der.h"
 
 #include <string.h>
 
@@ -139,6 +140,12 @@ is_reason(unsigned reason)
 	return reason <= REASON_AA_COMPROMISE && reason != 7;
 }
 
+static bool
+is_time(int64_t at)
+{
+	return at >= 0 && at <= DER_TIME_MAX;
+}
+
 void
 proto_note_put(struct buf *body, const struct proto_note *note)
 {
@@ -155,7 +162,7 @@ proto_note_read(const struct proto_frame *frame, struct proto_note *out, struct 
 	unsigned reason = bytes_u8(&b);
 
 	out->at = (int64_t)bytes_u64(&b);
-	if (!bytes_end(&b) || !is_reason(reason) || out->at < 0)
+	if (!bytes_end(&b) || !is_reason(reason) || !is_time(out->at))
 		return malformed("the note of a revocation", err);
 	memcpy(out->serial, serial, SERIAL_LEN);
 	out->reason = (enum crl_reason)reason;
@@ -184,7 +191,8 @@ proto_entries_read(const struct proto_frame *frame, struct crl *crl, struct err 
 		entry.revoked_at = (int64_t)bytes_u64(&b);
 		reason = bytes_u8(&b);
 		/* removeFromCRL stands in delta CRLs only (RFC 5280, section 5.3.1). */
-		if (!is_reason(reason) || reason == REASON_REMOVE_FROM_CRL || entry.revoked_at < 0)
+		if (!is_reason(reason) || reason == REASON_REMOVE_FROM_CRL ||
+		    !is_time(entry.revoked_at))
 			return malformed("a list of revoked certificates", err);
 		entry.reason = (enum crl_reason)reason;
 		crl_add(crl, &entry);

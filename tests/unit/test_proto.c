@@ -502,6 +502,40 @@ test_entries_refused(void **state)
 	buf_clear(&body);
 }
 
+/* A time before 1970, or after 9999: no certificate and no list could say it, and the whole list would fail. */
+static void
+test_times(void **state)
+{
+	static const struct {
+		int64_t at;
+		int rc;
+	} times[] = {{0, 0}, {253402300799, 0}, {253402300800, E_INPUT}, {-1, E_INPUT}, {INT64_MAX, E_INPUT},
+	    {INT64_MIN, E_INPUT}};
+	struct buf note_body = {0}, entry_body = {0};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof times / sizeof times[0]; i++) {
+		struct proto_note note = {.serial = {1}, .at = times[i].at};
+		struct crl_entry entry = {.serial = {1}, .revoked_at = times[i].at};
+		struct proto_frame frame;
+		struct err err = {0};
+
+		buf_reset(&note_body);
+		proto_note_put(&note_body, &note);
+		frame = frame_of(&note_body, note_body.len);
+		assert_int_equal(read_note(&frame, &err), times[i].rc);
+		free((void *)frame.body);
+		buf_reset(&entry_body);
+		proto_entry_put(&entry_body, &entry);
+		frame = frame_of(&entry_body, entry_body.len);
+		assert_int_equal(read_entries(&frame, &err), times[i].rc);
+		free((void *)frame.body);
+	}
+	buf_clear(&note_body);
+	buf_clear(&entry_body);
+}
+
 static void
 test_crl(void **state)
 {
@@ -559,6 +593,7 @@ main(void)
 	    cmocka_unit_test(test_note),
 	    cmocka_unit_test(test_entries),
 	    cmocka_unit_test(test_entries_refused),
+	    cmocka_unit_test(test_times),
 	    cmocka_unit_test(test_crl),
 	    cmocka_unit_test(test_log_read),
 	};
