@@ -53,8 +53,10 @@ square_root(BIGNUM *root, const BIGNUM *n, BN_CTX *ctx)
 	BIGNUM *next;
 	bool ok = false;
 
-	BN_CTX_start(ctx);
 	BN_zero(root);
+	if (BN_is_zero(n)) /* where Newton's method would divide by it */
+		return true;
+	BN_CTX_start(ctx);
 	if ((next = BN_CTX_get(ctx)) == NULL || !BN_set_bit(root, (BN_num_bits(n) + 1) / 2))
 		goto out;
 	for (;;) {
