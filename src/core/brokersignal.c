@@ -38,9 +38,13 @@ int
 brokersignal_send(int fd, struct err *err)
 {
 	struct pollfd wait = {fd, POLLIN, 0};
-	char byte = REQUEST;
+	char byte;
 	size_t i;
 
+	/* An answer that came after its time belongs to an earlier request. */
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+		continue;
+	byte = REQUEST;
 	if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1)
 		return err_sys(err, "cannot ask the supervisor to signal the broker");
 	if (poll(&wait, 1, ANSWER_MS) != 1 || recv(fd, &byte, 1, MSG_DONTWAIT) != 1)
@@ -59,7 +63,8 @@ pid_read(const char *pid_file, int64_t *pid_out)
 	struct buf text = {0};
 	bool ok;
 
-	ok = fs_read(pid_file, 32, &text, NULL) == 0;
+	/* Empty: the broker has just begun to write it. */
+	ok = fs_read(pid_file, 32, &text, NULL) == 0 && text.len > 0;
 	if (ok) {
 		text.data[strcspn(buf_str(&text), " \n")] = '\0';
 		ok = integer_parse(buf_str(&text), 2, INT32_MAX, pid_out);
