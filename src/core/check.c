@@ -5,7 +5,9 @@
 #include "base/text.h"
 #include "core/device.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -83,21 +85,30 @@ check_id(const char *what, const char *id, struct err *err)
 	return 0;
 }
 
-/* Is HOST the host part of URL_OR_ADDRESS: https://HOST:8443, HOST:8883, [::1]:8080? */
+/* The same address, in whatever spelling? */
 static bool
-is_host_of(const char *host, const char *url_or_address)
+is_same_address(int family, const char *a, const char *b)
+{
+	struct in6_addr raw_a = {0}, raw_b = {0};
+
+	return inet_pton(family, a, &raw_a) == 1 && inet_pton(family, b, &raw_b) == 1 &&
+	    memcmp(&raw_a, &raw_b, sizeof raw_a) == 0;
+}
+
+/* Is NAME the host part of URL_OR_ADDRESS: https://HOST:8443, HOST:8883, [::1]:8080? */
+static bool
+is_host_of(const char *name, const char *url_or_address)
 {
 	const char *p = strstr(url_or_address, "://");
-	size_t len;
+	char host[CONF_TEXT_SIZE];
 
 	p = p == NULL ? url_or_address : p + 3;
-	if (*p == '[') {
-		p++;
-		len = strcspn(p, "]");
-	} else {
-		len = strcspn(p, ":/");
-	}
-	return strlen(host) == len && strncasecmp(host, p, len) == 0;
+	if (*p == '[')
+		(void)snprintf(host, sizeof host, "%.*s", (int)strcspn(p + 1, "]"), p + 1);
+	else
+		(void)snprintf(host, sizeof host, "%.*s", (int)strcspn(p, ":/"), p);
+	return strcasecmp(name, host) == 0 || is_same_address(AF_INET, name, host) ||
+	    is_same_address(AF_INET6, name, host);
 }
 
 static int
