@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cmd/home.h"
+#include "core/audit.h"
 #include "core/core.h"
 #include "core/credential.h"
 #include "core/device.h"
@@ -147,6 +148,43 @@ fixture_register(struct fixture *f, const char *name, struct store_device *devic
 	memset(device, 0, sizeof *device);
 	memset(credential, 0, sizeof *credential);
 	assert_ok(device_register(f->core, &f->caller, &request, device, credential, &err));
+}
+
+struct fixture_count {
+	const char *action;
+	int n;
+};
+
+static inline int
+fixture_count_row(void *ctx, const struct store_audit *row, struct err *err)
+{
+	struct fixture_count *c = ctx;
+
+	(void)err;
+	c->n += strcmp(row->action, c->action) == 0;
+	return 0;
+}
+
+/* How many rows of the audit tell of ACTION. */
+static inline int
+fixture_audited(struct fixture *f, const char *action)
+{
+	struct fixture_count count = {.action = action};
+	struct err err = {0};
+
+	assert_ok(audit_each(f->core, &f->caller, 0, 100000, fixture_count_row, &count, &err));
+	return count.n;
+}
+
+/* Append the home's file NAME to OUT. */
+static inline void
+fixture_file(struct fixture *f, const char *name, struct buf *out)
+{
+	char path[FS_PATH_MAX];
+	struct err err = {0};
+
+	assert_ok(fs_path(path, f->dir, name, &err));
+	assert_ok(fs_read(path, 1 << 20, out, &err));
 }
 
 /* The token at the end of a link. */

@@ -1,0 +1,208 @@
+#include "core_fixture.h"
+
+#include "core/operator.h"
+#include "x509/pem.h"
+
+static void
+test_a_token_is_its_operators(void **state)
+{
+	struct fixture *f = *state;
+	char alice[TOKEN_SIZE], bob[TOKEN_SIZE], other[TOKEN_SIZE] = "untouched";
+	struct caller caller;
+	struct err err = {0};
+
+	assert_ok(operator_create(f->core->store, &f->caller, "alice", ROLE_AUDITOR, alice, &err));
+	assert_ok(operator_create(f->core->store, &f->caller, "bob", ROLE_ENROLLER, bob, &err));
+	assert_int_equal(fixture_audited(f, "operator.create"), 3); /* and init's */
+	assert_ok(operator_authenticate(f->core, alice, &caller, &err));
+	assert_int_equal(caller.role, ROLE_AUDITOR);
+	assert_int_equal(caller.tenant_id, STORE_TENANT_DEFAULT);
+	assert_string_equal(caller.who, "operator:alice");
+	assert_ok(operator_authenticate(f->core, bob, &caller, &err));
+	assert_int_equal(caller.role, ROLE_ENROLLER);
+	/* A second of the name gets no token, and the first keeps its own. */
+	assert_int_equal(operator_create(f->core->store, &f->caller, "alice", ROLE_ADMIN, other, &err), E_CONFLICT);
+	assert_string_equal(other, "untouched");
+	assert_ok(operator_authenticate(f->core, alice, &caller, &err));
+	assert_int_equal(caller.role, ROLE_AUDITOR);
+}
+
+static void
+test_tokens_that_are_nobodys(void **state)
+{
+	struct fixture *f = *state;
+	char token[TOKEN_SIZE], bad[TOKEN_SIZE + 8];
+	struct caller caller = {.role = (enum role)0, .who = "untouched"};
+	struct err err = {0};
+	size_t i, len;
+
+	assert_ok(operator_create(f->core->store, &f->caller, "carol", ROLE_ADMIN, token, &err));
+	len = strlen(token);
+	for (i = 0; i < len; i++) { /* one letter off, one short, one more */
+		(void)snprintf(bad, sizeof bad, "%s", token);
+		bad[i] = bad[i] == 'a' ? 'b' : 'a';
+		assert_int_equal(operator_authenticate(f->core, bad, &caller, &err), E_UNAUTH);
+	}
+	(void)snprintf(bad, sizeof bad, "%.*s", (int)len - 1, token);
+	assert_int_equal(operator_authenticate(f->core, bad, &caller, &err), E_UNAUTH);
+	(void)snprintf(bad, sizeof bad, "%s ", token);
+	assert_int_equal(operator_authenticate(f->core, bad, &caller, &err), E_UNAUTH);
+	assert_int_equal(operator_authenticate(f->core, "", &caller, &err), E_UNAUTH);
+	assert_int_equal(operator_authenticate(f->core, "' OR 1=1 --", &caller, &err), E_UNAUTH); /* B8 */
+	assert_string_equal(caller.who, "untouched");
+	/* B1, B2: a name goes into audit and logs. */
+	assert_int_equal(operator_create(f->core->store, &f->caller, "a\nb", ROLE_ADMIN, token, &err), E_INPUT);
+	assert_int_equal(operator_create(f->core->store, &f->caller, "", ROLE_ADMIN, token, &err), E_INPUT);
+}
+
+/* H7: one row an address and minute; who fails too often has to wait, and nobody else. */
+static void
+test_failures_are_counted_and_audited_once(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = {0};
+	int i;
+
+	assert_ok(operator_may_try(f->core, "192.0.2.1", &err));
+	for (i = 0; i < f->core->settings.auth_failures_per_min; i++)
+		operator_failed(f->core, "192.0.2.1", "token");
+	assert_int_equal(fixture_audited(f, "authentication.fail"), 1);
+	assert_int_equal(operator_may_try(f->core, "192.0.2.1", &err), E_LIMIT);
+	assert_true(err.retry_after_s > 0);
+	assert_ok(operator_may_try(f->core, "192.0.2.2", &err));
+	operator_failed(f->core, "192.0.2.2", "mtls");
+	assert_int_equal(fixture_audited(f, "authentication.fail"), 2);
+}
+
+static int64_t
+in_a_minute(void)
+{
+	return clock_now() + 60;
+}
+
+/* H7: ten thousand addresses do not make ten thousand rows. */
+static void
+test_a_flood_of_addresses_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	int before = fixture_audited(f, "authentication.fail"), n;
+	char peer[64];
+	int i;
+
+	f->core->now = in_a_minute;
+	for (i = 0; i < OPERATOR_FAILURES_MAX + 20; i++) {
+		(void)snprintf(peer, sizeof peer, "198.51.100.%d", i);
+		operator_failed(f->core, peer, "token");
+	}
+	f->core->now = clock_now;
+	/* Twice as many if the minute has changed meanwhile. */
+	n = fixture_audited(f, "authentication.fail") - before;
+	assert_true(n >= OPERATOR_FAILURES_MAX && n <= OPERATOR_FAILURES_MAX + 20);
+	if (n != OPERATOR_FAILURES_MAX)
+		assert_true(clock_now() % 60 < 20);
+}
+
+/* The first certificate of a PEM file of the home. */
+static void
+leaf_of(struct fixture *f, const char *name, struct buf *der)
+{
+	struct buf pem = {0};
+	struct err err = {0};
+	const char *end;
+
+	fixture_file(f, name, &pem);
+	end = strstr(buf_str(&pem), "-----END CERTIFICATE-----\n");
+	assert_non_null(end);
+	assert_ok(pem_decode(buf_str(&pem), (size_t)(end + 26 - buf_str(&pem)), "CERTIFICATE", der, &err));
+	buf_clear(&pem);
+}
+
+static int64_t
+in_three_years(void)
+{
+	return clock_now() + 3LL * 365 * 86400;
+}
+
+static int64_t
+a_year_ago(void)
+{
+	return clock_now() - 365LL * 86400;
+}
+
+static void
+set_state(struct fixture *f, const uint8_t *serial, enum certificate_state to)
+{
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(store_begin(f->core->store, &tx, &err));
+	assert_ok(store_certificate_set_state(
+	    tx, serial, to, to == CERTIFICATE_ACTIVE ? 0 : 6, to == CERTIFICATE_ACTIVE ? 0 : 1000, NULL, &err));
+	assert_ok(store_commit(&tx, &err));
+}
+
+/* Only the broker's own certificate opens the API, and only while it is valid. C9, F1 */
+static void
+test_certificates(void **state)
+{
+	struct fixture *f = *state;
+	struct buf broker = {0}, server = {0}, bytes = {0};
+	struct store_device device;
+	struct credential credential;
+	struct caller caller = {.who = "untouched"};
+	struct cert_info info;
+	struct err err = {0};
+
+	leaf_of(f, "broker/broker.crt", &broker);
+	leaf_of(f, "tls/server.crt", &server);
+	fixture_register(f, "stranger", &device, &credential);
+	assert_int_equal(operator_from_certificate(f->core, server.data, server.len, &caller, &err), E_UNAUTH);
+	assert_int_equal(operator_from_certificate(f->core, credential.certificate.der,
+			     credential.certificate.der_len, &caller, &err),
+	    E_UNAUTH);
+	assert_int_equal(operator_from_certificate(f->core, f->core->issuing_der.data, f->core->issuing_der.len,
+			     &caller, &err),
+	    E_UNAUTH);
+	/* The same serial, another certificate: another CA of the same name could have made it. */
+	buf_append(&bytes, broker.data, broker.len);
+	bytes.data[bytes.len - 1] ^= 1;
+	assert_int_equal(operator_from_certificate(f->core, bytes.data, bytes.len, &caller, &err), E_UNAUTH);
+	assert_int_equal(operator_from_certificate(f->core, bytes.data, bytes.len - 1, &caller, &err), E_UNAUTH);
+	assert_int_equal(operator_from_certificate(f->core, NULL, 0, &caller, &err), E_UNAUTH);
+	f->core->now = in_three_years;
+	assert_int_equal(operator_from_certificate(f->core, broker.data, broker.len, &caller, &err), E_UNAUTH);
+	f->core->now = a_year_ago;
+	assert_int_equal(operator_from_certificate(f->core, broker.data, broker.len, &caller, &err), E_UNAUTH);
+	f->core->now = clock_now;
+	assert_string_equal(caller.who, "untouched");
+
+	assert_ok(operator_from_certificate(f->core, broker.data, broker.len, &caller, &err));
+	assert_int_equal(caller.role, ROLE_BROKER);
+	assert_memory_equal(caller.who, "broker:", 7);
+	assert_ok(cert_info_read(broker.data, broker.len, &info, &err));
+	set_state(f, info.serial, CERTIFICATE_HELD);
+	assert_int_equal(operator_from_certificate(f->core, broker.data, broker.len, &caller, &err), E_UNAUTH);
+	set_state(f, info.serial, CERTIFICATE_ACTIVE);
+	assert_ok(operator_from_certificate(f->core, broker.data, broker.len, &caller, &err));
+	set_state(f, info.serial, CERTIFICATE_REVOKED);
+	assert_int_equal(operator_from_certificate(f->core, broker.data, broker.len, &caller, &err), E_UNAUTH);
+	buf_clear(&broker);
+	buf_clear(&server);
+	buf_clear(&bytes);
+	store_device_clear(&device);
+	credential_clear(&credential);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_a_token_is_its_operators),
+	    cmocka_unit_test(test_tokens_that_are_nobodys),
+	    cmocka_unit_test(test_failures_are_counted_and_audited_once),
+	    cmocka_unit_test(test_a_flood_of_addresses_is_bounded),
+	    cmocka_unit_test(test_certificates),
+	};
+
+	return cmocka_run_group_tests(tests, fixture_open, fixture_close);
+}
