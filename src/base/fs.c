@@ -1,6 +1,8 @@
 /* Whole files only: nobody ever sees half of one. */
 #include "base/fs.h"
 
+#include "base/killpoint.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -111,8 +113,10 @@ fs_write(const char *path, mode_t mode, gid_t gid, const void *data, size_t len,
 		rc = err_sys(err, "cannot sync %s", temp);
 	if (close(fd) != 0 && rc == 0)
 		rc = err_sys(err, "cannot close %s", temp);
+	KILLPOINT(19, "a file written beside its place, not renamed");
 	if (rc == 0 && rename(temp, path) != 0)
 		rc = err_sys(err, "cannot rename %s to %s", temp, path);
+	KILLPOINT(20, "a file renamed, its folder not synced");
 	if (rc == 0)
 		rc = fs_sync_parent(path, err);
 	else

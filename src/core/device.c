@@ -2,6 +2,7 @@
 #include "core/device.h"
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "core/audit.h"
 #include "core/check.h"
 #include "core/publisher.h"
@@ -99,6 +100,7 @@ register_commit(struct core *core, const struct caller *caller, const struct cre
 	int rc;
 
 	hex_encode(fingerprint, credential->certificate.fingerprint, SHA256_LEN);
+	KILLPOINT(6, "key, certificate, package and link made, nothing stored");
 	if ((rc = store_begin(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = store_device_insert(tx, row, err)) == 0 &&
@@ -132,6 +134,7 @@ device_register(struct core *core, const struct caller *caller, const struct dev
 		credential_abandon(core, &owner, &credential);
 		goto out;
 	}
+	KILLPOINT(9, "a device stored, the publisher not woken");
 	publisher_wake(core->publisher, PUBLISH_RIGHTS);
 	*device_out = row;
 	*credential_out = credential;

@@ -1,6 +1,7 @@
 /* A link is its token's digest in the database: who reads the database cannot redeem it. */
 #include "core/link.h"
 
+#include "base/killpoint.h"
 #include "core/audit.h"
 #include "core/sweeper.h"
 #include "core/token.h"
@@ -58,6 +59,7 @@ link_redeem(struct core *core, const char *token, const char *peer, struct store
 		rc = store_commit(&tx, err);
 out:
 	store_rollback(&tx);
+	KILLPOINT(18, "a link consumed, no byte of the package sent");
 	if (rc == 0) {
 		*package_out = row;
 		sweeper_wake(core->sweeper);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "core/brokersignal.h"
 #include "core/rights.h"
@@ -119,9 +120,12 @@ crl_publish(struct publisher *p, struct err *err)
 	struct buf der = {0}, pem = {0};
 	int rc;
 
-	if ((rc = crl_make(p->core, &crl, &der, err)) != 0 ||
-	    (rc = crl_store(p->core, &crl, &der, err)) != 0)
+	if ((rc = crl_make(p->core, &crl, &der, err)) != 0)
 		goto out;
+	KILLPOINT(13, "a CRL signed, not stored");
+	if ((rc = crl_store(p->core, &crl, &der, err)) != 0)
+		goto out;
+	KILLPOINT(14, "a CRL stored, not written for the broker");
 	pem_encode(&pem, "X509 CRL", der.data, der.len);
 	if ((rc = broker_file_write(p->core, "broker/crl.pem", &pem, err)) != 0)
 		goto out;
@@ -171,8 +175,10 @@ round_run(struct publisher *p, unsigned work, struct err *err)
 
 	if ((work & PUBLISH_CRL) != 0 && (rc = crl_publish(p, err)) != 0)
 		return rc;
+	KILLPOINT(15, "the CRL published, the ACL not");
 	if ((work & PUBLISH_RIGHTS) != 0 && (rc = rights_publish(p->core, err)) != 0)
 		return rc;
+	KILLPOINT(16, "CRL and ACL published, the broker not signalled");
 	return broker_reload(p->core, err);
 }
 
@@ -227,6 +233,7 @@ round_do(struct publisher *p)
 	(void)pthread_mutex_unlock(&p->lock);
 	if ((rc = round_run(p, work, &err)) != 0)
 		log_error("publishing failed, trying again: %s", err.text);
+	KILLPOINT(17, "the broker signalled, nobody told");
 	(void)pthread_mutex_lock(&p->lock);
 	p->last_ms = clock_mono_ms();
 	if (urgent != 0)

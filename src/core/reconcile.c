@@ -2,6 +2,7 @@
  * restore. The mark (setting `signer_log_mark`: "SEQ TIME") keeps the comparison to the tail. */
 #include "core/reconcile.h"
 
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "core/audit.h"
@@ -129,6 +130,7 @@ on_row(void *ctx, const struct signer_log_row *row, struct err *err)
 	} else if (row->kind == SIGNER_LOG_REVOKED) {
 		rc = noted_set(r, row, err);
 	}
+	KILLPOINT(22, "in the middle of comparing log and store");
 	if (rc == 0 && ++r->in_batch >= BATCH) {
 		r->in_batch = 0;
 		rc = store_commit(&r->tx, err);
@@ -222,8 +224,10 @@ reconcile_run(struct core *core, struct err *err)
 	r.last_seq = mark;
 	if ((rc = signer_log_read(core->signer, mark, on_row, &r, err)) != 0 ||
 	    (r.tx == NULL && (rc = store_begin(core->store, &r.tx, err)) != 0) ||
-	    (rc = log_to_store(&r, err)) != 0 || (rc = store_commit(&r.tx, err)) != 0 ||
-	    (rc = store_to_log(&r, err)) != 0 || (rc = store_begin(core->store, &r.tx, err)) != 0 ||
+	    (rc = log_to_store(&r, err)) != 0 || (rc = store_commit(&r.tx, err)) != 0)
+		goto out;
+	KILLPOINT(23, "log and store compared, the mark not moved");
+	if ((rc = store_to_log(&r, err)) != 0 || (rc = store_begin(core->store, &r.tx, err)) != 0 ||
 	    (rc = mark_write(&r, err)) != 0 || (rc = store_commit(&r.tx, err)) != 0)
 		goto out;
 	if (r.n_orphans + r.n_revoked + r.n_noted > 0)

@@ -2,6 +2,7 @@
  * the comparison at the next start adds. */
 #include "core/revocation.h"
 
+#include "base/killpoint.h"
 #include "core/publisher.h"
 #include "core/sweeper.h"
 #include "signer/client.h"
@@ -70,9 +71,11 @@ revocation_finish(struct core *core, const struct revocation *r, struct err *err
 	int rc = 0, note_rc = 0;
 	size_t i;
 
+	KILLPOINT(11, "a revocation committed, neither noted nor published");
 	sweeper_wake(core->sweeper); /* a withdrawn package's bytes */
 	for (i = 0; note_rc == 0 && i < r->n; i++)
 		note_rc = signer_note_revocation(core->signer, r->serials[i], r->reason, r->at, &note_err);
+	KILLPOINT(12, "a revocation noted in the signer's log, not published");
 	/* Rights go whatever the signer says: a dead signer must not keep a stolen device alive. */
 	if (strcmp(core->settings.broker_mode, "acl-file") == 0)
 		rc = publisher_wait(core->publisher, work, err);

@@ -3,6 +3,7 @@
 #include "http/exchange.h"
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "core/operator.h"
@@ -89,6 +90,7 @@ exchange_answer(struct exchange *x)
 	struct err err = {0};
 	int rc = 0;
 
+	KILLPOINT(1, "a request has come whole");
 	if (x->route->who != ROUTE_ANYBODY &&
 	    (rc = caller_resolve(x->core, &x->proof, x->request.http.peer, &caller, &err)) == 0) {
 		who = &caller;
@@ -104,6 +106,7 @@ exchange_answer(struct exchange *x)
 	}
 	if (rc != 0)
 		exchange_refuse(x, &err, 0);
+	KILLPOINT(10, "all is done, the reply has not left");
 }
 
 /* The route's pattern, never the path: that of a link holds its token. */

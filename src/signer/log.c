@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/fs.h"
+#include "base/killpoint.h"
 #include "base/secret.h"
 #include "signer/serialset.h"
 
@@ -385,8 +386,10 @@ signer_log_sync(struct signer_log *log, struct err *err)
 		return 0;
 	if ((rc = fs_write_all(log->fd, log->batch.data, log->batch.len, err)) != 0)
 		return err_prefix(err, "signer's log");
+	KILLPOINT(3, "the signer's log written, not synced");
 	if (fdatasync(log->fd) != 0)
 		return err_sys(err, "cannot sync the signer's log");
+	KILLPOINT(4, "the signer's log durable, no answer sent");
 	log->end += log->batch.len;
 	log->durable_seq = log->last_seq;
 	buf_reset(&log->batch);

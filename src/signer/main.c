@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/conf.h"
 #include "base/fs.h"
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/secret.h"
@@ -543,6 +544,7 @@ serve(struct state *s, struct err *err)
 		for (i = 0; i < CONNS_MAX; i++)
 			if ((fds[POLL_CONNS + i].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
 				conn_serve(s, &s->conns[i]);
+		KILLPOINT(2, "signed, nothing of it in the log");
 		/* Nothing that was signed leaves before this. */
 		if ((rc = signer_log_sync(s->log, err)) != 0)
 			return rc;

@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 #include "base/fs.h"
+#include "base/killpoint.h"
 #include "base/text.h"
 #include "store/db.h"
 #include "store/migrate.h"
@@ -183,7 +184,9 @@ group_end(struct store *store, struct err *err)
 			rc = err_set(&why, E_SYS,
 			    "the database dropped the transaction: out of space or memory?");
 	} else if (store->n_joined > 0) {
+		KILLPOINT(7, "a group of transactions complete, not committed");
 		rc = db_exec(db, "COMMIT", DB_NONE, NULL, &why);
+		KILLPOINT(8, "a group committed, its members not told");
 		sound = rc == 0;
 	} else {
 		sound = db_exec(db, "ROLLBACK", DB_NONE, NULL, &why) == 0;
@@ -381,8 +384,10 @@ store_checkpoint(struct store *store, struct err *err)
 		(void)pthread_mutex_lock(&store->lock);
 		rc = readers_pause(store, &why);
 		(void)pthread_mutex_unlock(&store->lock);
+		KILLPOINT(24, "before the write-ahead log is emptied");
 		if (rc == 0)
 			rc = store->engine->checkpoint(store->writer.db, &why);
+		KILLPOINT(25, "behind it");
 	}
 	(void)pthread_mutex_lock(&store->lock);
 	store->checkpointing = false;

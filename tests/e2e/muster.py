@@ -60,12 +60,12 @@ def run(*argv, check=True, **kwargs):
 class Process:
     """A child whose output is read line by line while it runs."""
 
-    def __init__(self, argv, env=None, cwd=None, preexec=None):
+    def __init__(self, argv, env=None, cwd=None, preexec=None, pass_fds=()):
         self.lines = []
         self.new = queue.Queue()
         self.child = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, cwd=cwd,
-                                      preexec_fn=preexec)
+                                      preexec_fn=preexec, pass_fds=pass_fds)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -167,8 +167,9 @@ class Home:
         """A command's --json output."""
         return json.loads(self.cli("--json", *args).stdout)
 
-    def start(self, *args, preexec=None, env=None):
-        self.process = Process([MUSTER, "--dir", self.dir, "serve", *args], preexec=preexec, env=env)
+    def start(self, *args, preexec=None, env=None, pass_fds=()):
+        self.process = Process([MUSTER, "--dir", self.dir, "serve", *args], preexec=preexec, env=env,
+                               pass_fds=pass_fds)
         self.process.wait_line(r" ready$")
         return self
 

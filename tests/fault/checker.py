@@ -1,0 +1,106 @@
+"""The invariants over all of the list of threats: what was acknowledged is present, what was signed is recorded and
+revocable, whatever is unknown is refused, and nothing is half done. Looks from outside: at the files, the public pages
+and what the clients wrote down."""
+
+import re
+import sqlite3
+from contextlib import closing
+
+import signerlog
+from muster import openssl, wait_for
+
+ACTIVE, HELD, REVOKED = 0, 1, 2
+
+
+def crl(home):
+    """Number and revoked serials of the published list."""
+    text = openssl("crl", "-inform", "DER", "-noout", "-text", input=home.pki("/crl/issuing.crl").body).stdout.decode()
+    number = re.search(r"X509v3 CRL Number:\s+(0x[0-9A-F]+|\d+)", text)[1]
+    serials = {s.lower().rjust(40, "0") for s in re.findall(r"Serial Number: ([0-9A-F]+)", text)}
+    return int(number, 0), serials
+
+
+def rows(db, sql):
+    return db.execute(sql).fetchall()
+
+
+def check_database(home, load):
+    path = home.dir / "muster.db"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        assert rows(db, "PRAGMA integrity_check") == [("ok",)]
+        assert rows(db, "PRAGMA foreign_key_check") == []
+        devices = dict(rows(db, "SELECT id, status FROM device"))
+        services = dict(rows(db, "SELECT id, status FROM service"))
+        certificates = {
+            serial.hex(): (kind, owner, state, der) for serial, kind, owner, state, der in
+            rows(db, "SELECT serial, owner_kind, owner_id, state, der FROM certificate")}
+        assert rows(db, "SELECT count(*) FROM package WHERE (state = 0) <> (archive IS NOT NULL)") == [(0,)]
+        packaged = {owner for owner, in rows(db, "SELECT owner_id FROM package")}
+        assert packaged <= devices.keys() | services.keys(), "a package of nobody"
+    return devices, services, certificates
+
+
+def check_log(home, certificates, revoked):
+    """What was signed is recorded; what no device has is revoked."""
+    log = signerlog.read(home.dir / "signer.log")
+    for row in log:
+        if row.kind == signerlog.ISSUED:
+            assert row.serial in certificates, f"signed and not recorded: {row.serial}"
+            assert certificates[row.serial][3] == row.der
+        elif row.kind == signerlog.REVOKED:
+            assert row.serial in certificates
+    issued = {row.serial for row in log if row.kind == signerlog.ISSUED}
+    assert issued == certificates.keys(), "recorded and not signed"
+    numbers = [row.number for row in log if row.kind == signerlog.CRL]
+    assert numbers == sorted(set(numbers)), "a CRL number went down"
+    return numbers[-1]
+
+
+def check(home, load, last_number=0):
+    """LOAD has stopped and the server is ready. Returns the CRL's number, for the next check."""
+    assert load.errors == []
+    devices, services, certificates = check_database(home, load)
+    # The publisher may be a round behind what was never acknowledged.
+    wanted = {s for s, (_, _, state, _) in certificates.items() if state != ACTIVE}
+    wait_for(lambda: crl(home)[1] == wanted, 10, "the CRL to list what the database has revoked")
+    number, revoked = crl(home)
+    logged = check_log(home, certificates, revoked)
+    assert last_number <= number <= logged
+    owned = {}
+    for serial, (kind, owner, state, _) in certificates.items():
+        if kind > 1:
+            continue
+        if owner not in devices and owner not in services:
+            assert state == REVOKED and serial in revoked, f"a certificate of nobody lives: {serial}"
+        owned.setdefault(owner, []).append((serial, state))
+    for id, status in devices.items():
+        states = {state for _, state in owned.get(id, [])}
+        assert states, f"device {id} without a certificate"
+        assert {1: ACTIVE in states, 2: states <= {HELD, REVOKED}, 3: states == {REVOKED}}[status], (id, status, states)
+    check_acknowledged(home, load, devices, certificates, revoked)
+    live = {i for i, s in devices.items() if s == 1} | {i for i, s in services.items() if s == 1}
+
+    def acl_users():
+        return set(re.findall(r"^user (\S+)$", (home.dir / "broker/acl").read_text(), re.M)) & (
+            devices.keys() | services.keys())
+
+    wait_for(lambda: acl_users() == live, 10, "the ACL file to name those that are active")
+    home.cli("audit", "verify")
+    return number
+
+
+def check_acknowledged(home, load, devices, certificates, revoked):
+    names = {1: "active", 2: "suspended", 3: "revoked"}
+    for id, serial in load.devices.items():
+        assert id in devices, f"acknowledged and gone: {id}"
+        assert serial in certificates
+        status, acknowledged = names[devices[id]], load.states[id]
+        assert status in (acknowledged, load.asked.get(id)), (id, status, acknowledged, load.asked.get(id))
+        if acknowledged == "revoked":
+            assert status == "revoked" and serial in revoked
+        # What turned out is known now.
+        load.states[id] = status
+    load.asked.clear()
+    for path, n in load.delivered.items():
+        assert n == 1, f"delivered {n} times: {path}"
+        assert home.request("POST", path, token=None).status == 410
