@@ -4,6 +4,7 @@
 #include "base/killpoint.h"
 #include "base/text.h"
 #include "core/publisher.h"
+#include "core/reconcile.h"
 #include "signer/client.h"
 #include "store/store.h"
 
@@ -52,11 +53,13 @@ ca_issue(struct core *core, const struct profile *profile, const char *id, const
 	struct cert_info info;
 	struct buf der = {0};
 	enum key_kind kind;
+	bool in_doubt = false;
 	int rc;
 
 	if ((rc = spki_check(spki, spki_len, &kind, err)) != 0 ||
-	    (rc = signer_issue(core->signer, &request, &der, err)) != 0)
+	    (rc = signer_issue(core->signer, &request, &der, &in_doubt, err)) != 0)
 		goto out;
+	in_doubt = true; /* until it is handed over */
 	KILLPOINT(5, "a certificate signed and logged, not yet compared or recorded");
 	if ((rc = cert_info_read(der.data, der.len, &info, err)) != 0 ||
 	    (rc = check_answer(core, profile, id, spki, spki_len, valid_s, sans, n_sans, &der, &info,
@@ -78,7 +81,10 @@ ca_issue(struct core *core, const struct profile *profile, const char *id, const
 	row.not_after = info.not_after;
 	row.state = CERTIFICATE_ACTIVE;
 	*row_out = row;
+	in_doubt = false;
 out:
+	if (in_doubt)
+		reconcile_suspect(core, id, spki, spki_len);
 	buf_clear(&der);
 	return rc;
 }

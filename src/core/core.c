@@ -60,7 +60,10 @@ core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct 
 	char path[FS_PATH_MAX];
 	int rc;
 
-	if (core == NULL || (core->failures = calloc(1, sizeof *core->failures)) == NULL) {
+	if (core == NULL || (core->failures = calloc(1, sizeof *core->failures)) == NULL ||
+	    (core->suspects = suspects_new()) == NULL) {
+		if (core != NULL)
+			free(core->failures);
 		free(core);
 		return err_nomem(err);
 	}
@@ -149,6 +152,7 @@ core_close(struct core *core)
 	buf_clear(&core->root_der);
 	buf_clear(&core->issuing_pem);
 	buf_clear(&core->issuing_der);
+	suspects_free(core->suspects);
 	ratelimit_free(core->registrations);
 	ratelimit_free(core->auth_failures);
 	(void)pthread_mutex_destroy(&core->failures->lock);

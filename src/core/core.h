@@ -15,6 +15,7 @@ struct keypool;
 struct operator_failures;
 struct publisher;
 struct ratelimit;
+struct suspects;
 struct signer;
 struct store;
 struct sweeper;
@@ -33,6 +34,7 @@ struct core {
 	struct sweeper *sweeper;
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
 	struct operator_failures *failures;
+	struct suspects *suspects;   /* of core/reconcile */
 	struct ratelimit *registrations; /* by caller */
 	struct ratelimit *auth_failures; /* by client address */
 	int broker_signal_fd;	     /* to the supervisor; -1 without one */

@@ -10,6 +10,7 @@
 #include "core/keypool.h"
 #include "core/package.h"
 #include "core/publisher.h"
+#include "core/reconcile.h"
 #include "core/token.h"
 #include "signer/client.h"
 #include "store/package.h"
@@ -254,8 +255,7 @@ credential_abandon(struct core *core, const struct credential_owner *owner,
 		rc = store_commit(&tx, &err);
 	store_rollback(&tx);
 	if (rc != 0)
-		log_error("certificate %s was signed and not recorded; the next start will revoke it: %s",
-		    serial, err.text);
+		reconcile_suspect_hash(core, owner->id, row.spki_hash);
 	else if (core->publisher != NULL)
 		publisher_wake(core->publisher, PUBLISH_CRL);
 }

@@ -62,7 +62,7 @@ MUST_CHECK int credential_store(struct store_tx *tx, const struct credential_own
     const struct credential *credential, int64_t now, struct err *err);
 
 /* After credential_make succeeded and its transaction did not: record the certificate as revoked, so that
- * nothing signed is unrecorded. Best effort; start-up's comparison with the signer's log does the rest. */
+ * nothing signed is unrecorded. What cannot be recorded now becomes reconcile's to settle. */
 void credential_abandon(struct core *core, const struct credential_owner *owner,
     const struct credential *credential);
 

@@ -6,11 +6,14 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/audit.h"
+#include "core/publisher.h"
 #include "signer/client.h"
 #include "store/change.h"
 #include "store/store.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +29,22 @@ struct noted {
 	enum crl_reason reason;
 	UT_hash_handle hh;
 };
+
+/* A certificate that may be in the log and not in the store. */
+struct suspect {
+	char owner_id[UUID_LEN + 1];
+	uint8_t spki_hash[SHA256_LEN];
+	struct suspect *next;
+};
+
+struct suspects {
+	pthread_mutex_t lock;
+	struct suspect *first;
+	uint64_t last_seq; /* of the log's rows, how far all were looked at; reconcile's thread only */
+};
+
+static const struct caller caller_system = {
+    .role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT, .who = "system"};
 
 struct reconcile {
 	struct core *core;
@@ -213,8 +232,7 @@ mark_write(struct reconcile *r, struct err *err)
 int
 reconcile_run(struct core *core, struct err *err)
 {
-	struct reconcile r = {.core = core,
-	    .caller = {.role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT, .who = "system"}};
+	struct reconcile r = {.core = core, .caller = caller_system};
 	struct noted *n, *next;
 	uint64_t mark;
 	int rc;
@@ -230,6 +248,7 @@ reconcile_run(struct core *core, struct err *err)
 	if ((rc = store_to_log(&r, err)) != 0 || (rc = store_begin(core->store, &r.tx, err)) != 0 ||
 	    (rc = mark_write(&r, err)) != 0 || (rc = store_commit(&r.tx, err)) != 0)
 		goto out;
+	core->suspects->last_seq = r.last_seq;
 	if (r.n_orphans + r.n_revoked + r.n_noted > 0)
 		log_warn("signer's log and store compared: %" PRIu64 " unrecorded certificates revoked, "
 			 "%" PRIu64 " revocations applied, %" PRIu64 " noted",
@@ -239,6 +258,202 @@ out:
 	HASH_ITER(hh, r.noted, n, next) {
 		HASH_DEL(r.noted, n);
 		free(n);
+	}
+	return rc;
+}
+
+/* ---- while serving ------------------------------------------------------------------------------------------- */
+
+struct suspects *
+suspects_new(void)
+{
+	struct suspects *s = calloc(1, sizeof *s);
+
+	if (s != NULL)
+		(void)pthread_mutex_init(&s->lock, NULL);
+	return s;
+}
+
+static void
+list_free(struct suspect *list)
+{
+	struct suspect *next;
+
+	for (; list != NULL; list = next) {
+		next = list->next;
+		free(list);
+	}
+}
+
+void
+suspects_free(struct suspects *s)
+{
+	if (s == NULL)
+		return;
+	list_free(s->first);
+	(void)pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+void
+reconcile_suspect_hash(struct core *core, const char *owner_id, const uint8_t *spki_hash)
+{
+	struct suspects *s = core->suspects;
+	struct suspect *new = calloc(1, sizeof *new);
+
+	if (new == NULL) {
+		log_error("a certificate of %s may have been signed; out of memory to remember it, the next start will "
+			  "look for it", owner_id);
+		return;
+	}
+	(void)text_copy(new->owner_id, sizeof new->owner_id, owner_id);
+	memcpy(new->spki_hash, spki_hash, SHA256_LEN);
+	(void)pthread_mutex_lock(&s->lock);
+	new->next = s->first;
+	s->first = new;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void
+reconcile_suspect(struct core *core, const char *owner_id, const uint8_t *spki, size_t spki_len)
+{
+	uint8_t hash[SHA256_LEN];
+
+	sha256(hash, spki, spki_len);
+	reconcile_suspect_hash(core, owner_id, hash);
+}
+
+/* A row of the log that is a suspect's, with its bytes. */
+struct find {
+	struct signer_log_row row;
+	struct find *next;
+};
+
+/* Every row is some caller's, who may be about to store it: only one whose caller has given up may be touched. */
+struct search {
+	const struct suspect *list;
+	struct find *finds;
+	uint64_t last_seq;
+};
+
+static bool
+is_suspect(const struct suspect *list, const struct signer_log_row *row)
+{
+	struct cert_info info;
+	uint8_t hash[SHA256_LEN];
+
+	for (; list != NULL; list = list->next) {
+		if (strcmp(list->owner_id, row->id) != 0 || cert_info_read(row->der, row->der_len, &info, NULL) != 0)
+			continue;
+		sha256(hash, info.spki, info.spki_len);
+		if (memcmp(hash, list->spki_hash, SHA256_LEN) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+on_searched_row(void *ctx, const struct signer_log_row *row, struct err *err)
+{
+	struct search *search = ctx;
+	struct find *find;
+
+	search->last_seq = row->seq;
+	if (row->kind != SIGNER_LOG_ISSUED || !is_suspect(search->list, row))
+		return 0;
+	if ((find = malloc(sizeof *find + row->der_len)) == NULL)
+		return err_nomem(err);
+	find->row = *row;
+	find->row.der = memcpy(find + 1, row->der, row->der_len);
+	find->next = search->finds;
+	search->finds = find;
+	return 0;
+}
+
+/* Record the certificate of FIND as revoked, unless it is known. */
+static int
+find_record(struct reconcile *r, const struct find *find, struct err *err)
+{
+	struct store_certificate cert = {0};
+	struct err none = {0};
+	int rc;
+
+	rc = store_certificate_by_serial(r->tx, find->row.serial, &cert, &none);
+	store_certificate_clear(&cert);
+	if (rc == E_NOTFOUND)
+		return orphan_record(r, &find->row, err);
+	if (rc != 0)
+		*err = none;
+	return rc;
+}
+
+/* The log is read before the transaction begins: no writer waits for the signer. */
+static int
+search_settle(struct core *core, struct search *search, struct err *err)
+{
+	struct reconcile r = {.core = core, .caller = caller_system};
+	const struct find *find;
+	int rc;
+
+	if ((rc = signer_log_read(core->signer, search->last_seq, on_searched_row, search, err)) != 0 ||
+	    search->finds == NULL)
+		return rc;
+	if ((rc = store_begin(core->store, &r.tx, err)) != 0)
+		return rc;
+	for (find = search->finds; rc == 0 && find != NULL; find = find->next)
+		rc = find_record(&r, find, err);
+	if (rc == 0)
+		rc = store_commit(&r.tx, err);
+	store_rollback(&r.tx);
+	for (find = search->finds; rc == 0 && find != NULL; find = find->next)
+		rc = signer_note_revocation(
+		    core->signer, find->row.serial, REASON_CESSATION_OF_OPERATION, core->now(), err);
+	if (rc == 0 && r.n_orphans > 0) {
+		log_warn("%" PRIu64 " certificates whose answer was lost were signed: revoked", r.n_orphans);
+		publisher_wake(core->publisher, PUBLISH_CRL);
+	}
+	return rc;
+}
+
+/* Put LIST back in front of what has come meanwhile. */
+static void
+list_return(struct suspects *s, struct suspect *list)
+{
+	struct suspect *last = list;
+
+	while (last->next != NULL)
+		last = last->next;
+	(void)pthread_mutex_lock(&s->lock);
+	last->next = s->first;
+	s->first = list;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+int
+reconcile_suspects(struct core *core, struct err *err)
+{
+	struct suspects *s = core->suspects;
+	struct search search = {.last_seq = s->last_seq};
+	struct suspect *list;
+	struct find *next;
+	int rc;
+
+	(void)pthread_mutex_lock(&s->lock);
+	list = s->first;
+	s->first = NULL;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (list == NULL)
+		return 0;
+	search.list = list;
+	if ((rc = search_settle(core, &search, err)) == 0) {
+		s->last_seq = search.last_seq;
+		list_free(list);
+	} else {
+		list_return(s, list);
+	}
+	for (; search.finds != NULL; search.finds = next) {
+		next = search.finds->next;
+		free(search.finds);
 	}
 	return rc;
 }

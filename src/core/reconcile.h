@@ -1,14 +1,29 @@
-/* Start-up's comparison of the signer's log with the store: whatever was signed is recorded, whatever was revoked
- * stays revoked. */
+/* The signer's log compared with the store: whatever was signed is recorded, whatever was revoked stays revoked. At
+ * start-up for all that came since the last, and while serving for the calls whose answer was lost. */
 #ifndef MUSTER_CORE_RECONCILE_H
 #define MUSTER_CORE_RECONCILE_H
 
 #include "base/err.h"
 #include "core/core.h"
 
+#include <stdint.h>
+
 /* Read the log's rows above the store's low-water mark. A certificate the store does not know is recorded as
  * revoked; a revocation it does not know is applied; a revocation the log does not know is noted there. Then the
  * mark moves up. E_BUSY (no signer), E_SYS. Before any request is served. */
 MUST_CHECK int reconcile_run(struct core *core, struct err *err);
+
+/* A certificate for this owner and key may have been signed and is not recorded: a call's answer was lost, or storing
+ * it failed. Remembered until reconcile_suspects has looked for it in the log. Any thread. */
+void reconcile_suspect(struct core *core, const char *owner_id, const uint8_t *spki, size_t spki_len);
+void reconcile_suspect_hash(struct core *core, const char *owner_id, const uint8_t *spki_hash);
+
+/* Record those of them that were signed as revoked, and note that in the log. Does nothing if there are none. On
+ * E_BUSY (no signer) or E_SYS they stay for the next try. One thread, which may block. */
+MUST_CHECK int reconcile_suspects(struct core *core, struct err *err);
+
+/* Their place in struct core. NULL: out of memory. */
+struct suspects *suspects_new(void);
+void suspects_free(struct suspects *suspects);
 
 #endif

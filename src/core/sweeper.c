@@ -2,6 +2,7 @@
 #include "core/sweeper.h"
 
 #include "base/log.h"
+#include "core/reconcile.h"
 #include "store/package.h"
 #include "store/store.h"
 
@@ -69,6 +70,17 @@ sleep_a_second(struct sweeper *s)
 		continue;
 }
 
+/* A signer that is away is told of by those who need it. */
+static void
+settle(struct sweeper *s)
+{
+	struct err err = {0};
+	int rc = reconcile_suspects(s->core, &err);
+
+	if (rc != 0 && rc != E_BUSY)
+		log_error("certificates whose answer was lost are not settled, trying again: %s", err.text);
+}
+
 static void *
 sweeper_run(void *arg)
 {
@@ -82,6 +94,7 @@ sweeper_run(void *arg)
 		dirty = s->dirty;
 		s->dirty = false;
 		(void)pthread_mutex_unlock(&s->lock);
+		settle(s);
 		if (++second % ROUND_S == 0)
 			dirty = expire(s) || dirty;
 		if (dirty)

@@ -29,6 +29,7 @@ struct call {
 	uint32_t id;
 	struct buf answer; /* the parts so far */
 	bool done;
+	bool lost; /* it was sent, and no answer came: what became of it is unknown */
 	struct err err;
 	pthread_cond_t wake;
 	UT_hash_handle hh;
@@ -117,6 +118,7 @@ read_answers(void *arg)
 	(void)pthread_mutex_lock(&s->lock);
 	HASH_ITER(hh, s->calls, call, next) {
 		(void)err_set(&call->err, E_BUSY, "the signer ended during the call; it is being restarted");
+		call->lost = true;
 		call_end(s, call);
 	}
 	s->reading = false;
@@ -306,6 +308,7 @@ call_wait(struct signer *s, struct call *call, struct buf *answer_out, struct er
 		    call->done)
 			continue;
 		HASH_DEL(s->calls, call);
+		call->lost = true;
 		(void)err_set(&call->err, E_BUSY, "the signer did not answer within %d s", CALL_TIMEOUT_S);
 		(void)shutdown(s->fd, SHUT_RDWR);
 		break;
@@ -323,19 +326,20 @@ call_wait(struct signer *s, struct call *call, struct buf *answer_out, struct er
 	return call->err.code;
 }
 
-/* Ask for OP with BODY; the answer is the caller's to clear. */
+/* Ask for OP with BODY by CALL, which need not be set; the answer is the caller's to clear. */
 static int
-ask(struct signer *s, enum proto_op op, const struct buf *body, struct buf *answer_out, struct err *err)
+ask(struct signer *s, enum proto_op op, const struct buf *body, struct call *call, struct buf *answer_out,
+    struct err *err)
 {
-	struct call call;
 	int rc;
 
+	*call = (struct call){0};
 	if (body->len > PROTO_BODY_MAX)
 		return err_set(err, E_INPUT, "too large for the signer");
-	if ((rc = call_begin(s, &call, err)) != 0)
+	if ((rc = call_begin(s, call, err)) != 0)
 		return rc;
-	(void)call_send(s, &call, op, body);
-	return call_wait(s, &call, answer_out, err);
+	(void)call_send(s, call, op, body);
+	return call_wait(s, call, answer_out, err);
 }
 
 /* ---- the operations ------------------------------------------------------------------------------------------ */
@@ -350,16 +354,21 @@ hand_over(struct buf *answer, struct buf *out, struct err *err)
 }
 
 int
-signer_issue(struct signer *s, const struct signer_request *request, struct buf *der_out, struct err *err)
+signer_issue(struct signer *s, const struct signer_request *request, struct buf *der_out, bool *in_doubt_out,
+    struct err *err)
 {
 	struct buf body = {0}, answer = {0};
+	struct call call;
 	int rc;
 
+	*in_doubt_out = false;
 	if (request->n_sans > CERT_SANS_MAX || request->spki_len > KEY_SPKI_MAX)
 		return err_set(err, E_INPUT, "too many names, or too large a key");
 	proto_issue_put(&body, request);
-	if ((rc = ask(s, PROTO_ISSUE, &body, &answer, err)) == 0)
+	if ((rc = ask(s, PROTO_ISSUE, &body, &call, &answer, err)) == 0)
 		rc = hand_over(&answer, der_out, err);
+	else
+		*in_doubt_out = call.lost;
 	buf_clear(&body);
 	return rc;
 }
@@ -370,11 +379,12 @@ signer_note_revocation(
 {
 	struct proto_note note = {.reason = reason, .at = at};
 	struct buf body = {0}, answer = {0};
+	struct call call;
 	int rc;
 
 	memcpy(note.serial, serial, SERIAL_LEN);
 	proto_note_put(&body, &note);
-	if ((rc = ask(s, PROTO_NOTE, &body, &answer, err)) == 0)
+	if ((rc = ask(s, PROTO_NOTE, &body, &call, &answer, err)) == 0)
 		buf_clear(&answer);
 	buf_clear(&body);
 	return rc;
@@ -420,9 +430,10 @@ int
 signer_ca_cert(struct signer *s, struct buf *der_out, struct err *err)
 {
 	struct buf nothing = {0}, answer = {0};
+	struct call call;
 	int rc;
 
-	if ((rc = ask(s, PROTO_CA_CERT, &nothing, &answer, err)) != 0)
+	if ((rc = ask(s, PROTO_CA_CERT, &nothing, &call, &answer, err)) != 0)
 		return rc;
 	return hand_over(&answer, der_out, err);
 }
@@ -453,13 +464,14 @@ int
 signer_log_read(struct signer *s, uint64_t after, signer_log_each *each, void *ctx, struct err *err)
 {
 	struct buf body = {0}, answer = {0};
+	struct call call;
 	bool more = true;
 	int rc = 0;
 
 	while (rc == 0 && more) {
 		buf_reset(&body);
 		proto_log_read_put(&body, after);
-		if ((rc = ask(s, PROTO_LOG_READ, &body, &answer, err)) != 0)
+		if ((rc = ask(s, PROTO_LOG_READ, &body, &call, &answer, err)) != 0)
 			break;
 		more = answer.len > 0;
 		rc = each_row(&answer, &after, each, ctx, err);

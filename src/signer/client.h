@@ -1,7 +1,7 @@
 /* The api's end of the signer's socket: typed operations, blocking calls from many threads over one
  * connection, pipelined. After the signer dies, calls fail with E_BUSY until it is back (a reconnect is
  * tried on each call); what was in flight fails with E_BUSY too and may or may not have been signed,
- * which the log's comparison at start-up and core/ca settle. */
+ * which core/reconcile settles by the log. */
 #ifndef MUSTER_SIGNER_CLIENT_H
 #define MUSTER_SIGNER_CLIENT_H
 
@@ -10,6 +10,7 @@
 #include "x509/cert.h"
 #include "x509/crl.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct signer;
@@ -29,9 +30,10 @@ struct signer_request {
 };
 
 /* Issue a leaf. The signer logs it durably before it answers. Appends the certificate's DER to DER_OUT.
- * E_INPUT (unknown profile, key kind outside it, too long a validity, bad key or name), E_BUSY, E_SYS. */
+ * E_INPUT (unknown profile, key kind outside it, too long a validity, bad key or name), E_BUSY, E_SYS. With
+ * *IN_DOUBT_OUT the answer was lost: it may have been signed all the same, and the log knows. */
 MUST_CHECK int signer_issue(struct signer *signer, const struct signer_request *request,
-    struct buf *der_out, struct err *err);
+    struct buf *der_out, bool *in_doubt_out, struct err *err);
 
 /* Note in the signer's log that SERIAL is revoked, or, with REASON_REMOVE_FROM_CRL, no longer on hold.
  * Durable when it returns. E_NOTFOUND if this signer never issued it. */

@@ -24,9 +24,21 @@ def rows(db, sql):
     return db.execute(sql).fetchall()
 
 
-def check_database(home, load):
-    path = home.dir / "muster.db"
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+def database(home):
+    return closing(sqlite3.connect(f"file:{home.dir / 'muster.db'}?mode=ro", uri=True))
+
+
+def signed(home):
+    return {row.serial for row in signerlog.read(home.dir / "signer.log") if row.kind == signerlog.ISSUED}
+
+
+def recorded(home):
+    with database(home) as db:
+        return {serial.hex() for serial, in rows(db, "SELECT serial FROM certificate")}
+
+
+def check_database(home):
+    with database(home) as db:
         assert rows(db, "PRAGMA integrity_check") == [("ok",)]
         assert rows(db, "PRAGMA foreign_key_check") == []
         devices = dict(rows(db, "SELECT id, status FROM device"))
@@ -40,7 +52,7 @@ def check_database(home, load):
     return devices, services, certificates
 
 
-def check_log(home, certificates, revoked):
+def check_log(home, certificates):
     """What was signed is recorded; what no device has is revoked."""
     log = signerlog.read(home.dir / "signer.log")
     for row in log:
@@ -49,8 +61,7 @@ def check_log(home, certificates, revoked):
             assert certificates[row.serial][3] == row.der
         elif row.kind == signerlog.REVOKED:
             assert row.serial in certificates
-    issued = {row.serial for row in log if row.kind == signerlog.ISSUED}
-    assert issued == certificates.keys(), "recorded and not signed"
+    assert signed(home) == certificates.keys(), "recorded and not signed"
     numbers = [row.number for row in log if row.kind == signerlog.CRL]
     assert numbers == sorted(set(numbers)), "a CRL number went down"
     return numbers[-1]
@@ -59,12 +70,14 @@ def check_log(home, certificates, revoked):
 def check(home, load, last_number=0):
     """LOAD has stopped and the server is ready. Returns the CRL's number, for the next check."""
     assert load.errors == []
-    devices, services, certificates = check_database(home, load)
+    # A certificate whose answer was lost is settled within seconds.
+    wait_for(lambda: signed(home) <= recorded(home), 10, "all that was signed to be recorded")
+    devices, services, certificates = check_database(home)
     # The publisher may be a round behind what was never acknowledged.
     wanted = {s for s, (_, _, state, _) in certificates.items() if state != ACTIVE}
     wait_for(lambda: crl(home)[1] == wanted, 10, "the CRL to list what the database has revoked")
     number, revoked = crl(home)
-    logged = check_log(home, certificates, revoked)
+    logged = check_log(home, certificates)
     assert last_number <= number <= logged
     owned = {}
     for serial, (kind, owner, state, _) in certificates.items():
