@@ -314,9 +314,13 @@ signer_log_open(const char *path, bool read_only, struct signer_log **log_out, s
 	log->read_only = read_only;
 	if ((rc = open_file(log, path, &size, err)) != 0 || (rc = load(log, size, &log->end, err)) != 0)
 		goto out;
-	if (log->end < size && !read_only &&
-	    (ftruncate(log->fd, (off_t)log->end) != 0 || fdatasync(log->fd) != 0)) {
+	if (log->end < size && !read_only && ftruncate(log->fd, (off_t)log->end) != 0) {
 		rc = err_sys(err, "cannot cut a torn row off %s", path);
+		goto out;
+	}
+	/* A process that died between write and sync left rows that are in the file, but perhaps not on the disk. */
+	if (!read_only && fdatasync(log->fd) != 0) {
+		rc = err_sys(err, "cannot sync %s", path);
 		goto out;
 	}
 	log->durable_seq = log->last_seq;

@@ -334,6 +334,31 @@ test_sync(void **state)
 	signer_log_close(log);
 }
 
+/* The rows of a process that died between write and sync are in the file, but perhaps not on the disk: whoever opens
+ * it tells others of them, so they must be durable by then. */
+static void
+test_what_is_found_is_synced(void **state)
+{
+	struct signer_log *log = NULL;
+	struct buf data = {0};
+	struct err err = {0};
+
+	(void)state;
+	make_log(3);
+	file_read(&data);
+	file_write(data.data, data.len);
+	syncs = 0;
+	signer_log_close(must_open(false));
+	assert_true(syncs > 0);
+	sync_fails = true;
+	assert_int_equal(signer_log_open(path, false, &log, &err), E_SYS);
+	sync_fails = false;
+	syncs = 0;
+	signer_log_close(must_open(true)); /* a reader writes nothing */
+	assert_int_equal(syncs, 0);
+	buf_clear(&data);
+}
+
 static void
 test_crl_number_never_goes_down(void **state)
 {
@@ -815,6 +840,7 @@ main(void)
 	    TEST(test_write_and_reopen),
 	    TEST(test_chain),
 	    TEST(test_sync),
+	    TEST(test_what_is_found_is_synced),
 	    TEST(test_crl_number_never_goes_down),
 	    TEST(test_largest_row),
 	    TEST(test_walk),
