@@ -278,14 +278,19 @@ open_file(struct signer_log *log, const char *path, uint64_t *size_out, struct e
 	int flags = log->read_only ? O_RDONLY : O_RDWR | O_CREAT | O_APPEND;
 	char magic[MAGIC_LEN];
 	struct stat st;
+	ssize_t n;
 	int rc;
 
 	if ((log->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
 		return err_sys(err, "cannot open %s", path);
 	if (fstat(log->fd, &st) != 0)
 		return err_sys(err, "cannot look at %s", path);
+	if ((n = pread(log->fd, magic, MAGIC_LEN, 0)) < 0)
+		return err_sys(err, "cannot read %s", path);
+	if (memcmp(magic, MAGIC, (size_t)n) != 0)
+		return err_set(err, E_INPUT, "%s is not a signer's log", path);
 	/* Shorter than its magic: a crash came while it was made, and nothing was ever acknowledged. */
-	if (st.st_size < MAGIC_LEN) {
+	if (n < MAGIC_LEN) {
 		if (!log->read_only && ftruncate(log->fd, 0) != 0)
 			return err_sys(err, "cannot cut %s", path);
 		if ((rc = start_file(log, path, err)) != 0)
@@ -293,10 +298,6 @@ open_file(struct signer_log *log, const char *path, uint64_t *size_out, struct e
 		*size_out = MAGIC_LEN;
 		return 0;
 	}
-	if (pread(log->fd, magic, MAGIC_LEN, 0) != MAGIC_LEN)
-		return err_sys(err, "cannot read %s", path);
-	if (memcmp(magic, MAGIC, MAGIC_LEN) != 0)
-		return err_set(err, E_INPUT, "%s is not a signer's log", path);
 	*size_out = (uint64_t)st.st_size;
 	return 0;
 }

@@ -668,7 +668,11 @@ test_zeros_that_are_damage(void **state)
 static void
 test_not_a_log(void **state)
 {
-	static const char *const files[] = {"MUSTLOG2", "mustlog1", "SQLite format 3", "MUSTLOG\0 and more"};
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} files[] = {{"MUSTLOG2", 8}, {"mustlog1", 8}, {"SQLite format 3", 15}, {"MUSTLOG\0 and more", 17}, {"mine", 4},
+	    {"MUSTLO\n", 7}, {"M\0", 2}, {"\0", 1}};
 	struct signer_log *log = NULL;
 	struct err err = {0};
 	char other[128];
@@ -676,7 +680,7 @@ test_not_a_log(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof files / sizeof files[0]; i++) {
-		file_write((const uint8_t *)files[i], MAGIC_LEN + i);
+		file_write((const uint8_t *)files[i].bytes, files[i].len);
 		assert_refused(E_INPUT);
 	}
 	assert_int_equal(unlink(path), 0);
