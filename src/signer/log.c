@@ -26,6 +26,8 @@
 #define ROW_MAX (CERT_DER_MAX + 256)
 #define CHUNK (1024 * 1024)
 #define BATCH_MAX (64 * 1024 * 1024)
+#define SECTOR 512
+#define TORN_ZEROS_MIN 8
 #define INDEX_STEP 1024
 
 struct signer_log {
@@ -140,22 +142,6 @@ scan_fill(struct scan *s, size_t want, struct err *err)
 	return 0;
 }
 
-/* Is all from here on zero, and no more than a batch may hold? So a file may end whose growth reached the disk
- * before its bytes. */
-static bool
-is_zero_tail(struct scan *s)
-{
-	uint64_t left = s->limit - s->offset - s->at;
-	size_t i;
-
-	if (left > BATCH_MAX || scan_fill(s, (size_t)left, NULL) != 0)
-		return false;
-	for (i = s->at; i < s->data.len; i++)
-		if (s->data.data[i] != 0)
-			return false;
-	return true;
-}
-
 /* The next row's bytes and chain value. Returns 1, 0 at the end, which may leave a torn row behind, or E_INPUT for a
  * length that cannot be. */
 static int
@@ -172,8 +158,6 @@ scan_next(struct scan *s, struct bytes *row_out, const uint8_t **chain_out, stru
 		return 0;
 	len = bytes_u16(&b);
 	complement = bytes_u16(&b);
-	if (len == 0 && complement == 0 && is_zero_tail(s))
-		return 0;
 	if (len > ROW_MAX || (len ^ complement) != UINT16_MAX)
 		return err_set(err, E_INPUT, "a length that cannot be");
 	if ((rc = scan_fill(s, LENGTH_BYTES + len + SHA256_LEN, err)) != 0)
@@ -227,6 +211,28 @@ remember(struct signer_log *log, const struct signer_log_row *row, uint64_t offs
 	return 0;
 }
 
+/* May a crash have torn what begins at PLACE, would end at END, and is no sound row? A file's growth may reach the disk
+ * before its bytes, of which whole sectors are written: then all is zero to the end, from PLACE or from the start of a
+ * sector within the row on. A sound row ends in a hash, so a few zeros tell it from one with a damaged byte. */
+static bool
+is_torn(const struct signer_log *log, uint64_t place, uint64_t end, uint64_t size)
+{
+	struct scan s = {.fd = log->fd, .offset = place, .limit = size};
+	uint64_t zeros = size; /* from here on */
+	bool torn = false;
+
+	if (size - place <= BATCH_MAX && scan_fill(&s, (size_t)(size - place), NULL) == 0 &&
+	    s.data.len == size - place) {
+		while (zeros > place && s.data.data[zeros - place - 1] == 0)
+			zeros--;
+		if (zeros > place)
+			zeros = (zeros + SECTOR - 1) / SECTOR * SECTOR;
+		torn = zeros == place || (zeros < end && zeros + TORN_ZEROS_MIN <= size);
+	}
+	buf_clear(&s.data);
+	return torn;
+}
+
 /* Read and check every row; END_OUT is where the last whole one ends. */
 static int
 load(struct signer_log *log, uint64_t size, uint64_t *end_out, struct err *err)
@@ -234,21 +240,30 @@ load(struct signer_log *log, uint64_t size, uint64_t *end_out, struct err *err)
 	struct scan s = {.fd = log->fd, .offset = MAGIC_LEN, .limit = size};
 	struct signer_log_row row;
 	const uint8_t *chain;
+	uint8_t expected[SHA256_LEN];
 	struct bytes bytes;
-	uint64_t place = MAGIC_LEN;
+	uint64_t place = MAGIC_LEN, end;
 	int rc;
 
 	while ((rc = scan_next(&s, &bytes, &chain, err)) == 1) {
 		if ((rc = signer_log_row_read(bytes.at, bytes.len, &row, err)) != 0)
 			break;
-		chain_step(log->chain, bytes.at, bytes.len);
-		if (row.seq != log->last_seq + 1 || memcmp(log->chain, chain, SHA256_LEN) != 0) {
+		memcpy(expected, log->chain, SHA256_LEN);
+		chain_step(expected, bytes.at, bytes.len);
+		if (row.seq != log->last_seq + 1 || memcmp(expected, chain, SHA256_LEN) != 0) {
 			rc = err_set(err, E_INPUT, "the chain does not fit");
 			break;
 		}
 		if ((rc = remember(log, &row, place, err)) != 0)
 			break;
+		memcpy(log->chain, expected, SHA256_LEN);
 		place = scan_place(&s);
+	}
+	end = scan_place(&s) > place ? scan_place(&s) : place + LENGTH_BYTES;
+	if (rc == E_INPUT && is_torn(log, place, end, size)) {
+		rc = 0;
+		if (err != NULL)
+			*err = (struct err){0};
 	}
 	if (rc == E_INPUT)
 		(void)err_prefix(err, "the signer's log is damaged behind row %llu, at byte %llu; restore it",

@@ -18,6 +18,7 @@
 
 #define MAGIC_LEN 8
 #define HASH_LEN 32
+#define SECTOR 512
 #define FILE_MAX (4 * 1024 * 1024)
 #define ID "6f1ed002-ab59-4f4b-8a5e-3f5b6f0b7f01"
 
@@ -635,6 +636,50 @@ test_zero_tail(void **state)
 	}
 }
 
+/* And only some of its sectors may be: then the row is there in part, and zero from a sector's start on. */
+static void
+test_torn_at_a_sector(void **state)
+{
+	size_t places[64], sector, i, n;
+	struct buf data = {0};
+	struct signer_log *log;
+	unsigned cut = 0;
+
+	(void)state;
+	make_log(30);
+	file_read(&data);
+	n = row_places(&data, places, 64);
+	for (sector = SECTOR; sector < data.len; sector += SECTOR) {
+		struct buf torn = {0};
+
+		for (i = 0; i < n && places[i + 1] <= sector;)
+			i++; /* the row that the sector's start cuts */
+		buf_append(&torn, data.data, data.len);
+		memset(torn.data + sector, 0, torn.len - sector);
+		file_write(torn.data, torn.len);
+		log = must_open(false);
+		assert_rows(log, 0, i);
+		assert_int_equal(file_size(), places[i]);
+		add_rows(log, 2);
+		signer_log_close(log);
+		log = must_open(true);
+		assert_rows(log, 0, i + 2);
+		signer_log_close(log);
+		cut += places[i] < sector && places[i] + 4 <= sector; /* with its length whole */
+		torn.data[torn.len - 1] = 1; /* but not with a byte behind the zeros */
+		file_write(torn.data, torn.len);
+		assert_refused(E_INPUT);
+		buf_clear(&torn);
+	}
+	assert_true(cut > 0);
+	/* Nor from elsewhere: a whole row that lost some bytes may have been acknowledged. */
+	assert_true(data.len % SECTOR > 40);
+	memset(data.data + data.len - 40, 0, 40);
+	file_write(data.data, data.len);
+	assert_refused(E_INPUT);
+	buf_clear(&data);
+}
+
 /* What is not zero to the end, or more than a batch can be, is damage. */
 static void
 test_zeros_that_are_damage(void **state)
@@ -855,6 +900,7 @@ main(void)
 	    TEST(test_rows_missing_or_moved),
 	    TEST(test_rows_of_another_log),
 	    TEST(test_zero_tail),
+	    TEST(test_torn_at_a_sector),
 	    TEST(test_zeros_that_are_damage),
 	    TEST(test_not_a_log),
 	    TEST(test_sync_fails),
