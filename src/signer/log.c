@@ -12,6 +12,7 @@
 #include "base/killpoint.h"
 #include "base/secret.h"
 #include "signer/serialset.h"
+#include "x509/der.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,6 +80,7 @@ signer_log_row_read(const uint8_t *data, size_t len, struct signer_log_row *out,
 	struct bytes b = {data, len, false};
 	struct signer_log_row row = {.kind = (enum signer_log_kind)bytes_u8(&b)};
 	const uint8_t *serial = NULL;
+	unsigned reason = REASON_UNSPECIFIED;
 
 	row.seq = bytes_u64(&b);
 	row.at = (int64_t)bytes_u64(&b);
@@ -89,14 +91,15 @@ signer_log_row_read(const uint8_t *data, size_t len, struct signer_log_row *out,
 		row.der_len = b.len;
 		row.der = bytes_take(&b, b.len);
 	} else if (row.kind == SIGNER_LOG_REVOKED) {
-		row.reason = (enum crl_reason)bytes_u8(&b);
+		reason = bytes_u8(&b);
 	} else if (row.kind == SIGNER_LOG_CRL) {
 		row.crl_number = bytes_u64(&b);
 	} else {
 		b.failed = true;
 	}
-	if (!bytes_end(&b))
+	if (!bytes_end(&b) || row.at < 0 || row.at > DER_TIME_MAX || !reason_is_known(reason))
 		return err_set(err, E_INPUT, "a row of the signer's log is malformed");
+	row.reason = (enum crl_reason)reason;
 	if (serial != NULL)
 		memcpy(row.serial, serial, SERIAL_LEN);
 	*out = row;

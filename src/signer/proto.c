@@ -133,13 +133,6 @@ proto_issue_read(const struct proto_frame *frame, struct proto_issue *out, struc
 	return bytes_end(&b) ? 0 : malformed("the issue request", err);
 }
 
-/* 7 is unused in RFC 5280. */
-static bool
-is_reason(unsigned reason)
-{
-	return reason <= REASON_AA_COMPROMISE && reason != 7;
-}
-
 static bool
 is_time(int64_t at)
 {
@@ -162,7 +155,7 @@ proto_note_read(const struct proto_frame *frame, struct proto_note *out, struct 
 	unsigned reason = bytes_u8(&b);
 
 	out->at = (int64_t)bytes_u64(&b);
-	if (!bytes_end(&b) || !is_reason(reason) || !is_time(out->at))
+	if (!bytes_end(&b) || !reason_is_known(reason) || !is_time(out->at))
 		return malformed("the note of a revocation", err);
 	memcpy(out->serial, serial, SERIAL_LEN);
 	out->reason = (enum crl_reason)reason;
@@ -191,7 +184,7 @@ proto_entries_read(const struct proto_frame *frame, struct crl *crl, struct err 
 		entry.revoked_at = (int64_t)bytes_u64(&b);
 		reason = bytes_u8(&b);
 		/* removeFromCRL stands in delta CRLs only (RFC 5280, section 5.3.1). */
-		if (!is_reason(reason) || reason == REASON_REMOVE_FROM_CRL ||
+		if (!reason_is_known(reason) || reason == REASON_REMOVE_FROM_CRL ||
 		    !is_time(entry.revoked_at))
 			return malformed("a list of revoked certificates", err);
 		entry.reason = (enum crl_reason)reason;

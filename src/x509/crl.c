@@ -30,13 +30,13 @@ static const struct {
     {REASON_AA_COMPROMISE, "aACompromise"},
 };
 
-static bool
-reason_is_known(enum crl_reason reason)
+bool
+reason_is_known(unsigned reason)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
-		if (reasons[i].reason == reason)
+		if ((unsigned)reasons[i].reason == reason)
 			return true;
 	return false;
 }
@@ -257,7 +257,7 @@ reason_is_sound(const struct ext *ext)
 	struct der d = ext->value, value;
 
 	return der_get(&d, DER_ENUMERATED, &value) && d.len == 0 && value.len == 1 &&
-	       reason_is_known((enum crl_reason)value.at[0]);
+	       reason_is_known(value.at[0]);
 }
 
 /* A critical extension (certificateIssuer) would change whose certificate the entry means. */

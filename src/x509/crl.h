@@ -25,6 +25,8 @@ enum crl_reason {
 	REASON_AA_COMPROMISE = 10
 };
 
+bool reason_is_known(unsigned reason);
+
 /* RFC 5280's names ("keyCompromise"). reason_name never returns NULL. */
 const char *reason_name(enum crl_reason reason);
 bool reason_parse(const char *name, enum crl_reason *reason_out);

@@ -881,6 +881,33 @@ test_malformed_rows(void **state)
 	buf_clear(&bytes);
 }
 
+/* A reason that RFC 5280 does not have, or a time that no list can say, would come back into every list. */
+static void
+test_rows_of_no_meaning(void **state)
+{
+	static const bool known[256] = {[0] = true, [1] = true, [2] = true, [3] = true, [4] = true, [5] = true,
+	    [6] = true, [8] = true, [9] = true, [10] = true};
+	static const int64_t times[] = {-1, INT64_MIN, INT64_MAX, 253402300800};
+	struct signer_log_row row = row_of(2), got;
+	struct buf bytes = {0};
+	unsigned i;
+
+	(void)state;
+	row.seq = 1;
+	signer_log_row_put(&bytes, &row);
+	for (i = 0; i < 256; i++) {
+		bytes.data[bytes.len - 1] = (uint8_t)i;
+		assert_int_equal(row_read(bytes.data, bytes.len, &got), known[i] ? 0 : E_INPUT);
+	}
+	for (i = 0; i < 4; i++) {
+		row.at = times[i];
+		buf_reset(&bytes);
+		signer_log_row_put(&bytes, &row);
+		assert_int_equal(row_read(bytes.data, bytes.len, &got), E_INPUT);
+	}
+	buf_clear(&bytes);
+}
+
 int
 main(void)
 {
@@ -908,6 +935,7 @@ main(void)
 	    TEST(test_reader_cannot_write),
 	    TEST(test_row_bytes),
 	    TEST(test_malformed_rows),
+	    TEST(test_rows_of_no_meaning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
