@@ -17,12 +17,13 @@ const size_t policy_builtin_n_read = sizeof policy_builtin_read / sizeof policy_
 struct name {
 	const char *text;
 	size_t offset; /* of its value in struct policy_subject */
+	size_t max;    /* bytes of the value */
 };
 
 static const struct name names[] = {
-    {"{id}", offsetof(struct policy_subject, id)},
-    {"{tenant}", offsetof(struct policy_subject, tenant)},
-    {"{type}", offsetof(struct policy_subject, type)},
+    {"{id}", offsetof(struct policy_subject, id), UUID_LEN},
+    {"{tenant}", offsetof(struct policy_subject, tenant), WORD_MAX},
+    {"{type}", offsetof(struct policy_subject, type), WORD_MAX},
 };
 
 /* The name that begins at P, or NULL. */
@@ -90,15 +91,22 @@ policy_template_check(const char *tmpl, struct err *err)
 {
 	const struct name *name;
 	const char *p = tmpl;
+	size_t longest;
 	int rc;
 
 	if ((rc = check_filter(tmpl, err)) != 0)
 		return rc;
+	longest = strlen(tmpl);
 	while ((p = strpbrk(p, "{}")) != NULL) {
 		if ((name = name_at(p)) == NULL)
 			return err_set(err, E_INPUT, "braces are for {id}, {tenant} and {type}");
 		p += strlen(name->text);
+		longest += name->max - strlen(name->text);
 	}
+	/* One device whose topic does not fit would keep everybody's rights from being published. */
+	if (longest > POLICY_TOPIC_MAX)
+		return err_set(err, E_INPUT, "with the longest names this topic has more than %d bytes",
+		    POLICY_TOPIC_MAX);
 	if (!has_literal(tmpl))
 		return err_set(err, E_INPUT, "wildcards alone would reach everybody's topics");
 	return 0;

@@ -27,8 +27,9 @@ extern const size_t policy_builtin_n_write, policy_builtin_n_read;
 
 /* May TEMPLATE stand in a policy? A valid MQTT topic filter (MQTT 3.1.1, section 4.7: `+` a whole level, `#`
  * last) of printable UTF-8 without `%`, not beginning with `$`, no space at either end, not wildcards alone such
- * as `#` or `+/#` (a device never gets everybody's topics), braces only as {id}, {tenant}, {type}. E_INPUT says
- * what is wrong. */
+ * as `#` or `+/#` (a device never gets everybody's topics), braces only as {id}, {tenant}, {type}, and no longer
+ * than POLICY_TOPIC_MAX even with the longest names in them, so that expanding it never fails for a device that is
+ * stored. E_INPUT says what is wrong. */
 MUST_CHECK int policy_template_check(const char *tmpl, struct err *err);
 
 /* The same for a service's filter: no braces; wildcards alone are allowed, for an operator named them. */

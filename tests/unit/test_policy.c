@@ -302,9 +302,20 @@ test_lengths(void **state)
 	assert_int_equal(strlen(out), POLICY_TOPIC_MAX);
 	memcpy(text + POLICY_TOPIC_MAX - 36, "a{id}", 6);
 	strcpy(out, "untouched");
-	assert_ok(policy_template_check(text, &err));
 	assert_int_equal(policy_expand(text, &subject, out, &err), E_LIMIT);
 	assert_string_equal(out, "untouched");
+
+	/* A template is taken if it fits with the longest names there may be, and not a byte more: no device can then
+	 * have a topic that does not fit. */
+	memset(text, 'a', POLICY_TOPIC_MAX);
+	memcpy(text + POLICY_TOPIC_MAX - 36, "{id}", 5);
+	assert_ok(policy_template_check(text, &err));
+	memcpy(text + POLICY_TOPIC_MAX - 36, "a{id}", 6);
+	assert_int_equal(policy_template_check(text, &err), E_INPUT);
+	memcpy(text + POLICY_TOPIC_MAX - 128, "{type}{tenant}", 15);
+	assert_ok(policy_template_check(text, &err));
+	memcpy(text + POLICY_TOPIC_MAX - 128, "a{type}{tenant}", 16);
+	assert_int_equal(policy_template_check(text, &err), E_INPUT);
 
 	memset(long_id, 'x', 65);
 	long_id[65] = '\0';
