@@ -3,10 +3,12 @@
 
 #include <stddef.h>
 
-extern const char migration_sqlite_001[]; /* made by script/embed */
+/* Made by script/embed. */
+extern const char migration_sqlite_001[], migration_sqlite_002[];
 
 const struct migration *const migrate_sqlite[] = {
     &(const struct migration){"001_init", migration_sqlite_001},
+    &(const struct migration){"002_idempotency", migration_sqlite_002},
     NULL,
 };
 
