@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "core/idempotency.h"
 #include "core/keypool.h"
 #include "core/operator.h"
 #include "core/publisher.h"
@@ -75,6 +76,7 @@ core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct 
 		goto out;
 	}
 	if ((rc = settings_load(dir, &core->settings, err)) != 0 ||
+	    (rc = idempotency_new(&core->idempotency, err)) != 0 ||
 	    (rc = ratelimit_new(core->settings.register_per_min, &core->registrations, err)) != 0 ||
 	    (rc = ratelimit_new(core->settings.auth_failures_per_min, &core->auth_failures, err)) != 0 ||
 	    (rc = profiles_load(core, err)) != 0 ||
@@ -152,6 +154,7 @@ core_close(struct core *core)
 	buf_clear(&core->root_der);
 	buf_clear(&core->issuing_pem);
 	buf_clear(&core->issuing_der);
+	idempotency_free(core->idempotency);
 	suspects_free(core->suspects);
 	ratelimit_free(core->registrations);
 	ratelimit_free(core->auth_failures);

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+struct idempotency;
 struct keypool;
 struct operator_failures;
 struct publisher;
@@ -33,6 +34,7 @@ struct core {
 	struct keypool *keypool;
 	struct sweeper *sweeper;
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
+	struct idempotency *idempotency;
 	struct operator_failures *failures;
 	struct suspects *suspects;   /* of core/reconcile */
 	struct ratelimit *registrations; /* by caller */

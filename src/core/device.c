@@ -89,34 +89,36 @@ finish_tx(struct store_tx **tx, const struct caller *caller, const struct store_
 	return rc == 0 ? store_commit(tx, err) : rc;
 }
 
-/* One transaction: device, certificate, package, change, audit. */
+/* One transaction: device, certificate, package, change, audit, and what the request's key made. */
 static int
 register_commit(struct core *core, const struct caller *caller, const struct credential_owner *owner,
-    const struct store_device *row, const struct credential *credential, struct err *err)
+    const struct idempotency_request *request, const struct store_device *row,
+    const struct credential *credential, struct err *err)
 {
+	const struct store_certificate *certificate = &credential->certificate;
 	char fingerprint[2 * SHA256_LEN + 1];
 	struct store_tx *tx = NULL;
-	int64_t seq;
+	int64_t now = row->created_at, seq;
 	int rc;
 
-	hex_encode(fingerprint, credential->certificate.fingerprint, SHA256_LEN);
+	hex_encode(fingerprint, certificate->fingerprint, SHA256_LEN);
 	KILLPOINT(6, "key, certificate, package and link made, nothing stored");
 	if ((rc = store_begin(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = store_device_insert(tx, row, err)) == 0 &&
-	    (rc = credential_store(tx, owner, credential, row->created_at, err)) == 0 &&
-	    (rc = store_change_append(tx, "device", row->id, row->created_at, &seq, err)) == 0 &&
-	    (rc = audit_write(tx, caller, row->created_at, "device.register", "device", row->id, err,
+	    (rc = credential_store(tx, owner, credential, now, err)) == 0 &&
+	    (rc = idempotency_note(tx, caller, request, row->id, certificate->serial, now, err)) == 0 &&
+	    (rc = store_change_append(tx, "device", row->id, now, &seq, err)) == 0 &&
+	    (rc = audit_write(tx, caller, now, "device.register", "device", row->id, err,
 		 "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\",\"link\":%s}", fingerprint,
-		 credential->certificate.profile, credential->certificate.key,
-		 credential->has_package ? "true" : "false")) == 0)
+		 certificate->profile, certificate->key, credential->has_package ? "true" : "false")) == 0)
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);
 	return rc;
 }
 
-int
-device_register(struct core *core, const struct caller *caller, const struct device_request *request,
+static int
+register_new(struct core *core, const struct caller *caller, const struct device_request *request,
     struct store_device *device_out, struct credential *credential_out, struct err *err)
 {
 	struct credential credential = {0};
@@ -125,12 +127,11 @@ device_register(struct core *core, const struct caller *caller, const struct dev
 	struct store_device row = {0};
 	int rc;
 
-	if ((rc = ratelimit_take(core->registrations, caller->who, clock_mono_ms(), err)) != 0 ||
-	    (rc = row_make(core, caller, request, &row, err)) != 0 ||
+	if ((rc = row_make(core, caller, request, &row, err)) != 0 ||
 	    (rc = owner_make(core, &row, &write, &read, &owner, err)) != 0 ||
 	    (rc = credential_make(core, &owner, &request->credential, &credential, err)) != 0)
 		goto out;
-	if ((rc = register_commit(core, caller, &owner, &row, &credential, err)) != 0) {
+	if ((rc = register_commit(core, caller, &owner, &request->idempotency, &row, &credential, err)) != 0) {
 		credential_abandon(core, &owner, &credential);
 		goto out;
 	}
@@ -145,6 +146,52 @@ out:
 	store_device_clear(&row);
 	buf_clear(&write);
 	buf_clear(&read);
+	return rc;
+}
+
+/* What MADE tells of, without the package: its password was shown once. */
+static int
+register_again(struct core *core, const struct caller *caller, const struct store_idempotency *made,
+    struct store_device *device_out, struct credential *credential_out, struct err *err)
+{
+	struct credential credential = {0};
+	struct store_device row = {0};
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_device_get(tx, caller->tenant_id, made->device_id, &row, err)) == 0 &&
+	    (rc = store_certificate_by_serial(tx, made->serial, &credential.certificate, err)) == 0) {
+		*device_out = row;
+		*credential_out = credential;
+	} else {
+		store_device_clear(&row);
+	}
+	store_rollback(&tx);
+	return rc;
+}
+
+int
+device_register(struct core *core, const struct caller *caller, const struct device_request *request,
+    struct store_device *device_out, struct credential *credential_out, struct err *err)
+{
+	const struct idempotency_request *idempotency = &request->idempotency;
+	struct idempotency_claim claim;
+	struct store_idempotency made;
+	int rc;
+
+	if ((rc = ratelimit_take(core->registrations, caller->who, clock_mono_ms(), err)) != 0)
+		return rc;
+	if (idempotency->key == NULL)
+		return register_new(core, caller, request, device_out, credential_out, err);
+	if ((rc = idempotency_claim(core, caller, idempotency->key, &claim, err)) != 0)
+		return rc;
+	if ((rc = idempotency_find(core, caller, idempotency, &made, err)) == 0)
+		rc = register_again(core, caller, &made, device_out, credential_out, err);
+	else if (rc == E_NOTFOUND)
+		rc = register_new(core, caller, request, device_out, credential_out, err);
+	idempotency_release(core, &claim);
 	return rc;
 }
 

@@ -6,6 +6,7 @@
 #include "core/caller.h"
 #include "core/core.h"
 #include "core/credential.h"
+#include "core/idempotency.h"
 #include "store/device.h"
 #include "x509/crl.h"
 
@@ -20,10 +21,13 @@ struct device_request {
 	const char *labels;   /* a JSON object of strings as text, or NULL */
 	const char *policy;   /* NULL: the built-in one */
 	struct credential_request credential;
+	struct idempotency_request idempotency;
 };
 
 /* Register a device, active at once: checks, credential, then one transaction with device, certificate,
- * package, change and audit. E_INPUT (field), E_CONFLICT, E_BUSY, E_SYS. Clear both outputs. */
+ * package, change and audit. With an idempotency key that made a device before: that device as it is now,
+ * and the certificate it got then, without a package. E_INPUT (field), E_CONFLICT (field Idempotency-Key:
+ * it belongs to another request), E_LIMIT, E_BUSY, E_SYS. Clear both outputs. */
 MUST_CHECK int device_register(struct core *core, const struct caller *caller,
     const struct device_request *request, struct store_device *device_out,
     struct credential *credential_out, struct err *err);

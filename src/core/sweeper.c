@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "core/reconcile.h"
+#include "store/idempotency.h"
 #include "store/package.h"
 #include "store/store.h"
 
@@ -13,7 +14,7 @@
 #include <time.h>
 
 #define ROUND_S 10 /* seconds between looks for expired links */
-#define BATCH 256  /* expired packages a transaction */
+#define BATCH 256  /* expired rows a transaction */
 
 struct sweeper {
 	struct core *core;
@@ -25,9 +26,11 @@ struct sweeper {
 	bool dirty; /* the log may hold an archive's bytes */
 };
 
-/* Drop the archives of expired links; true if there were any. */
+typedef int expire_fn(struct store_tx *tx, int64_t now, size_t max, size_t *n_out, struct err *err);
+
+/* Have EXPIRE drop what has expired; true if there was anything. */
 static bool
-expire(struct sweeper *s)
+sweep(struct sweeper *s, expire_fn *expire, const char *what)
 {
 	struct store_tx *tx = NULL;
 	struct err err = {0};
@@ -36,13 +39,13 @@ expire(struct sweeper *s)
 
 	do {
 		if ((rc = store_begin(s->core->store, &tx, &err)) == 0 &&
-		    (rc = store_package_expire(tx, s->core->now(), BATCH, &n, &err)) == 0)
+		    (rc = expire(tx, s->core->now(), BATCH, &n, &err)) == 0)
 			rc = store_commit(&tx, &err);
 		store_rollback(&tx);
 		total += n;
 	} while (rc == 0 && n == BATCH);
 	if (rc != 0)
-		log_error("expired packages were not swept: %s", err.text);
+		log_error("expired %s were not swept: %s", what, err.text);
 	return total > 0;
 }
 
@@ -95,8 +98,10 @@ sweeper_run(void *arg)
 		s->dirty = false;
 		(void)pthread_mutex_unlock(&s->lock);
 		settle(s);
-		if (++second % ROUND_S == 0)
-			dirty = expire(s) || dirty;
+		if (++second % ROUND_S == 0) {
+			dirty = sweep(s, store_package_expire, "packages") || dirty;
+			(void)sweep(s, store_idempotency_expire, "idempotency keys");
+		}
 		if (dirty)
 			dirty = !checkpoint(s);
 		(void)pthread_mutex_lock(&s->lock);

@@ -60,7 +60,8 @@ api_devices_register(struct core *core, const struct caller *caller, const struc
 	    (rc = json_get_text(body, "location", false, &request.location, err)) != 0 ||
 	    (rc = json_get_text(body, "policy", false, &request.policy, err)) != 0 ||
 	    (rc = labels_get(body, &labels, err)) != 0 ||
-	    (rc = args_credential(body, &args, err)) != 0)
+	    (rc = args_credential(body, &args, err)) != 0 ||
+	    (rc = args_idempotency(req, &request.idempotency, err)) != 0)
 		goto out;
 	request.labels = labels;
 	request.credential = args.request;

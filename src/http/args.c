@@ -33,6 +33,29 @@ args_body(const struct http_request *req, const char *const *names, bool optiona
 }
 
 int
+args_idempotency(
+    const struct http_request *req, struct idempotency_request *out, struct err *err)
+{
+	struct buf whole = {0};
+	int rc = 0;
+
+	if (req->idempotency_key[0] == '\0')
+		return 0;
+	/* No NUL is in a method or a path, so no two requests have the same bytes. */
+	buf_append(&whole, req->method, strlen(req->method) + 1);
+	buf_append(&whole, req->path, strlen(req->path) + 1);
+	buf_append(&whole, req->body, req->body_len);
+	if (buf_failed(&whole)) {
+		rc = err_nomem(err);
+	} else {
+		sha256(out->digest, whole.data, whole.len);
+		out->key = req->idempotency_key;
+	}
+	buf_clear(&whole);
+	return rc;
+}
+
+int
 args_page(
     const struct http_request *req, size_t *limit_out, const char **after_out, struct err *err)
 {

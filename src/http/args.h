@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/credential.h"
+#include "core/idempotency.h"
 #include "http/json.h"
 #include "http/router.h"
 #include "x509/crl.h"
@@ -28,6 +29,11 @@ extern const char *const args_none[];
  * json_decref. */
 MUST_CHECK int args_body(const struct http_request *req, const char *const *names, bool optional,
     json_t **body_out, struct err *err);
+
+/* The request's Idempotency-Key, and the digest of what it belongs to; zero without one. OUT points into
+ * REQ. E_NOMEM. */
+MUST_CHECK int args_idempotency(
+    const struct http_request *req, struct idempotency_request *out, struct err *err);
 
 /* The query parameters `limit` and `after` (NULL: the first page). E_INPUT. */
 MUST_CHECK int args_page(

@@ -2,6 +2,7 @@
 #include "http/reply.h"
 
 #include "base/text.h"
+#include "core/idempotency.h"
 #include "http/page.h"
 
 #include <event2/buffer.h>
@@ -14,7 +15,8 @@
 #define HSTS "max-age=31536000"
 #define BUSY_RETRY_S 1
 
-/* By code. E_LIMIT is too large a body, unless it says when to come back, or which field is to blame. */
+/* By code. E_LIMIT is too large a body, unless it says when to come back, or which field is to blame; E_CONFLICT is
+ * about a thing's state, unless a key came with two requests. */
 static const struct {
 	int code;
 	int status;
@@ -75,6 +77,8 @@ reply_status(const struct err *err)
 		return 429;
 	if (err->code == E_LIMIT && err->field[0] != '\0')
 		return 400;
+	if (err->code == E_CONFLICT && strcmp(err->field, IDEMPOTENCY_FIELD) == 0)
+		return 422;
 	for (i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
 		if (statuses[i].code == err->code)
 			return statuses[i].status;

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "base/text.h"
+#include "core/idempotency.h"
 
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -16,7 +17,7 @@
 
 /* Headers that mean something to us and of which two would be two meanings. */
 static const char *const singles[] = {
-    "Host", "Content-Length", "Transfer-Encoding", "Content-Type", "Authorization", "Idempotency-Key",
+    "Host", "Content-Length", "Transfer-Encoding", "Content-Type", "Authorization", IDEMPOTENCY_FIELD,
 };
 
 static int
@@ -271,9 +272,11 @@ request_read(struct evhttp_request *evreq, const char *peer, struct request *out
 	if ((rc = headers_check(headers, out, err)) != 0 || (rc = framing_check(evreq, out, err)) != 0 ||
 	    (rc = target_read(evhttp_request_get_uri(evreq), out, err)) != 0 ||
 	    (rc = header_copy(headers, "Content-Type", out->content_type, sizeof out->content_type, err)) != 0 ||
-	    (rc = header_copy(headers, "Idempotency-Key", out->idempotency_key,
+	    (rc = header_copy(headers, IDEMPOTENCY_FIELD, out->idempotency_key,
 		 sizeof out->idempotency_key, err)) != 0)
 		return rc;
+	if (out->idempotency_key[0] == '\0' && evhttp_find_header(headers, IDEMPOTENCY_FIELD) != NULL)
+		return err_field(err, E_INPUT, IDEMPOTENCY_FIELD, "is empty: who sends one relies on it");
 	/* A long Accept is cut: it is only looked through for text/html. */
 	(void)header_copy(headers, "Accept", out->accept, sizeof out->accept, &ignored);
 	return body_read(evreq, out, err);

@@ -4,6 +4,7 @@
 #define MUSTER_HTTP_REQUEST_H
 
 #include "base/err.h"
+#include "core/idempotency.h"
 #include "http/router.h"
 
 #include <stdbool.h>
@@ -28,7 +29,7 @@ struct request {
 	uint8_t *body;
 	char content_type[128];
 	char accept[256];
-	char idempotency_key[129];
+	char idempotency_key[IDEMPOTENCY_KEY_MAX + 1];
 	bool is_head;
 	bool must_close;	  /* what follows on the connection cannot be trusted to be a request */
 	int status;		  /* of a refusal, where the error's code is not precise enough; else 0 */

@@ -50,6 +50,12 @@ statuses_follow_codes(void **state)
 		err.code = expected[i].code;
 		assert_int_equal(reply_status(&err), expected[i].status);
 	}
+	(void)err_field(&err, E_CONFLICT, "csr", "used");
+	assert_int_equal(reply_status(&err), 409);
+	(void)err_field(&err, E_CONFLICT, "Idempotency-Key", "used");
+	assert_int_equal(reply_status(&err), 422);
+	(void)err_field(&err, E_INPUT, "Idempotency-Key", "too long");
+	assert_int_equal(reply_status(&err), 400);
 }
 
 static void

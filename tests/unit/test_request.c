@@ -323,6 +323,34 @@ long_headers_are_refused_or_cut(void **state)
 	assert_int_equal(read_take(evreq, &r), 0);
 	assert_int_equal(strlen(r.http.accept), sizeof r.accept - 1);
 	request_clear(&r);
+}
+
+/* Who sends a key relies on it: one that cannot be kept is refused, never dropped or cut. */
+static void
+refuses_keys_it_cannot_keep(void **state)
+{
+	static const char *const bad[] = {"", "a\tb", "a\x01", "a\x7f", "a\xff", "\xc3\xa9\xe2\x80\xae"};
+	char text[IDEMPOTENCY_KEY_MAX + 2];
+	struct evhttp_request *evreq;
+	struct request r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		evreq = request_make(EVHTTP_REQ_POST, "/x");
+		header(evreq, "Idempotency-Key", bad[i]);
+		assert_int_equal(read_take(evreq, &r), E_INPUT);
+		request_clear(&r);
+	}
+	memset(text, 'k', sizeof text);
+	text[IDEMPOTENCY_KEY_MAX] = '\0';
+	evreq = request_make(EVHTTP_REQ_POST, "/x");
+	header(evreq, "Idempotency-Key", text);
+	assert_int_equal(read_take(evreq, &r), 0);
+	assert_string_equal(r.http.idempotency_key, text);
+	request_clear(&r);
+	text[IDEMPOTENCY_KEY_MAX] = 'k';
+	text[IDEMPOTENCY_KEY_MAX + 1] = '\0';
 	evreq = request_make(EVHTTP_REQ_POST, "/x");
 	header(evreq, "Idempotency-Key", text);
 	assert_int_equal(read_take(evreq, &r), E_INPUT);
@@ -335,6 +363,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(copies_what_a_handler_needs),
 	    cmocka_unit_test(refuses_ambiguous_framing),
+	    cmocka_unit_test(refuses_keys_it_cannot_keep),
 	    cmocka_unit_test(old_version_cannot_be_chunked),
 	    cmocka_unit_test(needs_a_host),
 	    cmocka_unit_test(closes_behind_a_body_without_meaning),
