@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MAGIC_LEN 8
@@ -29,16 +28,21 @@ static char dir[64], path[96];
 static unsigned syncs;
 static bool sync_fails;
 
-/* In libc's place for this program. */
+/* In libc's place for this program: no test here cuts the power, and a real one takes longer than all else. */
 int
 fdatasync(int fd)
 {
+	(void)fd;
 	syncs++;
-	if (sync_fails) {
-		errno = EIO;
-		return -1;
-	}
-	return (int)syscall(SYS_fdatasync, fd);
+	errno = EIO;
+	return sync_fails ? -1 : 0;
+}
+
+int
+fsync(int fd)
+{
+	(void)fd;
+	return 0;
 }
 
 static int
@@ -71,9 +75,10 @@ file_read(struct buf *out)
 static void
 file_write(const uint8_t *data, size_t len)
 {
-	FILE *file = fopen(path, "wb");
+	FILE *file;
 
-	assert_non_null(file);
+	(void)unlink(path); /* ext4 writes a file that was emptied out at its close */
+	assert_non_null(file = fopen(path, "wb"));
 	assert_int_equal(fwrite(data, 1, len, file), len);
 	assert_int_equal(fclose(file), 0);
 }
