@@ -442,7 +442,7 @@ signer_log_walk(
     struct signer_log *log, uint64_t after, signer_log_each *each, void *ctx, struct err *err)
 {
 	struct scan s = {.fd = log->fd, .limit = log->end};
-	struct signer_log_row row;
+	struct signer_log_row row = {0};
 	const uint8_t *chain;
 	struct bytes bytes;
 	int rc = 0;
@@ -457,6 +457,8 @@ signer_log_walk(
 	while (rc == 0 && (rc = scan_next(&s, &bytes, &chain, err)) == 1)
 		if ((rc = signer_log_row_read(bytes.at, bytes.len, &row, err)) == 0 && row.seq > after)
 			rc = each(ctx, &row, err);
+	if (rc == 0 && row.seq != log->durable_seq)
+		rc = err_set(err, E_SYS, "the signer's log was cut while it was open");
 	buf_clear(&s.data);
 	return rc;
 }

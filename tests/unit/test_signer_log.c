@@ -820,6 +820,29 @@ test_reader_cannot_write(void **state)
 	signer_log_close(log);
 }
 
+/* Rows that were there when the log was opened, and are not any more, are not passed over. */
+static void
+test_cut_while_it_is_open(void **state)
+{
+	struct walk walk = {.next = 1};
+	struct buf data = {0};
+	struct signer_log *log;
+	struct err err = {0};
+	size_t places[8];
+
+	(void)state;
+	make_log(6);
+	file_read(&data);
+	(void)row_places(&data, places, 8);
+	log = must_open(false);
+	assert_int_equal(truncate(path, (off_t)places[4]), 0);
+	assert_int_equal(signer_log_walk(log, 0, on_row, &walk, &err), E_SYS);
+	assert_int_equal(walk.next, 5);
+	assert_int_equal(signer_log_walk(log, 5, on_row, &walk, &err), E_SYS);
+	signer_log_close(log);
+	buf_clear(&data);
+}
+
 /* ---- a row's bytes ------------------------------------------------------------------------------------------- */
 
 static int
@@ -938,6 +961,7 @@ main(void)
 	    TEST(test_sync_fails),
 	    TEST(test_write_fails),
 	    TEST(test_reader_cannot_write),
+	    TEST(test_cut_while_it_is_open),
 	    TEST(test_row_bytes),
 	    TEST(test_malformed_rows),
 	    TEST(test_rows_of_no_meaning),
