@@ -2,64 +2,28 @@
 #ifndef MUSTER_TESTS_CORE_FIXTURE_H
 #define MUSTER_TESTS_CORE_FIXTURE_H
 
-#include "check.h"
+#include "home_fixture.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/log.h"
-#include "cmd/home.h"
 #include "core/audit.h"
 #include "core/core.h"
 #include "core/credential.h"
 #include "core/device.h"
 #include "core/revocation.h"
-#include "signer/main.h"
 #include "store/store.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 struct fixture {
-	char base[64];
-	char dir[80];
+	struct fixture_home home;
 	struct core *core;
 	struct caller caller;
-	pid_t signer;
-	int listener;
-	int alive[2];
 };
-
-static inline void
-fixture_signer_start(struct fixture *f)
-{
-	struct signer_options options = {.dir = f->dir, .listen_fd = f->listener, .sandbox = false};
-
-	assert_int_equal(pipe(f->alive), 0);
-	options.alive_fd = f->alive[0];
-	f->signer = fork();
-	assert_true(f->signer >= 0);
-	if (f->signer == 0) {
-		(void)close(f->alive[1]);
-		log_init("signer", false);
-		_exit(signer_main(&options) == 0 ? 0 : 1);
-	}
-	(void)close(f->alive[0]);
-}
-
-static inline void
-fixture_signer_kill(struct fixture *f)
-{
-	(void)kill(f->signer, SIGKILL);
-	assert_int_equal(waitpid(f->signer, NULL, 0), f->signer);
-	(void)close(f->alive[1]);
-}
 
 static inline void
 fixture_core_open(struct fixture *f)
@@ -67,7 +31,7 @@ fixture_core_open(struct fixture *f)
 	struct err err = {0};
 
 	f->core = NULL;
-	assert_ok(core_open(f->dir, -1, &f->core, &err));
+	assert_ok(core_open(f->home.dir, -1, &f->core, &err));
 	f->core->settings.keypool_rsa_2048 = 0; /* tests make P-256 keys */
 	assert_ok(core_start(f->core, &err));
 }
@@ -79,45 +43,15 @@ fixture_core_close(struct fixture *f)
 	f->core = NULL;
 }
 
-/* The supervisor's part: the signer's socket outlives the signers. */
-static inline void
-fixture_listen(struct fixture *f)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/signer.sock", f->dir);
-	f->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	assert_int_equal(bind(f->listener, (struct sockaddr *)&address, sizeof address), 0);
-	assert_int_equal(listen(f->listener, 8), 0);
-}
-
-static inline void
-fixture_unlisten(struct fixture *f)
-{
-	char path[128];
-
-	(void)close(f->listener);
-	(void)snprintf(path, sizeof path, "%s/signer.sock", f->dir);
-	assert_int_equal(unlink(path), 0);
-}
-
 static inline int
 fixture_open(void **state)
 {
-	struct home_options options = {.hosts = {"localhost"}, .n_hosts = 1, .org = "Test", .key = KEY_EC_P256};
 	struct fixture *f = calloc(1, sizeof *f);
-	struct home_made made;
-	struct err err = {0};
 
 	assert_non_null(f);
-	(void)snprintf(f->base, sizeof f->base, "/tmp/muster-test-XXXXXX");
-	assert_non_null(mkdtemp(f->base));
-	(void)snprintf(f->dir, sizeof f->dir, "%s/home", f->base);
-	options.dir = f->dir;
-	assert_ok(home_create(&options, &made, &err));
-	fixture_listen(f);
+	fixture_home_make(&f->home);
 	f->caller = (struct caller){.role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT, .who = "uid:0"};
-	fixture_signer_start(f);
+	fixture_signer_start(&f->home);
 	fixture_core_open(f);
 	*state = f;
 	return 0;
@@ -127,13 +61,10 @@ static inline int
 fixture_close(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
 	fixture_core_close(f);
-	fixture_signer_kill(f);
-	(void)close(f->listener);
-	(void)snprintf(command, sizeof command, "rm -rf %s", f->base);
-	assert_int_equal(system(command), 0); /* our own mkdtemp */
+	fixture_signer_kill(&f->home);
+	fixture_home_remove(&f->home);
 	free(f);
 	return 0;
 }
@@ -183,7 +114,7 @@ fixture_file(struct fixture *f, const char *name, struct buf *out)
 	char path[FS_PATH_MAX];
 	struct err err = {0};
 
-	assert_ok(fs_path(path, f->dir, name, &err));
+	assert_ok(fs_path(path, f->home.dir, name, &err));
 	assert_ok(fs_read(path, 1 << 20, out, &err));
 }
 

@@ -174,7 +174,7 @@ liar_start(struct liar *l)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct err err = {0};
 
-	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/liar.sock", l->f->dir);
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/liar.sock", l->f->home.dir);
 	l->listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(l->listener, (struct sockaddr *)&address, sizeof address), 0);
 	assert_int_equal(listen(l->listener, 1), 0);
@@ -200,7 +200,7 @@ liar_stop(struct liar *l)
 	key_free(l->ca);
 	key_free(l->root);
 	key_free(l->other);
-	assert_ok(fs_path(path, l->f->dir, "signer.sock", &err));
+	assert_ok(fs_path(path, l->f->home.dir, "signer.sock", &err));
 	assert_ok(signer_open(path, &l->f->core->signer, &err));
 }
 

@@ -196,16 +196,16 @@ test_the_signer_dies_and_returns(void **state)
 	pthread_t thread;
 	size_t n;
 
-	fixture_signer_kill(f);
-	fixture_unlisten(f);
+	fixture_signer_kill(&f->home);
+	fixture_unlisten(&f->home);
 	(void)register_one(&w);
 	assert_int_equal(w.rc, E_BUSY);
 	assert_ok(device_list(f->core, &f->caller, &filter, rows, &n, next, &err));
 	assert_int_equal(n, 0);
-	fixture_listen(f);
+	fixture_listen(&f->home);
 	assert_int_equal(pthread_create(&thread, NULL, register_one, &w), 0);
 	(void)usleep(20000);
-	fixture_signer_start(f);
+	fixture_signer_start(&f->home);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	if (w.rc != 0)
 		fail_msg("%s", w.err.text);

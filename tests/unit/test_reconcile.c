@@ -171,11 +171,13 @@ test_suspects_wait_for_the_signer(void **state)
 	struct cert_info lost = sign_unrecorded(f);
 	struct err err = {0};
 
-	fixture_signer_kill(f);
+	fixture_signer_kill(&f->home);
+	fixture_unlisten(&f->home); /* else the call waits for the next signer */
 	reconcile_suspect(f->core, ID, lost.spki, lost.spki_len);
 	assert_int_equal(reconcile_suspects(f->core, &err), E_BUSY);
 	assert_false(is_stored(f, lost.serial));
-	fixture_signer_start(f);
+	fixture_listen(&f->home);
+	fixture_signer_start(&f->home);
 	assert_ok(reconcile_suspects(f->core, &err));
 	assert_int_equal(fixture_certificate_state(f, lost.serial, NULL), CERTIFICATE_REVOKED);
 }
