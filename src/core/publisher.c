@@ -33,7 +33,7 @@ struct publisher {
 	bool stopping;
 	unsigned pending; /* enum publisher_work still to be done */
 	unsigned urgent;  /* somebody waits for the next round */
-	uint64_t asked;	  /* tickets handed out by publisher_wait */
+	uint64_t asked;	  /* tickets handed out */
 	uint64_t done;	  /* all tickets up to this one have had their round */
 	struct err result; /* of the last round */
 	struct buf crl;	  /* DER, as published */
@@ -168,18 +168,23 @@ broker_reload(struct core *core, struct err *err)
 	return rc;
 }
 
+/* Rights are taken away even where no CRL can be had: a dead signer must not keep a stolen device publishing. */
 static int
 round_run(struct publisher *p, unsigned work, struct err *err)
 {
+	struct err crl_err = {0};
 	int rc;
 
-	if ((work & PUBLISH_CRL) != 0 && (rc = crl_publish(p, err)) != 0)
-		return rc;
+	if ((work & PUBLISH_CRL) != 0)
+		(void)!crl_publish(p, &crl_err);
 	KILLPOINT(15, "the CRL published, the ACL not");
 	if ((work & PUBLISH_RIGHTS) != 0 && (rc = rights_publish(p->core, err)) != 0)
 		return rc;
 	KILLPOINT(16, "CRL and ACL published, the broker not signalled");
-	return broker_reload(p->core, err);
+	if ((rc = broker_reload(p->core, err)) != 0 || crl_err.code == 0)
+		return rc;
+	*err = crl_err;
+	return crl_err.code;
 }
 
 /* How long the thread may sleep; 0: a round is due. Called with the lock held. */
@@ -328,17 +333,26 @@ publisher_wake(struct publisher *p, unsigned work)
 	(void)pthread_mutex_unlock(&p->lock);
 }
 
-int
-publisher_wait(struct publisher *p, unsigned work, struct err *err)
+uint64_t
+publisher_ask(struct publisher *p, unsigned work)
 {
 	uint64_t ticket;
-	int rc = 0;
 
 	(void)pthread_mutex_lock(&p->lock);
 	p->pending |= work;
 	p->urgent |= work;
 	ticket = ++p->asked;
 	(void)pthread_cond_signal(&p->wake);
+	(void)pthread_mutex_unlock(&p->lock);
+	return ticket;
+}
+
+int
+publisher_wait(struct publisher *p, uint64_t ticket, struct err *err)
+{
+	int rc = 0;
+
+	(void)pthread_mutex_lock(&p->lock);
 	while (p->done < ticket && !p->stopping)
 		(void)pthread_cond_wait(&p->ended, &p->lock);
 	if (p->done < ticket) {

@@ -67,20 +67,24 @@ int
 revocation_finish(struct core *core, const struct revocation *r, struct err *err)
 {
 	const unsigned work = PUBLISH_CRL | PUBLISH_RIGHTS;
+	bool must_wait = strcmp(core->settings.broker_mode, "acl-file") == 0;
 	struct err note_err = {0};
 	int rc = 0, note_rc = 0;
+	uint64_t ticket = 0;
 	size_t i;
 
 	KILLPOINT(11, "a revocation committed, neither noted nor published");
 	sweeper_wake(core->sweeper); /* a withdrawn package's bytes */
-	for (i = 0; note_rc == 0 && i < r->n; i++)
-		note_rc = signer_note_revocation(core->signer, r->serials[i], r->reason, r->at, &note_err);
-	KILLPOINT(12, "a revocation noted in the signer's log, not published");
-	/* Rights go whatever the signer says: a dead signer must not keep a stolen device alive. */
-	if (strcmp(core->settings.broker_mode, "acl-file") == 0)
-		rc = publisher_wait(core->publisher, work, err);
+	/* Both at once, whatever the signer says: a dead one must not keep a stolen device alive. */
+	if (must_wait)
+		ticket = publisher_ask(core->publisher, work);
 	else
 		publisher_wake(core->publisher, work);
+	for (i = 0; note_rc == 0 && i < r->n; i++)
+		note_rc = signer_note_revocation(core->signer, r->serials[i], r->reason, r->at, &note_err);
+	KILLPOINT(12, "a revocation noted in the signer's log, perhaps not published");
+	if (must_wait)
+		rc = publisher_wait(core->publisher, ticket, err);
 	if (rc == 0 && note_rc != 0) {
 		*err = note_err;
 		rc = err_prefix(err, "stored, but not yet in the signer's log");

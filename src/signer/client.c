@@ -21,7 +21,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#define CALL_TIMEOUT_S 30 /* a signer that is stopped, not dead */
+#define CALL_TIMEOUT_S 10 /* a signer that is stopped, not dead */
 #define READ_BYTES 65536
 
 /* A call under way. Lives on its caller's stack. */
