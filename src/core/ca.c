@@ -113,3 +113,9 @@ ca_crl(struct core *core, const char *issuer, struct buf *der_out, struct err *e
 		return err_set(err, E_NOTFOUND, "no such issuer");
 	return publisher_crl(core->publisher, der_out, err);
 }
+
+void
+ca_crl_info(struct core *core, struct crl_info *info_out)
+{
+	publisher_crl_info(core->publisher, info_out);
+}

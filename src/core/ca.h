@@ -8,6 +8,7 @@
 #include "core/caller.h"
 #include "core/core.h"
 #include "store/certificate.h"
+#include "x509/crl.h"
 
 /* Have a certificate signed for SPKI and compare it byte for byte with what was asked. Fills every field of
  * ROW_OUT but tenant and owner kind; clear it. E_INPUT, E_BUSY, E_SYS. */
@@ -19,8 +20,10 @@ MUST_CHECK int ca_issue(struct core *core, const struct profile *profile, const 
 MUST_CHECK int ca_certificate(struct core *core, const struct caller *caller,
     const char *fingerprint_hex, struct store_certificate *row_out, struct err *err);
 
-/* Append the latest full CRL as DER. E_BUSY before the first. ISSUER is "issuing" or the SKI in hex, else
- * E_NOTFOUND. */
+/* Append the latest full CRL as DER. ISSUER is "issuing" or the SKI in hex, else E_NOTFOUND. */
 MUST_CHECK int ca_crl(struct core *core, const char *issuer, struct buf *der_out, struct err *err);
+
+/* What that list says of itself. */
+void ca_crl_info(struct core *core, struct crl_info *info_out);
 
 #endif

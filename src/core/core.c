@@ -172,10 +172,8 @@ core_ready(struct core *core, struct err *err)
 
 	if ((rc = store_check(core->store, err)) == 0 &&
 	    (rc = signer_ca_cert(core->signer, &bytes, err)) == 0) {
-		buf_reset(&bytes);
-		if ((rc = publisher_crl(core->publisher, &bytes, err)) == 0 &&
-		    (rc = crl_info_read(bytes.data, bytes.len, NULL, &info, err)) == 0 &&
-		    info.next_update <= core->now())
+		publisher_crl_info(core->publisher, &info);
+		if (info.next_update <= core->now())
 			rc = err_set(err, E_BUSY, "the revocation list has expired");
 	}
 	buf_clear(&bytes);

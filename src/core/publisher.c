@@ -37,6 +37,7 @@ struct publisher {
 	uint64_t done;	  /* all tickets up to this one have had their round */
 	struct err result; /* of the last round */
 	struct buf crl;	  /* DER, as published */
+	struct crl_info info; /* what it says */
 
 	/* The thread's own. */
 	int64_t crl_due_s;
@@ -59,11 +60,10 @@ next_entry(void *ctx, struct crl_entry *entry_out)
 
 /* Have a CRL of the present state signed. */
 static int
-crl_make(struct core *core, struct store_crl *crl, struct buf *der, struct err *err)
+crl_make(struct core *core, struct store_crl *crl, struct buf *der, struct crl_info *info, struct err *err)
 {
 	struct store_revoked *revoked = NULL;
 	struct store_tx *tx = NULL;
-	struct crl_info info;
 	struct err walk_err = {0};
 	int rc;
 
@@ -78,8 +78,8 @@ crl_make(struct core *core, struct store_crl *crl, struct buf *der, struct err *
 		*err = walk_err;
 		rc = walk_err.code;
 	}
-	if (rc == 0 && (rc = crl_info_read(der->data, der->len, &core->issuer, &info, err)) == 0)
-		crl->number = (int64_t)info.number;
+	if (rc == 0 && (rc = crl_info_read(der->data, der->len, &core->issuer, info, err)) == 0)
+		crl->number = (int64_t)info->number;
 out:
 	store_rollback(&tx);
 	return rc;
@@ -118,9 +118,10 @@ crl_publish(struct publisher *p, struct err *err)
 {
 	struct store_crl crl = {0};
 	struct buf der = {0}, pem = {0};
+	struct crl_info info;
 	int rc;
 
-	if ((rc = crl_make(p->core, &crl, &der, err)) != 0)
+	if ((rc = crl_make(p->core, &crl, &der, &info, err)) != 0)
 		goto out;
 	KILLPOINT(13, "a CRL signed, not stored");
 	if ((rc = crl_store(p->core, &crl, &der, err)) != 0)
@@ -132,6 +133,7 @@ crl_publish(struct publisher *p, struct err *err)
 	(void)pthread_mutex_lock(&p->lock);
 	buf_clear(&p->crl);
 	p->crl = der;
+	p->info = info;
 	der = (struct buf){0};
 	(void)pthread_mutex_unlock(&p->lock);
 	p->crl_due_s = crl.this_update + p->core->settings.crl_renew_s;
@@ -372,4 +374,12 @@ publisher_crl(struct publisher *p, struct buf *der_out, struct err *err)
 	buf_append(der_out, p->crl.data, p->crl.len);
 	(void)pthread_mutex_unlock(&p->lock);
 	return buf_failed(der_out) ? err_nomem(err) : 0;
+}
+
+void
+publisher_crl_info(struct publisher *p, struct crl_info *info_out)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	*info_out = p->info;
+	(void)pthread_mutex_unlock(&p->lock);
 }

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/core.h"
+#include "x509/crl.h"
 
 #include <stdint.h>
 
@@ -33,7 +34,8 @@ uint64_t publisher_ask(struct publisher *publisher, unsigned work);
  * trying. */
 MUST_CHECK int publisher_wait(struct publisher *publisher, uint64_t ticket, struct err *err);
 
-/* Append today's CRL as DER, from memory. E_BUSY before the first. Any thread. */
+/* Append today's CRL as DER, from memory; and what it says, without a look at its entries. Any thread. */
 MUST_CHECK int publisher_crl(struct publisher *publisher, struct buf *der_out, struct err *err);
+void publisher_crl_info(struct publisher *publisher, struct crl_info *info_out);
 
 #endif

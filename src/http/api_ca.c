@@ -18,26 +18,14 @@ ca_shape(const struct buf *der, json_t **shape_out, struct err *err)
 	return *shape_out != NULL ? 0 : err_nomem(err);
 }
 
-/* Null before the first list. */
 static int
 crl_shape(struct core *core, json_t **shape_out, struct err *err)
 {
-	struct buf der = {0};
 	struct crl_info info;
-	struct err none = {0};
-	int rc;
 
-	if ((rc = ca_crl(core, "issuing", &der, &none)) == E_BUSY) {
-		*shape_out = json_null();
-		return 0;
-	}
-	if (rc != 0)
-		*err = none;
-	else if ((rc = crl_info_read(der.data, der.len, NULL, &info, err)) == 0 &&
-		 (*shape_out = shape_crl(&info, core->issuer.crl_url)) == NULL)
-		rc = err_nomem(err);
-	buf_clear(&der);
-	return rc;
+	ca_crl_info(core, &info);
+	*shape_out = shape_crl(&info, core->issuer.crl_url);
+	return *shape_out != NULL ? 0 : err_nomem(err);
 }
 
 int
