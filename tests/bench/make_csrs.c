@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void
+_Noreturn static void
 die(const char *what)
 {
 	(void)fprintf(stderr, "make_csrs: %s\n", what);

@@ -42,7 +42,7 @@ def test_three_processes_none_dumpable(home):
         assert os.stat(f"/proc/{pid}/mem").st_uid == 0
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="two users need root")
+@pytest.mark.needs_root
 def test_two_users_when_root(home):
     import pwd
     assert status(home.child("api"), "Uid") == [str(pwd.getpwnam("muster").pw_uid)] * 4
@@ -51,7 +51,7 @@ def test_two_users_when_root(home):
         assert status(home.child(name), "CapEff") == ["0" * 16]
 
 
-@pytest.mark.skipif(muster.SANDBOX == "off", reason="this run has the sandbox off")
+@pytest.mark.release_only  # the sandbox
 def test_children_are_sandboxed(home):
     for name in ("api", "signer"):
         assert status(home.child(name), "Seccomp") == ["2"]
@@ -65,7 +65,7 @@ def test_api_cannot_open_the_ca_key(home):
     assert open_inside(api, home.dir / "ca/issuing.crt") == 0  # the way of asking works
 
 
-@pytest.mark.skipif(muster.SANDBOX == "off", reason="this run has the sandbox off")
+@pytest.mark.release_only  # the sandbox
 def test_landlock_alone_keeps_the_api_from_the_key():
     """Without root both processes are one user: only Landlock stands between the api and the key."""
     nobody = 65534
