@@ -114,7 +114,7 @@ close_core(void **state)
 static void
 test_names_of_a_certificate(void **state)
 {
-	static const char *const good[] = {"DNS:" ID, "DNS:DEVICE.example", "DNS:notmuster.example",
+	static const char *const good[] = {("DNS:" ID), "DNS:DEVICE.example", "DNS:notmuster.example",
 	    "DNS:muster.example.org", "IP:192.0.2.8", "IP:2001:db8::2", "URI:https://muster.example:8443/"};
 	static const char *const bad[] = {
 	    /* D3: another device's */
