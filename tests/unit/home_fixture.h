@@ -21,7 +21,8 @@ struct fixture_home {
 	char base[64];
 	char dir[80];
 	char socket_path[96];
-	bool sandbox; /* for the next signer */
+	bool sandbox;					  /* for the next signer */
+	int (*run)(const struct signer_options *options); /* in the next signer's process; NULL: signer_main */
 	pid_t signer;
 	int listener;
 	int alive[2];
@@ -84,7 +85,7 @@ fixture_signer_start(struct fixture_home *h)
 	if (h->signer == 0) {
 		(void)close(h->alive[1]);
 		log_init("signer", false);
-		_exit(signer_main(&options) == 0 ? 0 : 1);
+		_exit((h->run != NULL ? h->run : signer_main)(&options) == 0 ? 0 : 1);
 	}
 	(void)close(h->alive[0]);
 }

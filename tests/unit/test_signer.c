@@ -1,0 +1,1516 @@
+/* The signer as it runs: a process on a real home, asked over its socket, mostly by somebody who means no good. */
+#include "home_fixture.h"
+#include "x509_fixture.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "signer/client.h"
+#include "signer/log.h"
+#include "signer/proto.h"
+#include "x509/crl.h"
+#include "x509/pem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/rsa.h>
+#include <openssl/x509_vfy.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+#define ID "6f1ed002-ab59-4f4b-8a5e-3f5b6f0b7f01"
+#define DAY 86400
+#define BACKDATE_S 60
+#define CLOSED 1 /* beside the E_*: the signer closed the connection */
+#define PATIENCE_S 60
+#define FILE_MAX (64 * 1024 * 1024)
+
+static struct fixture_home home;
+static struct cert_issuer issuer;
+static struct key *p256;
+static const uint8_t *spki;
+static size_t spki_len;
+
+/* ---- talking to it ------------------------------------------------------------------------------------------- */
+
+struct peer {
+	int fd;
+	struct buf in;
+	uint32_t id; /* the last call's */
+};
+
+static void
+dial(struct peer *p)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct timeval patience = {.tv_sec = PATIENCE_S};
+
+	*p = (struct peer){.fd = socket(AF_UNIX, SOCK_STREAM, 0)};
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s", home.socket_path);
+	assert_int_equal(setsockopt(p->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+	assert_int_equal(connect(p->fd, (struct sockaddr *)&address, sizeof address), 0);
+}
+
+static void
+hang_up(struct peer *p)
+{
+	(void)close(p->fd);
+	buf_clear(&p->in);
+}
+
+/* Send what the other end takes; it may have closed. */
+static void
+put(struct peer *p, const void *data, size_t len)
+{
+	const uint8_t *at = data;
+	ssize_t n;
+
+	for (; len > 0; at += n, len -= (size_t)n)
+		if ((n = send(p->fd, at, len, MSG_NOSIGNAL)) <= 0)
+			return;
+}
+
+static void
+put_frame(struct peer *p, unsigned op, uint32_t id, const struct buf *body)
+{
+	struct buf frame = {0};
+
+	proto_frame_put(&frame, op, id, body->data, body->len);
+	put(p, frame.data, frame.len);
+	buf_clear(&frame);
+}
+
+/* One whole answer, appended to OUT: 0, the error that it is, or CLOSED. */
+static int
+get(struct peer *p, uint32_t *id_out, struct buf *out, struct err *err)
+{
+	struct proto_frame frame;
+	uint8_t *room;
+	ssize_t n;
+	int size, rc;
+
+	for (;;) {
+		assert_true((size = proto_frame_read(p->in.data, p->in.len, &frame, err)) >= 0);
+		if (size == 0) {
+			assert_non_null(room = buf_extend(&p->in, PROTO_FRAME_MAX));
+			n = recv(p->fd, room, PROTO_FRAME_MAX, 0);
+			p->in.len -= PROTO_FRAME_MAX - (size_t)(n > 0 ? n : 0);
+			if (n < 0 && errno == EAGAIN)
+				fail_msg("no answer within %d s", PATIENCE_S);
+			if (n <= 0)
+				return CLOSED;
+			continue;
+		}
+		*id_out = frame.id;
+		rc = frame.type == PROTO_FAILED ? proto_error_read(&frame, err) : 0;
+		assert_true(rc != 0 || frame.type == PROTO_MORE || frame.type == PROTO_DONE);
+		if (rc == 0)
+			buf_append(out, frame.body, frame.len);
+		buf_consume(&p->in, (size_t)size);
+		if (frame.type != PROTO_MORE)
+			return rc;
+	}
+}
+
+static int
+ask(struct peer *p, unsigned op, const struct buf *body, struct buf *out, struct err *err)
+{
+	uint32_t id = 0;
+	int rc;
+
+	put_frame(p, op, ++p->id, body);
+	rc = get(p, &id, out, err);
+	if (rc != CLOSED)
+		assert_int_equal(id, p->id);
+	return rc;
+}
+
+static const struct signer_request *
+request_of(const char *profile)
+{
+	static struct signer_request request;
+
+	request = (struct signer_request){.profile = profile, .id = ID, .spki = spki, .spki_len = spki_len};
+	return &request;
+}
+
+static int
+issue(struct peer *p, const struct signer_request *request, struct buf *der, struct err *err)
+{
+	struct buf body = {0};
+	int rc;
+
+	proto_issue_put(&body, request);
+	rc = ask(p, PROTO_ISSUE, &body, der, err);
+	buf_clear(&body);
+	return rc;
+}
+
+static int
+note(struct peer *p, const uint8_t *serial, enum crl_reason reason, struct err *err)
+{
+	struct proto_note n = {.reason = reason, .at = clock_now()};
+	struct buf body = {0}, nothing = {0};
+	int rc;
+
+	memcpy(n.serial, serial, SERIAL_LEN);
+	proto_note_put(&body, &n);
+	rc = ask(p, PROTO_NOTE, &body, &nothing, err);
+	assert_int_equal(nothing.len, 0);
+	buf_clear(&body);
+	buf_clear(&nothing);
+	return rc;
+}
+
+/* Sign the list that was begun under the call id ID, or an empty one. */
+static int
+crl_end(struct peer *p, uint32_t id, uint64_t at_least, struct crl_info *info_out, struct err *err)
+{
+	struct proto_crl crl = {at_least, clock_now(), clock_now() + DAY};
+	struct buf body = {0}, der = {0};
+	uint32_t got;
+	int rc;
+
+	proto_crl_put(&body, &crl);
+	put_frame(p, PROTO_CRL_SIGN, id, &body);
+	if ((rc = get(p, &got, &der, err)) == 0) {
+		assert_int_equal(got, id);
+		assert_int_equal(crl_info_read(der.data, der.len, &issuer, info_out, err), 0);
+	}
+	buf_clear(&body);
+	buf_clear(&der);
+	return rc;
+}
+
+static void
+put_entries(struct peer *p, uint32_t id, unsigned n)
+{
+	struct crl_entry entry = {.serial = {1}, .revoked_at = clock_now()};
+	struct buf body = {0};
+
+	for (; n > 0; n--)
+		proto_entry_put(&body, &entry);
+	put_frame(p, PROTO_CRL_ENTRIES, id, &body);
+	buf_clear(&body);
+}
+
+/* It lives, and serves. */
+static void
+assert_alive(void)
+{
+	struct buf nothing = {0}, der = {0};
+	struct err err = {0};
+	struct peer p;
+
+	dial(&p);
+	assert_ok(ask(&p, PROTO_CA_CERT, &nothing, &der, &err));
+	assert_true(der.len > 0);
+	buf_clear(&der);
+	hang_up(&p);
+}
+
+/* ---- its log, as anybody may read it ------------------------------------------------------------------------- */
+
+struct search {
+	struct signer_log_row want;
+	unsigned found;
+};
+
+static int
+on_row(void *ctx, const struct signer_log_row *row, struct err *err)
+{
+	struct search *s = ctx;
+
+	(void)err;
+	s->found += row->kind == s->want.kind && memcmp(row->serial, s->want.serial, SERIAL_LEN) == 0 &&
+	    row->reason == s->want.reason && row->crl_number == s->want.crl_number &&
+	    row->der_len == s->want.der_len &&
+	    (row->der_len == 0 || memcmp(row->der, s->want.der, row->der_len) == 0);
+	return 0;
+}
+
+static void
+log_path(char *path)
+{
+	struct err err = {0};
+
+	assert_ok(fs_path(path, home.dir, "signer.log", &err));
+}
+
+/* How often WANT stands in the log at PATH, or in the signer's own. */
+static unsigned
+logged(const char *path, const struct signer_log_row *want)
+{
+	struct search s = {.want = *want};
+	struct signer_log *log = NULL;
+	char own[FS_PATH_MAX];
+	struct err err = {0};
+
+	log_path(own);
+	assert_ok(signer_log_open(path != NULL ? path : own, true, &log, &err));
+	assert_ok(signer_log_walk(log, 0, on_row, &s, &err));
+	signer_log_close(log);
+	return s.found;
+}
+
+static struct signer_log_row
+issued_row(const struct buf *der)
+{
+	struct signer_log_row row = {.kind = SIGNER_LOG_ISSUED, .der = der->data, .der_len = der->len};
+	struct cert_info info;
+	struct err err = {0};
+
+	assert_ok(cert_info_read(der->data, der->len, &info, &err));
+	memcpy(row.serial, info.serial, SERIAL_LEN);
+	return row;
+}
+
+static uint64_t
+log_last_seq(void)
+{
+	struct signer_log *log = NULL;
+	char path[FS_PATH_MAX];
+	struct err err = {0};
+	uint64_t seq;
+
+	log_path(path);
+	assert_ok(signer_log_open(path, true, &log, &err));
+	seq = signer_log_last_seq(log);
+	signer_log_close(log);
+	return seq;
+}
+
+/* ---- the home ------------------------------------------------------------------------------------------------ */
+
+static void
+home_file(const char *name, struct buf *out)
+{
+	char path[FS_PATH_MAX];
+	struct err err = {0};
+
+	buf_reset(out);
+	assert_ok(fs_path(path, home.dir, name, &err));
+	assert_ok(fs_read(path, FILE_MAX, out, &err));
+}
+
+/* In place, as damage comes. */
+static void
+home_overwrite(const char *name, const void *data, size_t len)
+{
+	char path[FS_PATH_MAX];
+	struct err err = {0};
+	int fd;
+
+	assert_ok(fs_path(path, home.dir, name, &err));
+	assert_true((fd = open(path, O_WRONLY | O_TRUNC)) >= 0);
+	assert_ok(fs_write_all(fd, data, len, &err));
+	assert_int_equal(close(fd), 0);
+}
+
+/* The sanitizers' own calls are not the signer's. */
+static bool
+want_sandbox(void)
+{
+	const char *sandbox = getenv("MUSTER_SANDBOX");
+
+	return sandbox == NULL || strcmp(sandbox, "off") != 0;
+}
+
+static int
+open_home(void **state)
+{
+	static const char more[] = "\n[profile long]\nkeys = ec-p256\nvalidity = 36500d\n"
+				   "[profile all]\nkeys = ec-p256 ec-p384\nserver_auth = on\ncode_signing = on\n"
+				   "key_agreement = on\norg = Pumpen & Söhne\ncountry = DE\n";
+	struct buf conf = {0}, pem = {0}, der = {0};
+	struct err err = {0};
+
+	(void)state;
+	fixture_home_make(&home);
+	home.sandbox = want_sandbox();
+	home_file("muster.conf", &conf);
+	buf_text(&conf, more);
+	home_overwrite("muster.conf", conf.data, conf.len);
+	home_file("ca/issuing.crt", &pem);
+	assert_ok(pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &der, &err));
+	assert_ok(cert_issuer_init(&issuer, der.data, der.len, "", &err));
+	assert_ok(key_generate(KEY_EC_P256, &p256, &err));
+	spki = key_spki(p256, &spki_len);
+	fixture_signer_start(&home);
+	buf_clear(&conf);
+	buf_clear(&pem);
+	buf_clear(&der);
+	return 0;
+}
+
+static int
+close_home(void **state)
+{
+	(void)state;
+	fixture_signer_kill(&home);
+	fixture_home_remove(&home);
+	key_free(p256);
+	return 0;
+}
+
+/* ---- what it signs ------------------------------------------------------------------------------------------- */
+
+static X509 *
+x509_of(const struct buf *der)
+{
+	const uint8_t *at = der->data;
+	X509 *cert = d2i_X509(NULL, &at, (long)der->len);
+
+	assert_non_null(cert);
+	assert_ptr_equal(at, der->data + der->len);
+	return cert;
+}
+
+/* OpenSSL's word, up to the root, for a TLS client. */
+static void
+assert_verifies(X509 *cert)
+{
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	char root[FS_PATH_MAX], ca[FS_PATH_MAX];
+	struct err err = {0};
+
+	assert_ok(fs_path(root, home.dir, "ca/root.crt", &err));
+	assert_ok(fs_path(ca, home.dir, "ca/issuing.crt", &err));
+	assert_int_equal(X509_STORE_load_file(store, root), 1);
+	assert_int_equal(X509_STORE_load_file(store, ca), 1);
+	assert_int_equal(X509_STORE_CTX_init(ctx, store, cert, NULL), 1);
+	assert_int_equal(X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT), 1);
+	if (X509_verify_cert(ctx) != 1)
+		fail_msg("%s", X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(store);
+}
+
+static void
+assert_no_ca(X509 *cert)
+{
+	BASIC_CONSTRAINTS *basic;
+	int critical = -1;
+
+	assert_int_equal(X509_check_ca(cert), 0);
+	assert_int_equal(X509_get_extension_flags(cert) & EXFLAG_CA, 0);
+	assert_int_equal(X509_get_key_usage(cert) & (X509v3_KU_KEY_CERT_SIGN | X509v3_KU_CRL_SIGN), 0);
+	assert_non_null(basic = X509_get_ext_d2i(cert, NID_basic_constraints, &critical, NULL));
+	assert_int_equal(basic->ca, 0);
+	assert_int_equal(critical, 1);
+	BASIC_CONSTRAINTS_free(basic);
+}
+
+static void
+check_issue(const char *profile, int64_t valid_s, int64_t lasts_s, uint32_t key_usage, uint32_t ext_key_usage)
+{
+	static const char *const sans[] = {"DNS:pump.example", "IP:192.0.2.1"};
+	struct signer_request request = *request_of(profile);
+	int64_t before = clock_now();
+	struct cert_info info;
+	struct buf der = {0};
+	struct err err = {0};
+	struct peer p;
+	X509 *cert;
+
+	request.valid_s = valid_s;
+	request.sans = sans;
+	request.n_sans = 2;
+	dial(&p);
+	assert_ok(issue(&p, &request, &der, &err));
+	assert_ok(cert_info_read(der.data, der.len, &info, &err));
+	assert_string_equal(info.common_name, ID);
+	assert_in_range(info.not_before + BACKDATE_S, before, clock_now());
+	assert_int_equal(info.not_after, info.not_before + BACKDATE_S + lasts_s);
+	assert_int_equal(info.spki_len, spki_len);
+	assert_memory_equal(info.spki, spki, spki_len);
+	cert = x509_of(&der);
+	assert_no_ca(cert);
+	assert_verifies(cert);
+	assert_int_equal(X509_get_key_usage(cert), key_usage);
+	assert_int_equal(X509_get_extended_key_usage(cert), ext_key_usage);
+	assert_int_equal(X509_check_host(cert, "pump.example", 0, 0, NULL), 1);
+	assert_int_equal(X509_check_host(cert, ID, 0, 0, NULL), 1);
+	assert_int_equal(X509_check_ip_asc(cert, "192.0.2.1", 0), 1);
+	X509_free(cert);
+	buf_clear(&der);
+	hang_up(&p);
+}
+
+static void
+test_issue(void **state)
+{
+	(void)state;
+	check_issue("constrained", 0, 365 * DAY, X509v3_KU_DIGITAL_SIGNATURE, XKU_SSL_CLIENT);
+	check_issue("constrained", 365 * DAY, 365 * DAY, X509v3_KU_DIGITAL_SIGNATURE, XKU_SSL_CLIENT);
+	check_issue("constrained", 1, 1, X509v3_KU_DIGITAL_SIGNATURE, XKU_SSL_CLIENT);
+	check_issue("short", 0, DAY, X509v3_KU_DIGITAL_SIGNATURE, XKU_SSL_CLIENT);
+	check_issue("all", 3600, 3600, X509v3_KU_DIGITAL_SIGNATURE | X509v3_KU_KEY_AGREEMENT,
+	    XKU_SSL_CLIENT | XKU_SSL_SERVER | XKU_CODE_SIGN);
+}
+
+/* The built-in default takes RSA; O and C are the profile's, whoever asks. */
+static void
+test_issue_rsa(void **state)
+{
+	struct signer_request request = *request_of("standard");
+	struct key *rsa = NULL;
+	struct buf der = {0};
+	struct err err = {0};
+	struct peer p;
+	X509 *cert;
+	char *name;
+
+	(void)state;
+	assert_ok(key_generate(KEY_RSA_2048, &rsa, &err));
+	request.spki = key_spki(rsa, &request.spki_len);
+	dial(&p);
+	assert_ok(issue(&p, &request, &der, &err));
+	cert = x509_of(&der);
+	assert_no_ca(cert);
+	assert_verifies(cert);
+	assert_int_equal(X509_get_key_usage(cert), X509v3_KU_DIGITAL_SIGNATURE | X509v3_KU_KEY_ENCIPHERMENT);
+	name = X509_NAME_oneline(X509_get_subject_name(cert), NULL, 0);
+	assert_string_equal(name, "/O=Test/CN=" ID);
+	OPENSSL_free(name);
+	X509_free(cert);
+	key_free(rsa);
+	buf_clear(&der);
+	hang_up(&p);
+}
+
+/* D2: there is no way to ask for a CA. No part of the request says it, nothing can stand beside the parts, and no
+ * other operation signs a certificate; a CA's own public key gets the same leaf as any other. */
+static void
+test_nothing_makes_a_ca(void **state)
+{
+	static const char *const sans[] = {"CA:TRUE", "basicConstraints=CA:TRUE", "DNS:x,CA:TRUE", "dirName:ca"};
+	struct signer_request request = *request_of("constrained");
+	struct buf pem = {0}, root = {0}, der = {0}, body = {0};
+	struct cert_info info;
+	struct err err = {0};
+	struct peer p;
+	const char *san;
+	unsigned i;
+	X509 *cert;
+
+	(void)state;
+	home_file("ca/root.crt", &pem);
+	assert_ok(pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &root, &err));
+	assert_ok(cert_info_read(root.data, root.len, &info, &err));
+	assert_true(info.is_ca);
+	request.spki = info.spki;
+	request.spki_len = info.spki_len;
+	dial(&p);
+	assert_ok(issue(&p, &request, &der, &err));
+	cert = x509_of(&der);
+	assert_no_ca(cert);
+	X509_free(cert);
+	for (i = 0; i < 4; i++) {
+		request = *request_of("constrained");
+		san = sans[i];
+		request.sans = &san;
+		request.n_sans = 1;
+		assert_int_equal(issue(&p, &request, &der, &err), E_INPUT);
+	}
+	/* A whole certificate, a request's extensions, or one byte, in the place of or behind the parts. */
+	proto_issue_put(&body, request_of("constrained"));
+	buf_append(&body, "\x30\x03\x01\x01\xff", 5);
+	assert_int_equal(ask(&p, PROTO_ISSUE, &body, &der, &err), E_INPUT);
+	body.len -= 4;
+	assert_int_equal(ask(&p, PROTO_ISSUE, &body, &der, &err), E_INPUT);
+	assert_int_equal(ask(&p, PROTO_ISSUE, &root, &der, &err), E_INPUT);
+	request = *request_of("constrained");
+	request.spki = root.data;
+	request.spki_len = root.len;
+	assert_int_equal(issue(&p, &request, &der, &err), E_INPUT);
+	hang_up(&p);
+	for (i = 0; i < 256; i++) { /* all that is no operation */
+		if (i >= PROTO_ISSUE && i <= PROTO_LOG_READ)
+			continue;
+		dial(&p);
+		assert_int_equal(ask(&p, i, &body, &der, &err), CLOSED);
+		hang_up(&p);
+	}
+	assert_alive();
+	buf_clear(&pem);
+	buf_clear(&root);
+	buf_clear(&der);
+	buf_clear(&body);
+}
+
+/* ---- its ceilings -------------------------------------------------------------------------------------------- */
+
+static void
+check_refused(struct peer *p, const struct signer_request *request, int code, const char *field)
+{
+	struct buf der = {0};
+	struct err err = {0};
+
+	assert_int_equal(issue(p, request, &der, &err), code);
+	assert_string_equal(err.field, field);
+	assert_true(err.text[0] != '\0');
+	assert_int_equal(der.len, 0);
+	buf_clear(&der);
+}
+
+static void
+test_validity(void **state)
+{
+	static const int64_t too_long[] = {365LL * DAY + 1, 100LL * 365 * DAY, INT64_MAX, INT64_MAX - 1, -1, INT64_MIN};
+	struct signer_request request = *request_of("constrained");
+	uint64_t seq = log_last_seq();
+	struct cert_info info;
+	struct buf der = {0};
+	struct err err = {0};
+	struct peer p;
+	size_t i;
+
+	(void)state;
+	dial(&p);
+	for (i = 0; i < sizeof too_long / sizeof too_long[0]; i++) {
+		request.valid_s = too_long[i];
+		check_refused(&p, &request, E_INPUT, "valid");
+	}
+	/* Within the profile's, but beyond the CA's own end: refused where it was asked for, else cut there. */
+	request = *request_of("long");
+	request.valid_s = issuer.not_after - clock_now() + 10;
+	check_refused(&p, &request, E_INPUT, "valid");
+	assert_int_equal(log_last_seq(), seq); /* none of these was signed */
+	request.valid_s = 0;
+	assert_ok(issue(&p, &request, &der, &err));
+	assert_ok(cert_info_read(der.data, der.len, &info, &err));
+	assert_int_equal(info.not_after, issuer.not_after);
+	buf_clear(&der);
+	hang_up(&p);
+}
+
+static void
+test_profiles_and_names(void **state)
+{
+	static const char *const profiles[] = {"", "nosuch", "Constrained", "constrained ", "root", "ca"};
+	static const char *const ids[] = {"", "x", "6F1ED002-AB59-4F4B-8A5E-3F5B6F0B7F01",
+	    "6f1ed002-ab59-4f4b-8a5e-3f5b6f0b7f0", "6f1ed002-ab59-4f4b-8a5e-3f5b6f0b7f011",
+	    "6f1ed002xab59-4f4b-8a5e-3f5b6f0b7f01", "6f1ed002-ab59-4f4b-8a5e-3f5b6f0b7f0g", "Muster Issuing CA"};
+	static const char *const names[] = {"", "pump.example", "DNS:", "DNS:-x", "DNS:*.example", "DNS:a b", "IP:300.1.1.1",
+	    "URI:x", "email:a@b", "DNS:a\nb"};
+	const char *sans[CERT_SANS_MAX + 1];
+	struct signer_request request;
+	uint64_t seq = log_last_seq();
+	struct buf der = {0};
+	struct err err = {0};
+	struct peer p;
+	size_t i;
+
+	(void)state;
+	dial(&p);
+	for (i = 0; i < sizeof profiles / sizeof profiles[0]; i++)
+		check_refused(&p, request_of(profiles[i]), E_INPUT, "profile");
+	for (i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+		request = *request_of("constrained");
+		request.id = ids[i];
+		check_refused(&p, &request, E_INPUT, "id");
+	}
+	for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+		request = *request_of("constrained");
+		request.sans = &names[i];
+		request.n_sans = 1;
+		assert_int_equal(issue(&p, &request, &der, &err), E_INPUT);
+	}
+	for (i = 0; i <= CERT_SANS_MAX; i++)
+		sans[i] = "DNS:pump.example";
+	request = *request_of("constrained");
+	request.sans = sans;
+	request.n_sans = CERT_SANS_MAX + 1;
+	check_refused(&p, &request, E_INPUT, "");
+	assert_int_equal(log_last_seq(), seq);
+	request.n_sans = CERT_SANS_MAX;
+	assert_ok(issue(&p, &request, &der, &err));
+	assert_int_equal(log_last_seq(), seq + 1);
+	buf_clear(&der);
+	hang_up(&p);
+}
+
+static void
+check_key(struct peer *p, const char *profile, const uint8_t *key, size_t len, int code, const char *field)
+{
+	struct signer_request request = *request_of(profile);
+
+	request.spki = key;
+	request.spki_len = len;
+	check_refused(p, &request, code, field);
+}
+
+static void
+check_pkey(struct peer *p, const char *profile, EVP_PKEY *pkey)
+{
+	uint8_t *der = NULL;
+	int len;
+
+	assert_non_null(pkey);
+	assert_true((len = i2d_PUBKEY(pkey, &der)) > 0);
+	check_key(p, profile, der, (size_t)len, E_INPUT, "");
+	OPENSSL_free(der);
+	EVP_PKEY_free(pkey);
+}
+
+static EVP_PKEY *
+rsa_of(unsigned bits, unsigned long e)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	BIGNUM *exponent = BN_new();
+	EVP_PKEY *pkey = NULL;
+
+	assert_int_equal(BN_set_word(exponent, e), 1);
+	assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)bits), 1);
+	assert_int_equal(EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, exponent), 1);
+	assert_int_equal(EVP_PKEY_keygen(ctx, &pkey), 1);
+	BN_free(exponent);
+	EVP_PKEY_CTX_free(ctx);
+	return pkey;
+}
+
+/* D4, D5, D6, D7: weak keys, broken ones, ones outside the profile, and the CA's own. */
+static void
+test_keys(void **state)
+{
+	uint64_t seq = log_last_seq();
+	uint8_t broken[KEY_SPKI_MAX];
+	struct key *p384 = NULL;
+	struct err err = {0};
+	const uint8_t *other;
+	size_t len, i;
+	struct peer p;
+
+	(void)state;
+	dial(&p);
+	check_key(&p, "standard", spki, spki_len, E_INPUT, "key"); /* which takes RSA-2048 only */
+	assert_ok(key_generate(KEY_EC_P384, &p384, &err));
+	other = key_spki(p384, &len);
+	check_key(&p, "constrained", other, len, E_INPUT, "key");
+	key_free(p384);
+	check_key(&p, "constrained", issuer.spki, issuer.spki_len, E_CONFLICT, "key");
+	check_pkey(&p, "standard", rsa_of(1024, 65537));
+	check_pkey(&p, "standard", rsa_of(2048, 3));
+	check_pkey(&p, "all", EVP_EC_gen("P-224"));
+	check_pkey(&p, "all", EVP_EC_gen("secp256k1"));
+	check_pkey(&p, "all", EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"));
+	memcpy(broken, spki, spki_len);
+	broken[spki_len] = 0;
+	check_key(&p, "constrained", broken, spki_len + 1, E_INPUT, ""); /* a byte behind it */
+	for (i = 0; i < spki_len; i++) /* cut short */
+		check_key(&p, "constrained", broken, i, E_INPUT, "");
+	broken[spki_len - 1] ^= 1;
+	check_key(&p, "constrained", broken, spki_len, E_INPUT, ""); /* off the curve */
+	memset(broken + spki_len - 64, 0, 64);
+	check_key(&p, "constrained", broken, spki_len, E_INPUT, "");
+	assert_int_equal(log_last_seq(), seq);
+	hang_up(&p);
+}
+
+/* ---- malformed frames ---------------------------------------------------------------------------------------- */
+
+/* What is sent ends the connection, and nothing else. */
+static void
+check_closed(const void *data, size_t len)
+{
+	struct buf nothing = {0};
+	struct err err = {0};
+	struct peer p;
+	uint32_t id;
+
+	dial(&p);
+	put(&p, data, len);
+	assert_int_equal(get(&p, &id, &nothing, &err), CLOSED);
+	assert_int_equal(nothing.len, 0);
+	hang_up(&p);
+}
+
+static void
+test_malformed_frames(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} bad[] = {
+	    {"\0\0\0\0", 4},		       /* no type */
+	    {"\0\0\0\4\5\0\0\0", 8},	       /* no whole id */
+	    {"\0\1\0\1", 4},		       /* one byte over the limit: refused before it comes */
+	    {"\377\377\377\377", 4},	       /* as long as can be */
+	    {"\200\0\0\0", 4},		       /* negative, to some */
+	    {"GET / HTTP/1.1\r\n\r\n", 18},    /* somebody lost */
+	    {"\0\0\0\5\0\0\0\0\1", 9},	       /* operation 0 */
+	    {"\0\0\0\5\7\0\0\0\1", 9},	       /* the one behind the last */
+	    {"\0\0\0\5\200\0\0\0\1", 9},       /* an answer */
+	    {"\0\0\0\6\3\0\0\0\1x", 10},       /* a piece of a list's entry */
+	};
+	struct buf nothing = {0}, der = {0};
+	struct err err = {0};
+	struct peer other;
+	size_t i;
+
+	(void)state;
+	dial(&other);
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		check_closed(bad[i].bytes, bad[i].len);
+		assert_ok(ask(&other, PROTO_CA_CERT, &nothing, &der, &err)); /* others do not notice */
+	}
+	buf_clear(&der);
+	hang_up(&other);
+}
+
+static void
+test_random_bytes(void **state)
+{
+	uint64_t x = 0x9e3779b97f4a7c15, seq = log_last_seq();
+	uint8_t data[400];
+	struct buf out = {0};
+	size_t i, k, len;
+	uint32_t id;
+
+	(void)state;
+	for (i = 0; i < 300; i++) {
+		struct err err = {0};
+		struct peer p;
+
+		for (k = 0; k < sizeof data; k++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			data[k] = (uint8_t)(x >> 32);
+		}
+		len = 1 + x % sizeof data;
+		if (i % 2 == 0 && len > PROTO_HEADER) { /* a sound frame of an operation, with any body */
+			memset(data, 0, 3);
+			data[2] = (uint8_t)((len - 4) >> 8);
+			data[3] = (uint8_t)(len - 4);
+			data[4] = (uint8_t)(1 + i / 2 % 6);
+		}
+		dial(&p);
+		put(&p, data, len);
+		assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+		while (get(&p, &id, &out, &err) != CLOSED)
+			continue;
+		hang_up(&p);
+	}
+	assert_alive();
+	assert_int_equal(log_last_seq(), seq);
+	buf_clear(&out);
+}
+
+/* A request that stops anywhere is none; one that comes byte by byte is one. */
+static void
+test_truncated_and_slow(void **state)
+{
+	struct buf body = {0}, frame = {0}, der = {0};
+	uint64_t seq = log_last_seq();
+	struct err err = {0};
+	struct peer p;
+	uint32_t id;
+	size_t len;
+
+	(void)state;
+	proto_issue_put(&body, request_of("constrained"));
+	proto_frame_put(&frame, PROTO_ISSUE, 5, body.data, body.len);
+	for (len = 0; len < frame.len; len++) {
+		dial(&p);
+		put(&p, frame.data, len);
+		assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+		assert_int_equal(get(&p, &id, &der, &err), CLOSED);
+		hang_up(&p);
+	}
+	assert_int_equal(log_last_seq(), seq);
+	dial(&p);
+	for (len = 0; len < frame.len; len++) {
+		put(&p, frame.data + len, 1);
+		(void)sched_yield();
+	}
+	assert_ok(get(&p, &id, &der, &err));
+	assert_int_equal(id, 5);
+	assert_int_equal(log_last_seq(), seq + 1);
+	hang_up(&p);
+	buf_clear(&body);
+	buf_clear(&frame);
+	buf_clear(&der);
+}
+
+static void
+test_bodies_of_other_operations(void **state)
+{
+	static const unsigned ops[] = {PROTO_NOTE, PROTO_CRL_SIGN, PROTO_LOG_READ, PROTO_ISSUE};
+	struct buf body = {0}, out = {0};
+	struct err err = {0};
+	struct peer p;
+	size_t i;
+
+	(void)state;
+	dial(&p);
+	for (i = 0; i < 4; i++) { /* refused, and the connection goes on */
+		assert_int_equal(ask(&p, ops[i], &body, &out, &err), E_INPUT);
+		buf_byte(&body, 1);
+		assert_int_equal(ask(&p, ops[i], &body, &out, &err), E_INPUT);
+	}
+	assert_int_equal(ask(&p, PROTO_CA_CERT, &body, &out, &err), E_INPUT);
+	assert_int_equal(out.len, 0);
+	body.len = 0;
+	assert_ok(ask(&p, PROTO_CA_CERT, &body, &out, &err));
+	hang_up(&p);
+	buf_clear(&body);
+	buf_clear(&out);
+}
+
+/* One connection too many is closed; when another ends, there is room again. */
+static void
+test_connections(void **state)
+{
+	struct buf nothing = {0}, der = {0};
+	struct err err = {0};
+	struct peer p[5];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		dial(&p[i]);
+		assert_ok(ask(&p[i], PROTO_CA_CERT, &nothing, &der, &err));
+	}
+	dial(&p[4]);
+	assert_int_equal(ask(&p[4], PROTO_CA_CERT, &nothing, &der, &err), CLOSED);
+	hang_up(&p[4]);
+	hang_up(&p[2]);
+	dial(&p[2]);
+	for (i = 0; i < 4; i++) {
+		assert_ok(ask(&p[i], PROTO_CA_CERT, &nothing, &der, &err));
+		hang_up(&p[i]);
+	}
+	buf_clear(&der);
+}
+
+/* Many requests in one go: each has its answer, in their order. */
+static void
+test_pipelined(void **state)
+{
+	struct buf body = {0}, frames = {0}, der = {0};
+	uint32_t i, id;
+	struct err err = {0};
+	struct peer p;
+
+	(void)state;
+	proto_issue_put(&body, request_of("constrained"));
+	for (i = 0; i < 300; i++) /* every third is refused */
+		proto_frame_put(&frames, PROTO_ISSUE, 1000 - i, body.data, body.len - (i % 3 == 0));
+	dial(&p);
+	put(&p, frames.data, frames.len);
+	for (i = 0; i < 300; i++) {
+		buf_reset(&der);
+		assert_int_equal(get(&p, &id, &der, &err), i % 3 == 0 ? E_INPUT : 0);
+		assert_int_equal(id, 1000 - i);
+	}
+	hang_up(&p);
+	buf_clear(&body);
+	buf_clear(&frames);
+	buf_clear(&der);
+}
+
+/* ---- the log ------------------------------------------------------------------------------------------------- */
+
+/* Whoever has an answer finds its row in the file. */
+static void
+test_logged_before_answered(void **state)
+{
+	struct signer_log_row row;
+	struct crl_info info;
+	struct err err = {0};
+	struct peer p;
+	int i;
+
+	(void)state;
+	dial(&p);
+	for (i = 0; i < 10; i++) {
+		struct signer_log_row revoked = {.kind = SIGNER_LOG_REVOKED, .reason = REASON_KEY_COMPROMISE};
+		struct signer_log_row listed = {.kind = SIGNER_LOG_CRL};
+		struct buf der = {0};
+
+		assert_ok(issue(&p, request_of("constrained"), &der, &err));
+		row = issued_row(&der);
+		assert_int_equal(logged(NULL, &row), 1);
+		memcpy(revoked.serial, row.serial, SERIAL_LEN);
+		assert_ok(note(&p, row.serial, REASON_KEY_COMPROMISE, &err));
+		assert_int_equal(logged(NULL, &revoked), 1);
+		assert_ok(crl_end(&p, 7, 0, &info, &err));
+		listed.crl_number = info.number;
+		assert_int_equal(logged(NULL, &listed), 1);
+		buf_clear(&der);
+	}
+	hang_up(&p);
+}
+
+static void
+test_notes(void **state)
+{
+	static const enum crl_reason reasons[] = {
+	    REASON_CERTIFICATE_HOLD, REASON_REMOVE_FROM_CRL, REASON_KEY_COMPROMISE, REASON_KEY_COMPROMISE};
+	uint8_t serial[SERIAL_LEN] = {0x11, 0x22};
+	struct proto_note bad = {.reason = (enum crl_reason)7, .at = 1};
+	struct buf der = {0}, body = {0};
+	struct signer_log_row row;
+	struct err err = {0};
+	uint64_t seq;
+	struct peer p;
+	size_t i;
+
+	(void)state;
+	dial(&p);
+	seq = log_last_seq();
+	assert_int_equal(note(&p, serial, REASON_KEY_COMPROMISE, &err), E_NOTFOUND);
+	memset(serial, 0, sizeof serial);
+	assert_int_equal(note(&p, serial, REASON_KEY_COMPROMISE, &err), E_NOTFOUND);
+	assert_int_equal(log_last_seq(), seq);
+	assert_ok(issue(&p, request_of("constrained"), &der, &err));
+	row = issued_row(&der);
+	for (i = 0; i < 4; i++)
+		assert_ok(note(&p, row.serial, reasons[i], &err));
+	memcpy(bad.serial, row.serial, SERIAL_LEN);
+	proto_note_put(&body, &bad);
+	buf_reset(&der);
+	assert_int_equal(ask(&p, PROTO_NOTE, &body, &der, &err), E_INPUT);
+	assert_int_equal(log_last_seq(), seq + 5);
+	/* It knows after a restart, too, what it has issued. */
+	hang_up(&p);
+	fixture_signer_kill(&home);
+	fixture_signer_start(&home);
+	dial(&p);
+	assert_ok(note(&p, row.serial, REASON_SUPERSEDED, &err));
+	hang_up(&p);
+	buf_clear(&der);
+	buf_clear(&body);
+}
+
+struct rows {
+	uint64_t last;
+	unsigned n;
+};
+
+static int
+on_read(void *ctx, const struct signer_log_row *row, struct err *err)
+{
+	struct rows *rows = ctx;
+
+	(void)err;
+	assert_int_equal(row->seq, rows->last + 1);
+	rows->last = row->seq;
+	rows->n++;
+	return 0;
+}
+
+/* More than one answer holds. */
+static void
+test_log_read(void **state)
+{
+	struct signer *signer = NULL;
+	struct rows rows = {0, 0};
+	struct buf body = {0}, frames = {0}, der = {0};
+	struct err err = {0};
+	uint64_t seq;
+	struct peer p;
+	uint32_t i, id;
+
+	(void)state;
+	proto_issue_put(&body, request_of("constrained"));
+	for (i = 0; i < 1500; i++)
+		proto_frame_put(&frames, PROTO_ISSUE, i, body.data, body.len);
+	dial(&p);
+	put(&p, frames.data, frames.len);
+	for (i = 0; i < 1500; i++)
+		assert_ok(get(&p, &id, &der, &err));
+	hang_up(&p);
+	seq = log_last_seq();
+	assert_true(der.len > 600 * 1024);
+	assert_ok(signer_open(home.socket_path, &signer, &err));
+	assert_ok(signer_log_read(signer, 0, on_read, &rows, &err));
+	assert_int_equal(rows.last, seq);
+	rows = (struct rows){seq - 3, 0};
+	assert_ok(signer_log_read(signer, seq - 3, on_read, &rows, &err));
+	assert_int_equal(rows.n, 3);
+	assert_ok(signer_log_read(signer, seq, on_read, &rows, &err));
+	assert_int_equal(rows.n, 3);
+	assert_int_equal(signer_log_read(signer, seq + 1, on_read, &rows, &err), E_CONFLICT);
+	assert_int_equal(signer_log_read(signer, UINT64_MAX, on_read, &rows, &err), E_CONFLICT);
+	signer_close(signer);
+	buf_clear(&body);
+	buf_clear(&frames);
+	buf_clear(&der);
+}
+
+/* ---- lists --------------------------------------------------------------------------------------------------- */
+
+/* G6: never lower, whatever is asked for, and whatever ended the signer. */
+static void
+test_crl_numbers(void **state)
+{
+	static const uint64_t leaps[] = {0, 1, 5, 0, 1000, 3};
+	struct crl_info info = {0};
+	struct err err = {0};
+	uint64_t last = 0;
+	struct peer p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof leaps / sizeof leaps[0]; i++) {
+		uint64_t at_least = leaps[i] > 1 ? last + leaps[i] : leaps[i]; /* 0 and 1 were long ago */
+
+		dial(&p);
+		assert_ok(crl_end(&p, 1, at_least, &info, &err));
+		if (last > 0)
+			assert_int_equal(info.number, at_least > last ? at_least : last + 1);
+		last = info.number;
+		assert_int_equal(info.n_entries, 0);
+		hang_up(&p);
+		fixture_signer_kill(&home);
+		fixture_signer_start(&home);
+	}
+	/* Refused, and no number is lost on it. */
+	dial(&p);
+	assert_int_equal(crl_end(&p, 1, (uint64_t)INT64_MAX + 1, &info, &err), E_INPUT);
+	assert_int_equal(crl_end(&p, 1, UINT64_MAX, &info, &err), E_INPUT);
+	assert_ok(crl_end(&p, 1, 0, &info, &err));
+	assert_int_equal(info.number, last + 1);
+	hang_up(&p);
+}
+
+static void
+test_crl_times(void **state)
+{
+	static const struct proto_crl bad[] = {{0, 100, 100}, {0, 100, 99}, {0, -1, 100}, {0, INT64_MIN, INT64_MAX},
+	    {0, 100, INT64_MAX}, {0, 100, 253402300800}};
+	struct buf body = {0}, out = {0};
+	struct err err = {0};
+	struct peer p;
+	size_t i;
+
+	(void)state;
+	dial(&p);
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		buf_reset(&body);
+		proto_crl_put(&body, &bad[i]);
+		assert_int_equal(ask(&p, PROTO_CRL_SIGN, &body, &out, &err), E_INPUT);
+	}
+	assert_int_equal(out.len, 0);
+	hang_up(&p);
+	buf_clear(&body);
+}
+
+/* Each list has the entries of its own call. */
+static void
+test_two_lists_at_once(void **state)
+{
+	struct crl_info info;
+	struct err err = {0};
+	struct peer p, other;
+
+	(void)state;
+	dial(&p);
+	dial(&other);
+	put_entries(&p, 1, 3);
+	put_entries(&p, 2, 5);
+	put_entries(&other, 1, 100); /* the same id, somebody else's */
+	put_entries(&p, 1, 4);
+	assert_ok(crl_end(&p, 2, 0, &info, &err));
+	assert_int_equal(info.n_entries, 5);
+	assert_ok(crl_end(&p, 1, 0, &info, &err));
+	assert_int_equal(info.n_entries, 7);
+	assert_ok(crl_end(&p, 1, 0, &info, &err)); /* begun anew */
+	assert_int_equal(info.n_entries, 0);
+	put_entries(&p, 3, 1);
+	assert_ok(crl_end(&p, 3, 0, &info, &err));
+	assert_int_equal(info.n_entries, 1);
+	assert_ok(crl_end(&other, 1, 0, &info, &err));
+	assert_int_equal(info.n_entries, 100);
+	hang_up(&p);
+	hang_up(&other);
+}
+
+/* No list is ever signed that lacks entries: where some were refused, there is no connection left to sign it on. */
+static void
+test_refused_entries(void **state)
+{
+	struct buf body = {0}, nothing = {0};
+	struct crl_info info;
+	struct err err = {0};
+	struct peer p;
+	uint32_t id;
+
+	(void)state;
+	dial(&p); /* a third list */
+	put_entries(&p, 1, 1);
+	put_entries(&p, 2, 1);
+	put_entries(&p, 3, 1);
+	assert_int_equal(get(&p, &id, &nothing, &err), CLOSED);
+	hang_up(&p);
+	dial(&p); /* half an entry, behind sound ones */
+	put_entries(&p, 1, 1);
+	buf_byte(&body, 1);
+	put_frame(&p, PROTO_CRL_ENTRIES, 1, &body);
+	assert_int_equal(crl_end(&p, 1, 0, &info, &err), CLOSED);
+	hang_up(&p);
+	dial(&p); /* what the connection that was closed had begun is gone */
+	assert_ok(crl_end(&p, 1, 0, &info, &err));
+	assert_int_equal(info.n_entries, 0);
+	put_entries(&p, 1, 1); /* a list that is refused at its end is gone, too */
+	assert_int_equal(crl_end(&p, 1, UINT64_MAX, &info, &err), E_INPUT);
+	assert_ok(crl_end(&p, 1, 0, &info, &err));
+	assert_int_equal(info.n_entries, 0);
+	hang_up(&p);
+	buf_clear(&body);
+}
+
+static void
+test_broken_off_list(void **state)
+{
+	struct crl_info info;
+	struct err err = {0};
+	struct peer p;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 20; i++) {
+		dial(&p);
+		put_entries(&p, 1, PROTO_ENTRIES_MAX);
+		put_entries(&p, 1, PROTO_ENTRIES_MAX);
+		put(&p, "\0\0\xff\0\3\0\0\0\1half", 13);
+		hang_up(&p);
+	}
+	dial(&p);
+	assert_ok(crl_end(&p, 1, 0, &info, &err));
+	assert_int_equal(info.n_entries, 0);
+	hang_up(&p);
+}
+
+static bool
+next_entry(void *ctx, struct crl_entry *entry_out)
+{
+	uint32_t *left = ctx;
+
+	if (*left == 0)
+		return false;
+	*entry_out = (struct crl_entry){.serial = {0x40}, .revoked_at = 1767225600,
+	    .reason = *left % 2 == 0 ? REASON_KEY_COMPROMISE : REASON_UNSPECIFIED};
+	memcpy(entry_out->serial + SERIAL_LEN - sizeof *left, left, sizeof *left);
+	--*left;
+	return true;
+}
+
+static void
+test_long_list(void **state)
+{
+	struct signer *signer = NULL;
+	uint32_t left = 100000;
+	struct crl_info info;
+	struct buf der = {0};
+	struct err err = {0};
+	const uint8_t *at;
+	X509_CRL *crl;
+
+	(void)state;
+	assert_ok(signer_open(home.socket_path, &signer, &err));
+	assert_ok(signer_crl(signer, next_entry, &left, 0, clock_now(), clock_now() + DAY, &der, &err));
+	assert_ok(crl_info_read(der.data, der.len, &issuer, &info, &err));
+	assert_int_equal(info.n_entries, 100000);
+	at = der.data;
+	assert_non_null(crl = d2i_X509_CRL(NULL, &at, (long)der.len));
+	assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), 100000);
+	X509_CRL_free(crl);
+	signer_close(signer);
+	buf_clear(&der);
+}
+
+/* ---- many at once -------------------------------------------------------------------------------------------- */
+
+#define THREADS 16
+#define EACH 63 /* 1,008 in all */
+
+struct worker {
+	struct signer *signer;
+	pthread_t thread;
+	struct buf der[EACH];
+	struct err err;
+	int rc;
+};
+
+static void *
+work(void *arg)
+{
+	struct signer_request request = {.profile = "constrained", .id = ID, .spki = spki, .spki_len = spki_len};
+	struct worker *w = arg;
+	bool in_doubt;
+	int i;
+
+	for (i = 0; i < EACH && w->rc == 0; i++)
+		w->rc = signer_issue(w->signer, &request, &w->der[i], &in_doubt, &w->err);
+	return NULL;
+}
+
+struct tally {
+	struct worker *workers;
+	bool seen[THREADS][EACH];
+	unsigned n;
+};
+
+static int
+on_tally(void *ctx, const struct signer_log_row *row, struct err *err)
+{
+	struct tally *t = ctx;
+	size_t i, k;
+
+	(void)err;
+	for (i = 0; i < THREADS; i++)
+		for (k = 0; k < EACH; k++)
+			if (row->der_len == t->workers[i].der[k].len &&
+			    memcmp(row->der, t->workers[i].der[k].data, row->der_len) == 0) {
+				assert_false(t->seen[i][k]);
+				t->seen[i][k] = true;
+				t->n++;
+				return 0;
+			}
+	fail_msg("row %llu was given to nobody", (unsigned long long)row->seq);
+	return 0;
+}
+
+/* Each caller has its own certificate, and all are in the log, once. */
+static void
+test_many_callers(void **state)
+{
+	static struct worker workers[THREADS];
+	static struct tally tally = {.workers = workers};
+	uint64_t seq = log_last_seq();
+	struct signer *signer = NULL;
+	struct signer_log *log = NULL;
+	char path[FS_PATH_MAX];
+	struct err err = {0};
+	size_t i, k;
+
+	(void)state;
+	assert_ok(signer_open(home.socket_path, &signer, &err));
+	for (i = 0; i < THREADS; i++) {
+		workers[i].signer = signer;
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+	}
+	for (i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+		if (workers[i].rc != 0)
+			fail_msg("%s", workers[i].err.text);
+	}
+	log_path(path);
+	assert_ok(signer_log_open(path, true, &log, &err));
+	assert_ok(signer_log_walk(log, seq, on_tally, &tally, &err));
+	assert_int_equal(tally.n, THREADS * EACH);
+	signer_log_close(log);
+	signer_close(signer);
+	for (i = 0; i < THREADS; i++)
+		for (k = 0; k < EACH; k++)
+			buf_clear(&workers[i].der[k]);
+}
+
+/* ---- its end, and its beginning ------------------------------------------------------------------------------ */
+
+static void
+test_ends_when_told(void **state)
+{
+	static const int signals[] = {SIGTERM, SIGINT};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(kill(home.signer, SIGHUP), 0); /* the api's */
+		assert_alive();
+		assert_int_equal(kill(home.signer, signals[i]), 0);
+		assert_int_equal(fixture_signer_wait(&home), 0);
+		fixture_signer_start(&home);
+		assert_alive();
+	}
+	(void)close(home.alive[1]); /* the supervisor is dead */
+	home.alive[1] = -1;
+	assert_int_equal(fixture_signer_wait(&home), 0);
+	fixture_signer_start(&home);
+	assert_alive();
+}
+
+/* With the file NAME as it is given it does not start, and does not change it. */
+static void
+check_no_start(const char *name, const void *data, size_t len)
+{
+	struct buf before = {0}, after = {0};
+
+	home_file(name, &before);
+	home_overwrite(name, data, len);
+	fixture_signer_start(&home);
+	assert_int_equal(fixture_signer_wait(&home), 1);
+	home_file(name, &after);
+	assert_int_equal(after.len, len);
+	assert_memory_equal(after.data, data, len);
+	home_overwrite(name, before.data, before.len);
+	buf_clear(&before);
+	buf_clear(&after);
+}
+
+static void
+test_does_not_start_on_damage(void **state)
+{
+	struct buf file = {0}, other = {0};
+	size_t i;
+
+	(void)state;
+	fixture_signer_kill(&home);
+	home_file("signer.log", &file);
+	for (i = 0; i < file.len; i += file.len / 7) {
+		file.data[i] ^= 1;
+		check_no_start("signer.log", file.data, file.len);
+		file.data[i] ^= 1;
+	}
+	check_no_start("signer.log", "something else", 14);
+	home_file("ca/private/root.key", &other); /* a sound key, but not the one of ca/issuing.crt */
+	check_no_start("ca/private/issuing.key", other.data, other.len);
+	check_no_start("ca/private/issuing.key", "", 0);
+	check_no_start("ca/issuing.crt", "", 0);
+	home_file("tls/server.crt", &other); /* a certificate, but no CA's */
+	check_no_start("ca/issuing.crt", other.data, other.len);
+	check_no_start("muster.conf", "[profile x]\nkeys = rsa-512\n", 27);
+	check_no_start("muster.conf", "[profile x]\nca = on\n", 20);
+	fixture_signer_start(&home);
+	assert_alive();
+	buf_clear(&file);
+	buf_clear(&other);
+}
+
+static void
+copy_file(const char *from, const char *to)
+{
+	struct buf data = {0};
+	struct err err = {0};
+
+	if (fs_read(from, FILE_MAX, &data, &err) != 0 || fs_write(to, 0600, (gid_t)-1, data.data, data.len, &err) != 0)
+		_exit(99);
+	buf_clear(&data);
+}
+
+static bool
+write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	(void)close(fd);
+	return done;
+}
+
+/* In the child: the log on a file system of its own, with room for few rows. What it holds in the end is kept. */
+static int
+run_on_full_disk(const struct signer_options *options)
+{
+	char small[FS_PATH_MAX], log[FS_PATH_MAX], own[FS_PATH_MAX], kept[FS_PATH_MAX], map[64];
+	bool root = geteuid() == 0;
+	int rc;
+
+	(void)snprintf(map, sizeof map, "0 %u 1", (unsigned)geteuid());
+	log_path(own);
+	(void)snprintf(small, sizeof small, "%s/small", home.base);
+	(void)snprintf(log, sizeof log, "%s/small/signer.log", home.base);
+	(void)snprintf(kept, sizeof kept, "%s/kept.log", home.base);
+	if (unshare(CLONE_NEWNS | (root ? 0 : CLONE_NEWUSER)) != 0 ||
+	    (!root && !(write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/uid_map", map))) ||
+	    mkdir(small, 0700) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", small, "tmpfs", 0, "size=64k") != 0)
+		_exit(99);
+	copy_file(own, log);
+	if (mount(log, own, NULL, MS_BIND, NULL) != 0)
+		_exit(99);
+	rc = signer_main(options);
+	copy_file(log, kept);
+	return rc;
+}
+
+/* I2: the disk is full. Nothing leaves that is not in the log, and the process ends: what reached the disk is unknown.
+ * With room again it goes on where it was. */
+static void
+test_full_disk(void **state)
+{
+	struct buf body = {0}, frames = {0}, before = {0}, der[200] = {{0}};
+	struct signer_log_row row;
+	char kept[FS_PATH_MAX];
+	struct err err = {0};
+	unsigned answers = 0;
+	struct peer p;
+	uint32_t i, id;
+
+	(void)state;
+	fixture_signer_kill(&home);
+	home_file("signer.log", &before);
+	home_overwrite("signer.log", "MUSTLOG1", 8);
+	home.sandbox = false; /* it keeps the log afterwards */
+	home.run = run_on_full_disk;
+	fixture_signer_start(&home);
+	home.run = NULL;
+	dial(&p);
+	proto_issue_put(&body, request_of("constrained"));
+	for (i = 0; i < 200; i++)
+		proto_frame_put(&frames, PROTO_ISSUE, i, body.data, body.len);
+	(void)snprintf(kept, sizeof kept, "%s/kept.log", home.base);
+	for (; answers < 5; answers++)
+		assert_ok(issue(&p, request_of("constrained"), &der[answers], &err));
+	put(&p, frames.data, frames.len); /* more than there is room for, in one sync */
+	while (answers < 200 && get(&p, &id, &der[answers], &err) == 0)
+		answers++;
+	assert_in_range(answers, 5, 199);
+	assert_int_equal(fixture_signer_wait(&home), 1);
+	for (i = 0; i < answers; i++) {
+		row = issued_row(&der[i]);
+		assert_int_equal(logged(kept, &row), 1);
+	}
+	for (i = 0; i < 200; i++)
+		buf_clear(&der[i]);
+	hang_up(&p);
+	home.sandbox = want_sandbox();
+	home_overwrite("signer.log", before.data, before.len);
+	fixture_signer_start(&home);
+	assert_alive();
+	buf_clear(&body);
+	buf_clear(&frames);
+	buf_clear(&before);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_issue),
+	    cmocka_unit_test(test_issue_rsa),
+	    cmocka_unit_test(test_nothing_makes_a_ca),
+	    cmocka_unit_test(test_validity),
+	    cmocka_unit_test(test_profiles_and_names),
+	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_malformed_frames),
+	    cmocka_unit_test(test_random_bytes),
+	    cmocka_unit_test(test_truncated_and_slow),
+	    cmocka_unit_test(test_bodies_of_other_operations),
+	    cmocka_unit_test(test_connections),
+	    cmocka_unit_test(test_pipelined),
+	    cmocka_unit_test(test_logged_before_answered),
+	    cmocka_unit_test(test_notes),
+	    cmocka_unit_test(test_crl_numbers),
+	    cmocka_unit_test(test_crl_times),
+	    cmocka_unit_test(test_two_lists_at_once),
+	    cmocka_unit_test(test_refused_entries),
+	    cmocka_unit_test(test_broken_off_list),
+	    cmocka_unit_test(test_long_list),
+	    cmocka_unit_test(test_many_callers),
+	    cmocka_unit_test(test_log_read),
+	    cmocka_unit_test(test_ends_when_told),
+	    cmocka_unit_test(test_does_not_start_on_damage),
+	    cmocka_unit_test(test_full_disk),
+	};
+
+	return cmocka_run_group_tests(tests, open_home, close_home);
+}
