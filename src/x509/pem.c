@@ -65,8 +65,11 @@ pem_encode(struct buf *out, const char *label, const uint8_t *der, size_t len)
 static const char *
 find_begin(const char *text, size_t len)
 {
-	const char *at = text, *end = text + len;
+	const char *at = text, *end;
 
+	if (len == 0)
+		return NULL; /* an empty buf has no bytes to look at */
+	end = text + len;
 	while ((at = memmem(at, (size_t)(end - at), begin, strlen(begin))) != NULL) {
 		if (at == text || at[-1] == '\n')
 			return at;

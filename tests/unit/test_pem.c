@@ -88,6 +88,7 @@ test_refuses(void **state)
 		assert_true(strlen(err.text) > 10);
 		assert_int_equal(out.len, 4);
 	}
+	assert_int_equal(pem_decode(NULL, 0, "THING", &out, &err), E_INPUT); /* an empty file's buf */
 	buf_clear(&out);
 }
 
