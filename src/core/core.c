@@ -41,6 +41,19 @@ ca_load(struct core *core, const char *name, struct buf *pem, struct buf *der, s
 }
 
 static int
+root_load(struct core *core, struct err *err)
+{
+	struct cert_info info;
+	int rc;
+
+	if ((rc = ca_load(core, "ca/root.crt", &core->root_pem, &core->root_der, err)) != 0 ||
+	    (rc = cert_info_read(core->root_der.data, core->root_der.len, &info, err)) != 0)
+		return rc;
+	sha256(core->root_spki_hash, info.spki, info.spki_len);
+	return 0;
+}
+
+static int
 profiles_load(struct core *core, struct err *err)
 {
 	char path[FS_PATH_MAX];
@@ -80,7 +93,7 @@ core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct 
 	    (rc = ratelimit_new(core->settings.register_per_min, &core->registrations, err)) != 0 ||
 	    (rc = ratelimit_new(core->settings.auth_failures_per_min, &core->auth_failures, err)) != 0 ||
 	    (rc = profiles_load(core, err)) != 0 ||
-	    (rc = ca_load(core, "ca/root.crt", &core->root_pem, &core->root_der, err)) != 0 ||
+	    (rc = root_load(core, err)) != 0 ||
 	    (rc = ca_load(core, "ca/issuing.crt", &core->issuing_pem, &core->issuing_der, err)) != 0 ||
 	    (rc = cert_issuer_init(&core->issuer, core->issuing_der.data, core->issuing_der.len,
 		 core->settings.pki_public_url, err)) != 0 ||

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/secret.h"
 #include "core/settings.h"
 #include "signer/profile.h"
 #include "x509/cert.h"
@@ -31,6 +32,7 @@ struct core {
 	struct buf root_pem;	     /* ca.crt in a package */
 	struct buf issuing_pem;	     /* chain_pem */
 	struct buf root_der, issuing_der;
+	uint8_t root_spki_hash[SHA256_LEN];
 	struct keypool *keypool;
 	struct sweeper *sweeper;
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */

@@ -85,10 +85,11 @@ check_csr_key(struct core *core, const struct credential_owner *owner, const str
 	struct store_tx *tx = NULL;
 	int rc;
 
-	if (csr->spki_len == core->issuer.spki_len &&
-	    memcmp(csr->spki, core->issuer.spki, csr->spki_len) == 0)
-		return err_field(err, E_CONFLICT, "csr", "this is the CA's own key");
 	sha256(hash, csr->spki, csr->spki_len);
+	if ((csr->spki_len == core->issuer.spki_len &&
+		memcmp(csr->spki, core->issuer.spki, csr->spki_len) == 0) ||
+	    memcmp(hash, core->root_spki_hash, sizeof hash) == 0)
+		return err_field(err, E_CONFLICT, "csr", "this is the CA's own key");
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
 	rc = check_key_is_free(tx, owner, hash, profile->reuse_key, err);
