@@ -149,34 +149,6 @@ def test_refusals_name_the_field(home, body, field):
     assert reply.json["errors"][0]["field"] == field
 
 
-def test_another_devices_key_is_refused(home):
-    """D7"""
-    _, csr = make_csr(home)
-    home.json("device", "register", "--name", "first", "--type", "t", "--csr", csr)
-    reply = home.request("POST", "/v1/devices", {"name": "second", "type": "t", "csr": csr.read_text()})
-    assert reply.status == 409
-    before = home.request("GET", "/v1/devices?search=second").json["items"]
-    assert before == []
-
-
-def test_the_cas_own_key_is_refused(home):
-    """D7"""
-    csr = home.base / "ca.csr"
-    openssl("req", "-new", "-key", home.dir / "ca/private/issuing.key", "-subj", "/CN=x", "-out", csr)
-    reply = home.request("POST", "/v1/devices", {"name": "ca", "type": "t", "csr": csr.read_text()})
-    assert reply.status == 409
-
-
-@pytest.mark.parametrize("algorithm, option", [
-    ("RSA", "rsa_keygen_bits:1024"), ("RSA", "rsa_keygen_bits:2047"), ("EC", "ec_paramgen_curve:P-224"),
-    ("EC", "ec_paramgen_curve:secp256k1")])
-def test_weak_and_unknown_keys_are_refused(home, algorithm, option):
-    """D4, D6"""
-    _, csr = make_csr(home, algorithm=algorithm, option=option)
-    reply = home.request("POST", "/v1/devices", {"name": "weak", "type": "t", "csr": csr.read_text()})
-    assert reply.status == 400 and reply.json["errors"][0]["field"] == "csr"
-
-
 def test_certificate_by_fingerprint(home):
     made = home.json("device", "register", "--name", "f", "--type", "t", "--key", "ec-p256")
     c = made["certificate"]
