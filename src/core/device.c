@@ -71,19 +71,20 @@ owner_make(struct core *core, const struct store_device *device, struct buf *wri
 	return rc;
 }
 
-/* Change and audit row of ACTION on DEVICE: what every transaction on a device ends with. */
+/* Change and audit row of ACTION on DEVICE, with the detail MEMBER (or NULL) of VALUE: what every transaction on a
+ * device ends with. */
 static int
 finish_tx(struct store_tx **tx, const struct caller *caller, const struct store_device *device,
-    const char *action, const char *reason, struct err *err)
+    const char *action, const char *member, const char *value, struct err *err)
 {
 	int64_t now = device->updated_at, seq;
 	int rc;
 
 	if ((rc = store_change_append(*tx, "device", device->id, now, &seq, err)) != 0)
 		return rc;
-	if (reason != NULL)
+	if (member != NULL)
 		rc = audit_write(*tx, caller, now, action, "device", device->id, err,
-		    "{\"reason\":\"%s\"}", reason);
+		    "{\"%s\":\"%s\"}", member, value);
 	else
 		rc = audit_write(*tx, caller, now, action, "device", device->id, err, NULL);
 	return rc == 0 ? store_commit(tx, err) : rc;
@@ -283,7 +284,7 @@ device_update(struct core *core, const struct caller *caller, const char *id,
 	if ((rc = change_apply(&row, change, err)) != 0 ||
 	    (rc = rights_of_device(tx, &row, &write, &read, err)) != 0 ||
 	    (rc = store_device_update(tx, &row, err)) != 0 ||
-	    (rc = finish_tx(&tx, caller, &row, "device.update", NULL, err)) != 0)
+	    (rc = finish_tx(&tx, caller, &row, "device.update", "policy", row.policy, err)) != 0)
 		goto out;
 	publisher_wake(core->publisher, PUBLISH_RIGHTS);
 	*device_out = row;
@@ -330,7 +331,7 @@ device_move(struct core *core, const struct caller *caller, const char *id, cons
 	if ((rc = store_device_update(tx, &row, err)) != 0 ||
 	    (rc = revocation_apply(tx, row.tenant_id, row.id, reason, row.updated_at, NULL, &revocation,
 		 err)) != 0 ||
-	    (rc = finish_tx(&tx, caller, &row, move->action, reason_name(reason), err)) != 0 ||
+	    (rc = finish_tx(&tx, caller, &row, move->action, "reason", reason_name(reason), err)) != 0 ||
 	    (rc = revocation_finish(core, &revocation, err)) != 0)
 		goto out;
 	*device_out = row;
@@ -391,7 +392,7 @@ reissue_commit(struct core *core, const struct caller *caller, const struct cred
 	    (rc = revocation_apply(tx, owner->tenant_id, owner->id, REASON_SUPERSEDED, now,
 		 credential->certificate.serial, revocation, err)) == 0 &&
 	    (rc = store_device_update(tx, row, err)) == 0)
-		rc = finish_tx(&tx, caller, row, "device.reissue", NULL, err);
+		rc = finish_tx(&tx, caller, row, "device.reissue", NULL, NULL, err);
 out:
 	store_rollback(&tx);
 	return rc;

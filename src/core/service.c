@@ -62,11 +62,15 @@ finish_tx(struct store_tx **tx, const struct caller *caller, const struct store_
 	int64_t seq;
 	int rc;
 
-	if ((rc = store_change_append(*tx, "service", row->id, row->updated_at, &seq, err)) == 0 &&
-	    (rc = audit_write(*tx, caller, row->updated_at, action, "service", row->id, err,
-		 "{\"name\":\"%s\",\"reason\":\"%s\"}", row->name, reason)) == 0)
-		rc = store_commit(tx, err);
-	return rc;
+	if ((rc = store_change_append(*tx, "service", row->id, row->updated_at, &seq, err)) != 0)
+		return rc;
+	if (reason != NULL)
+		rc = audit_write(*tx, caller, row->updated_at, action, "service", row->id, err,
+		    "{\"name\":\"%s\",\"reason\":\"%s\"}", row->name, reason);
+	else
+		rc = audit_write(*tx, caller, row->updated_at, action, "service", row->id, err,
+		    "{\"name\":\"%s\"}", row->name);
+	return rc == 0 ? store_commit(tx, err) : rc;
 }
 
 static int
@@ -81,7 +85,7 @@ add_commit(struct core *core, const struct caller *caller, const struct store_se
 		return rc;
 	if ((rc = store_service_insert(tx, row, err)) == 0 &&
 	    (rc = credential_store(tx, &owner, credential, row->created_at, err)) == 0)
-		rc = finish_tx(&tx, caller, row, "service.add", "", err);
+		rc = finish_tx(&tx, caller, row, "service.add", NULL, err);
 	store_rollback(&tx);
 	return rc;
 }
@@ -230,7 +234,7 @@ reissue_commit(struct core *core, const struct caller *caller, const struct stor
 	    (rc = revocation_apply(tx, owner.tenant_id, owner.id, REASON_SUPERSEDED, now,
 		 credential->certificate.serial, revocation, err)) == 0 &&
 	    (rc = store_service_update(tx, &row, err)) == 0)
-		rc = finish_tx(&tx, caller, &row, "service.reissue", "", err);
+		rc = finish_tx(&tx, caller, &row, "service.reissue", NULL, err);
 out:
 	store_rollback(&tx);
 	store_service_clear(&row);

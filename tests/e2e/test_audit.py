@@ -13,6 +13,7 @@ def test_what_is_audited(fresh):
     home = fresh().start()
     made = home.json("device", "register", "--name", "a", "--type", "t", "--key", "ec-p256")
     home.cli("package", "fetch", made["package"]["url"], "-o", home.base / "a.zip")
+    home.cli("device", "update", made["id"], "--policy", "default")
     home.cli("device", "suspend", made["id"])
     home.cli("device", "resume", made["id"])
     home.cli("device", "revoke", made["id"], "--reason", "keyCompromise")
@@ -27,6 +28,8 @@ def test_what_is_audited(fresh):
     assert [r["seq"] for r in listed] == list(range(1, len(listed) + 1))
     revoke = next(r for r in listed if r["action"] == "device.revoke")
     assert revoke["target"] == f"device:{made['id']}" and revoke["detail"]["reason"] == "keyCompromise"
+    assert next(r for r in listed if r["action"] == "device.update")["detail"] == {"policy": "default"}
+    assert next(r for r in listed if r["action"] == "service.add")["detail"] == {"name": "s"}
     assert revoke["actor"] == "uid:0" or revoke["actor"].startswith("uid:")
     assert home.json("audit", "verify")["intact"] is True
 
