@@ -38,7 +38,7 @@ cmd_audit_list(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field columns[] = {{"SEQ", "seq"}, {"AT", "at"},
 	    {"ACTOR", "actor"}, {"ACTION", "action"}, {"TARGET", "target"}, {"DETAIL", "detail"}};
-	struct list_options options = {0};
+	struct list_options options = {.unfolded = true};
 	struct buf path = {0};
 	struct err err = {0};
 	int rc;

@@ -336,7 +336,7 @@ cmd_device_certificates(struct cli *cli, int argc, char **argv)
 	static const struct print_field columns[] = {{"FINGERPRINT", "fingerprint"},
 	    {"STATE", "state"}, {"REASON", "reason"}, {"NOT AFTER", "not_after"}, {"KEY", "key"},
 	    {"SERIAL", "serial"}};
-	const struct list_options whole = {0};
+	const struct list_options whole = {.unfolded = true};
 	struct arguments a = {.wants_id = true};
 	struct buf path = {0};
 	struct err err = {0};

@@ -100,7 +100,7 @@ list_show(const struct cli *cli, const struct list_options *o, const struct buf 
 	if (rc == 0 && cli->json)
 		print_json(answer);
 	else if (rc == 0)
-		rc = print_items(answer, columns, n, err);
+		rc = print_items(answer, columns, n, !o->unfolded, err);
 	json_decref(answer);
 	return rc;
 }

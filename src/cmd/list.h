@@ -14,6 +14,7 @@
 struct list_options {
 	const char *limit, *after;
 	bool all;
+	bool unfolded; /* a cell of the last columns stays in one piece, for it is copied */
 };
 
 /* For the `children` of a list command's argp; its input is a struct list_options. */

@@ -31,7 +31,7 @@ struct command {
 #define TRUST "CA, audit, broker"
 
 static const struct command commands[] = {
-    {"init", cmd_init, SERVER, "make a home: CAs, certificates, database, configuration, first operator"},
+    {"init", cmd_init, SERVER, "make a home: CAs, certificates, database, configuration"},
     {"serve", cmd_serve, SERVER, "run the service in the foreground"},
 
     {"device register", cmd_device_register, DEVICES, "register a device and make its credentials"},

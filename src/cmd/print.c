@@ -133,14 +133,15 @@ print_rest(const json_t *answer)
 	if (next != NULL) {
 		text_escape(&safe, next, strlen(next));
 		(void)fflush(stdout);
-		(void)fprintf(stderr, "There are more: the same with --after %s, or with --all\n",
+		(void)fprintf(stderr, "There are more: --all shows them all, and the next page\n  --after %s\n",
 		    buf_str(&safe));
 	}
 	buf_clear(&safe);
 }
 
 int
-print_items(const json_t *answer, const struct print_field *fields, size_t n, struct err *err)
+print_items(const json_t *answer, const struct print_field *fields, size_t n, bool folded,
+    struct err *err)
 {
 	const char *headings[COLUMNS_MAX], *cells[COLUMNS_MAX];
 	struct buf texts[COLUMNS_MAX] = {0};
@@ -157,7 +158,7 @@ print_items(const json_t *answer, const struct print_field *fields, size_t n, st
 	}
 	for (k = 0; k < n; k++)
 		headings[k] = fields[k].label;
-	if ((rc = table_new(headings, n, &table, err)) != 0)
+	if ((rc = table_new(headings, n, folded, &table, err)) != 0)
 		return rc;
 	json_array_foreach (items, i, item) {
 		for (k = 0; k < n; k++) {

@@ -6,6 +6,7 @@
 #include "base/err.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* One line or column: a label, and where in the answer its value is ("certificate.serial"). */
@@ -20,10 +21,10 @@ void print_json(const json_t *answer);
 /* "Label:  value" lines of what is there, the values below each other. */
 void print_fields(const json_t *answer, const struct print_field *fields, size_t n);
 
-/* A table of answer's items, one column a field; on standard error how to go on if there are more.
- * E_NOMEM. */
-MUST_CHECK int print_items(
-    const json_t *answer, const struct print_field *fields, size_t n, struct err *err);
+/* A table of answer's items, one column a field, FOLDED as table.h says; on standard error how to
+ * go on if there are more. E_NOMEM. */
+MUST_CHECK int print_items(const json_t *answer, const struct print_field *fields, size_t n,
+    bool folded, struct err *err);
 
 /* The text at PATH, line by line (PEM). */
 void print_lines(const json_t *answer, const char *path);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CUT_COLUMNS 2 /* the last ones hold the long texts; an id that is cut is none */
+#define FOLDED_COLUMNS 2 /* the last ones hold the long texts; nothing is ever cut */
 
 struct table {
 	struct libscols_table *scols;
@@ -26,7 +26,7 @@ table_free(struct table *table)
 }
 
 int
-table_new(const char *const *headings, size_t n, struct table **table_out, struct err *err)
+table_new(const char *const *headings, size_t n, bool folded, struct table **table_out, struct err *err)
 {
 	struct table *table = calloc(1, sizeof *table);
 	struct libscols_column *column;
@@ -41,8 +41,8 @@ table_new(const char *const *headings, size_t n, struct table **table_out, struc
 	colour = isatty(STDOUT_FILENO) != 0 && getenv("NO_COLOR") == NULL;
 	(void)scols_table_enable_colors(table->scols, colour);
 	for (i = 0; i < n; i++) {
-		column = scols_table_new_column(
-		    table->scols, headings[i], 0, i + CUT_COLUMNS >= n ? SCOLS_FL_TRUNC : 0);
+		column = scols_table_new_column(table->scols, headings[i], 0,
+		    folded && i + FOLDED_COLUMNS >= n ? SCOLS_FL_WRAP : 0);
 		if (column == NULL) {
 			table_free(table);
 			return err_nomem(err);

@@ -1,10 +1,13 @@
 """Part 11: the command line."""
 
+import fcntl
 import json
 import os
 import pty
 import re
+import struct
 import subprocess
+import termios
 
 import muster
 import pytest
@@ -85,11 +88,13 @@ def test_hostile_text_does_not_reach_the_terminal(home):
     assert refused.returncode == 1 and b"\x1b" not in refused.stderr
 
 
-def on_terminal(argv):
+def on_terminal(argv, columns=80):
     """Run on a pseudo-terminal; what it printed."""
     pid, fd = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm-256color"
+        os.environ.pop("NO_COLOR", None)
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
         os.execv(argv[0], argv)
     out = b""
     try:
@@ -102,10 +107,24 @@ def on_terminal(argv):
 
 
 def test_colour_only_on_a_terminal(home):
-    argv = [str(muster.MUSTER), "--dir", str(home.dir), "device", "list"]
-    assert b"\x1b[" not in home.cli("device", "list").stdout
-    assert on_terminal(argv).replace(b"\r\n", b"\n").count(b"\n") >= 1
+    argv = [str(muster.MUSTER), "--dir", str(home.dir), "policy", "list"]
+    assert b"\x1b[" not in home.cli("policy", "list").stdout
+    assert b"\x1b[1m" in on_terminal(argv)
     assert b"\x1b[" not in subprocess.run(argv, capture_output=True, env={**os.environ, "NO_COLOR": "1"}).stdout
+
+
+def test_a_narrow_terminal_hides_nothing(home):
+    name, location = "Press that stands in the far corner", "hall 3, between the two columns"
+    made = home.json("device", "register", "--name", name, "--type", "narrow", "--location", location, "--key", "ec-p256")
+    argv = [str(muster.MUSTER), "--dir", str(home.dir)]
+    shown = re.sub(r"\x1b\[[0-9;]*m|\r", "", on_terminal([*argv, "device", "list", "--type", "narrow"], 80).decode())
+    headings, *lines = shown.splitlines()
+    assert lines[0].startswith(made["id"]) and len(lines) > 1 and all(len(line) <= 80 for line in lines)
+    begin, end = headings.index("NAME"), headings.index("LOCATION")
+    for cells, whole in ((slice(begin, end), name), (slice(end, None), location)):
+        assert "".join(line[cells] for line in lines).replace(" ", "") == whole.replace(" ", "")
+    listed = on_terminal([*argv, "audit", "list", "--all"], 60).decode()
+    assert f"device:{made['id']} " in listed and made["certificate"]["fingerprint"] in listed
 
 
 def test_register_tells_the_next_steps(home):
