@@ -313,8 +313,8 @@ test_migration_killed(void **state)
 		(void)nanosleep(&wait, NULL);
 		(void)kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_int_equal(fixture_number(f, "SELECT count(*) = 0 OR (SELECT user_version FROM"
-						   " pragma_user_version) = 1 FROM sqlite_schema"),
+		assert_int_equal(fixture_number(f, "SELECT (count(*) = 0) = ((SELECT user_version FROM"
+						   " pragma_user_version) = 0) FROM sqlite_schema"),
 		    1);
 		assert_ok(store_open(f->path, &f->store, &err));
 		add_device(f->store, i);
