@@ -361,3 +361,23 @@ crl_info_read(const uint8_t *der, size_t len, const struct cert_issuer *issuer,
 	*out = info;
 	return 0;
 }
+
+int
+crl_find(const uint8_t *der, size_t len, const uint8_t *serial, bool *listed_out, struct err *err)
+{
+	uint8_t padded[SERIAL_LEN];
+	struct der entry, number;
+	struct parts parts;
+	bool listed = false;
+	uint64_t n;
+
+	if (len > CRL_DER_MAX || !read_parts(der, len, &parts) || !count_entries(parts.entries, &n))
+		return err_set(err, E_INPUT, "the revocation list is malformed");
+	while (!listed && der_get(&parts.entries, DER_SEQUENCE, &entry) && der_get_unsigned(&entry, &number)) {
+		memset(padded, 0, sizeof padded);
+		memcpy(padded + SERIAL_LEN - number.len, number.at, number.len);
+		listed = memcmp(padded, serial, SERIAL_LEN) == 0;
+	}
+	*listed_out = listed;
+	return 0;
+}

@@ -61,4 +61,8 @@ struct crl_info {
 MUST_CHECK int crl_info_read(const uint8_t *der, size_t len, const struct cert_issuer *issuer,
     struct crl_info *out, struct err *err);
 
+/* Does the list name SERIAL (SERIAL_LEN bytes, as cert_info_read right-aligns it)? E_INPUT if it is malformed. */
+MUST_CHECK int crl_find(
+    const uint8_t *der, size_t len, const uint8_t *serial, bool *listed_out, struct err *err);
+
 #endif

@@ -769,6 +769,40 @@ test_leaves_no_openssl_errors(void **state)
 	assert_int_equal(ERR_peek_error(), 0);
 }
 
+static void
+test_finds_serials(void **state)
+{
+	const struct crl_entry shorter = {.serial = {[SERIAL_LEN - 2] = 0x12, 0x34}, .revoked_at = FIXTURE_NOW};
+	struct crl_entry entries[] = {entry_of(1, REASON_UNSPECIFIED), shorter, entry_of(2, REASON_KEY_COMPROMISE)};
+	struct crl_entry absent = entry_of(3, REASON_UNSPECIFIED);
+	struct buf der = {0}, none = {0};
+	struct crl crl = {0};
+	struct err err = {0};
+	bool found;
+	size_t i;
+
+	(void)state;
+	sign(&crl, &ca, &none);
+	for (i = 0; i < 3; i++)
+		crl_add(&crl, &entries[i]);
+	sign(&crl, &ca, &der);
+	for (i = 0; i < 3; i++) {
+		found = false;
+		assert_ok(crl_find(der.data, der.len, entries[i].serial, &found, &err));
+		assert_true(found);
+		assert_ok(crl_find(none.data, none.len, entries[i].serial, &found, &err));
+		assert_false(found);
+	}
+	assert_ok(crl_find(der.data, der.len, absent.serial, &found, &err));
+	assert_false(found);
+	found = true;
+	assert_int_equal(crl_find(der.data, der.len - 1, absent.serial, &found, &err), E_INPUT);
+	assert_true(found); /* untouched */
+	crl_clear(&crl);
+	buf_clear(&der);
+	buf_clear(&none);
+}
+
 int
 main(void)
 {
@@ -790,6 +824,7 @@ main(void)
 	    cmocka_unit_test(test_serials_of_21_octets),
 	    cmocka_unit_test(test_reason_names),
 	    cmocka_unit_test(test_leaves_no_openssl_errors),
+	    cmocka_unit_test(test_finds_serials),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,163 @@
+/* OpenSSL verifies, as it does in the clients; ours is telling the cases apart. Revocation is not looked at: the
+ * list is not part of a chain. */
+#include "x509/chain.h"
+
+#include "base/clock.h"
+#include "x509/cert.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <string.h>
+
+/* No password is ever asked for. */
+static int
+no_password(char *buf, int size, int writing, void *ctx)
+{
+	(void)buf;
+	(void)size;
+	(void)writing;
+	(void)ctx;
+	return -1;
+}
+
+/* Every certificate in PEM, in its order; free with sk_X509_pop_free. */
+static int
+pem_read(const char *pem, STACK_OF(X509) **certs_out, struct err *err)
+{
+	size_t len = strlen(pem);
+	STACK_OF(X509) *certs = sk_X509_new_null();
+	BIO *bio = len > CHAIN_PEM_MAX ? NULL : BIO_new_mem_buf(pem, (int)len);
+	X509 *cert;
+	int rc = 0;
+
+	if (certs == NULL || bio == NULL) {
+		rc = len > CHAIN_PEM_MAX ? err_set(err, E_INPUT, "more than %d bytes", CHAIN_PEM_MAX)
+					 : err_nomem(err);
+		goto out;
+	}
+	while (sk_X509_num(certs) < CHAIN_CERTS_MAX &&
+	       (cert = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL) {
+		if (sk_X509_push(certs, cert) > 0)
+			continue;
+		X509_free(cert);
+		rc = err_nomem(err);
+		goto out;
+	}
+	if (sk_X509_num(certs) == 0)
+		rc = err_set(err, E_INPUT, "no certificate in PEM form");
+out:
+	ERR_clear_error();
+	BIO_free(bio);
+	if (rc == 0)
+		*certs_out = certs;
+	else
+		sk_X509_pop_free(certs, X509_free);
+	return rc;
+}
+
+int
+chain_leaf(const char *pem, struct buf *der_out, struct err *err)
+{
+	STACK_OF(X509) *certs = NULL;
+	uint8_t *at;
+	int len, rc;
+
+	if ((rc = pem_read(pem, &certs, err)) != 0)
+		return rc;
+	len = i2d_X509(sk_X509_value(certs, 0), NULL);
+	if (len <= 0 || (at = buf_extend(der_out, (size_t)len)) == NULL)
+		rc = err_nomem(err);
+	else
+		(void)i2d_X509(sk_X509_value(certs, 0), &at);
+	sk_X509_pop_free(certs, X509_free);
+	return rc;
+}
+
+static void
+time_text(char *out, const ASN1_TIME *when)
+{
+	struct tm tm;
+
+	if (when != NULL && ASN1_TIME_to_tm(when, &tm) == 1)
+		clock_text(out, timegm(&tm));
+	else
+		memcpy(out, "?", 2);
+}
+
+/* What the verification's ERROR means, said of the certificate that it stopped at. */
+static int
+judge(X509_STORE_CTX *ctx, const struct chain_question *q, struct err *err)
+{
+	int error = X509_STORE_CTX_get_error(ctx), depth = X509_STORE_CTX_get_error_depth(ctx);
+	const X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
+	const char *which = depth <= 0 ? "the certificate" : "a CA's certificate";
+	char when[CLOCK_TEXT_MAX] = "?";
+
+	switch (error) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		time_text(when, cert == NULL ? NULL : X509_get0_notAfter(cert));
+		return err_set(err, E_GONE, "%s expired at %s", which, when);
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		time_text(when, cert == NULL ? NULL : X509_get0_notBefore(cert));
+		return err_set(err, E_BUSY, "%s is not valid before %s", which, when);
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+		return err_set(err, E_NOTFOUND,
+		    "the chain is incomplete: the certificate of who issued it is not behind it, or leads to another root");
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+		return err_set(err, E_NOTFOUND, "the chain ends in a root that is not ours");
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		return err_set(err, E_CONFLICT, "the certificate is not for the name %s", q->host);
+	default:
+		return err_set(err, E_DENIED, "%s is refused: %s", which, X509_verify_cert_error_string(error));
+	}
+}
+
+static bool
+question_set(X509_STORE_CTX *ctx, const struct chain_question *q)
+{
+	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+
+	if (X509_STORE_CTX_set_default(ctx, q->use == CHAIN_SERVER ? "ssl_server" : "ssl_client") != 1)
+		return false;
+	X509_VERIFY_PARAM_set_time(param, (time_t)q->now);
+	return q->host == NULL || X509_VERIFY_PARAM_set1_ip_asc(param, q->host) == 1 ||
+	       X509_VERIFY_PARAM_set1_host(param, q->host, 0) == 1;
+}
+
+int
+chain_check(const struct chain_question *q, struct err *err)
+{
+	STACK_OF(X509) *chain = NULL, *roots = NULL;
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	X509_STORE *store = X509_STORE_new();
+	int rc;
+
+	if (ctx == NULL || store == NULL) {
+		rc = err_nomem(err);
+		goto out;
+	}
+	if ((rc = pem_read(q->pem, &chain, err)) != 0)
+		goto out;
+	if ((rc = pem_read(q->root_pem, &roots, err)) != 0) {
+		(void)err_prefix(err, "the root");
+		goto out;
+	}
+	if (X509_STORE_add_cert(store, sk_X509_value(roots, 0)) != 1 ||
+	    X509_STORE_CTX_init(ctx, store, sk_X509_value(chain, 0), chain) != 1 || !question_set(ctx, q))
+		rc = err_nomem(err);
+	else if (X509_verify_cert(ctx) != 1)
+		rc = judge(ctx, q, err);
+out:
+	ERR_clear_error();
+	sk_X509_pop_free(chain, X509_free);
+	sk_X509_pop_free(roots, X509_free);
+	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(store);
+	return rc;
+}
