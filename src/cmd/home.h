@@ -1,4 +1,4 @@
-/* The home: making one, and giving its parts to the users that the processes run as. */
+/* The home: making one. */
 #ifndef MUSTER_CMD_HOME_H
 #define MUSTER_CMD_HOME_H
 
@@ -9,8 +9,6 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define HOME_USER_API "muster"
-#define HOME_USER_SIGNER "muster-signer"
 #define HOME_HOSTS_MAX 16
 
 struct home_options {
@@ -33,9 +31,5 @@ struct home_made {
  * beside its place and renamed, so that DIR is whole or not there. E_CONFLICT if DIR exists and is not an empty
  * folder; E_INPUT; E_SYS. */
 MUST_CHECK int home_create(const struct home_options *options, struct home_made *made_out, struct err *err);
-
-/* As root: give each part of DIR to its user and group (GROUP for broker/; "" leaves the api's). Otherwise
- * nothing. E_NOTFOUND names a user that is missing and the command that makes it. */
-MUST_CHECK int home_own(const char *dir, const char *broker_group, struct err *err);
 
 #endif

@@ -2,7 +2,7 @@
  * first byte from outside. */
 #include "cmd/api.h"
 #include "cmd/commands.h"
-#include "cmd/home.h"
+#include "cmd/owners.h"
 #include "cmd/supervisor.h"
 
 #include "base/log.h"
@@ -53,7 +53,7 @@ cmd_serve(struct cli *cli, int argc, char **argv)
 	if (argp_parse(&serve_argp, argc, argv, 0, NULL, &arguments) != 0)
 		return CLI_USAGE;
 	if (settings_load(cli->dir, &settings, &err) != 0 ||
-	    home_own(cli->dir, settings.broker_group, &err) != 0)
+	    owners_give(cli->dir, settings.broker_group, &err) != 0)
 		return cli_fail(cli, &err);
 	options.broker_pid_file = settings.broker_pid_file;
 	options.sandbox = settings.sandbox;

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/secret.h"
-#include "cmd/home.h"
+#include "cmd/owners.h"
 #include "core/brokersignal.h"
 
 #include <errno.h>
@@ -104,8 +104,8 @@ prepare(struct supervisor *s, struct err *err)
 	if ((rc = secret_process_protect(err)) != 0 || (rc = lock_home(s, err)) != 0)
 		return rc;
 	if (geteuid() == 0 &&
-	    ((rc = sandbox_user(HOME_USER_SIGNER, &s->uid[SIGNER], &s->gid[SIGNER], err)) != 0 ||
-		(rc = sandbox_user(HOME_USER_API, &s->uid[API], &s->gid[API], err)) != 0))
+	    ((rc = sandbox_user(OWNERS_SIGNER, &s->uid[SIGNER], &s->gid[SIGNER], err)) != 0 ||
+		(rc = sandbox_user(OWNERS_API, &s->uid[API], &s->gid[API], err)) != 0))
 		return rc;
 	if ((rc = listen_for_signer(s, err)) != 0)
 		return rc;
