@@ -6,63 +6,91 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-/* Whose each part is. An absent one is skipped: WAL files come and go. */
-static const struct {
+/* Whose each part is, and its mode. An absent one is skipped: WAL files come and go. */
+static const struct part {
 	const char *name;
 	bool signers; /* the signer's, else the api's */
-	bool brokers; /* the broker's group may read */
+	bool brokers; /* the broker's group must be able to read */
+	mode_t mode;
 } parts[] = {
-    {"", false, false},
-    {"ca", true, false},
-    {"ca/root.crt", true, false},
-    {"ca/issuing.crt", true, false},
-    {"ca/private", true, false},
-    {"ca/private/root.key", true, false},
-    {"ca/private/issuing.key", true, false},
-    {"signer.log", true, false},
-    {"muster.conf", false, false},
-    {"muster.db", false, false},
-    {"muster.db-wal", false, false},
-    {"muster.db-shm", false, false},
-    {"tls", false, false},
-    {"tls/server.crt", false, false},
-    {"tls/server.key", false, false},
-    {"broker", false, true},
-    {"broker/ca.pem", false, true},
-    {"broker/acl", false, true},
-    {"broker/crl.pem", false, true},
-    {"broker/broker.crt", false, true},
-    {"broker/broker.key", false, true},
+    {"", false, false, 0711},
+    {"ca", true, false, 0755},
+    {"ca/root.crt", true, false, 0644},
+    {"ca/issuing.crt", true, false, 0644},
+    {"ca/private", true, false, 0700},
+    {"ca/private/root.key", true, false, 0600},
+    {"ca/private/issuing.key", true, false, 0600},
+    {"signer.log", true, false, 0600},
+    {"muster.conf", false, false, 0644},
+    {"muster.db", false, false, 0600},
+    {"muster.db-wal", false, false, 0600},
+    {"muster.db-shm", false, false, 0600},
+    {"tls", false, false, 0700},
+    {"tls/server.crt", false, false, 0644},
+    {"tls/server.key", false, false, 0600},
+    {"broker", false, true, 0750},
+    {"broker/ca.pem", false, true, 0640},
+    {"broker/acl", false, true, 0640},
+    {"broker/crl.pem", false, true, 0640},
+    {"broker/broker.crt", false, true, 0644},
+    {"broker/broker.key", false, true, 0640},
 };
+#define N_PARTS (sizeof parts / sizeof parts[0])
+
+struct owners {
+	uid_t api_uid, signer_uid;
+	gid_t api_gid, signer_gid, broker_gid;
+};
+
+static int
+owners_find(const char *broker_group, struct owners *o, struct err *err)
+{
+	int rc;
+
+	if ((rc = sandbox_user(OWNERS_API, &o->api_uid, &o->api_gid, err)) != 0 ||
+	    (rc = sandbox_user(OWNERS_SIGNER, &o->signer_uid, &o->signer_gid, err)) != 0)
+		return rc;
+	o->broker_gid = o->api_gid;
+	if (broker_group[0] != '\0' && (rc = sandbox_group(broker_group, &o->broker_gid, err)) != 0)
+		return err_prefix(err, "broker.group");
+	return 0;
+}
+
+static uid_t
+part_uid(const struct part *part, const struct owners *o)
+{
+	return part->signers ? o->signer_uid : o->api_uid;
+}
+
+static gid_t
+part_gid(const struct part *part, const struct owners *o)
+{
+	if (part->brokers)
+		return o->broker_gid;
+	return part->signers ? o->signer_gid : o->api_gid;
+}
 
 int
 owners_give(const char *dir, const char *broker_group, struct err *err)
 {
-	uid_t api_uid, signer_uid;
-	gid_t api_gid, signer_gid, broker_gid;
+	struct owners owners;
 	char path[FS_PATH_MAX];
 	size_t i;
 	int rc;
 
 	if (geteuid() != 0)
 		return 0;
-	if ((rc = sandbox_user(OWNERS_API, &api_uid, &api_gid, err)) != 0 ||
-	    (rc = sandbox_user(OWNERS_SIGNER, &signer_uid, &signer_gid, err)) != 0)
+	if ((rc = owners_find(broker_group, &owners, err)) != 0)
 		return rc;
-	broker_gid = api_gid;
-	if (broker_group[0] != '\0' && (rc = sandbox_group(broker_group, &broker_gid, err)) != 0)
-		return err_prefix(err, "broker.group");
-	for (i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+	for (i = 0; i < N_PARTS; i++) {
 		if ((rc = fs_path(path, dir, parts[i].name, err)) != 0)
 			return rc;
-		if (lchown(path, parts[i].signers ? signer_uid : api_uid,
-			parts[i].brokers	   ? broker_gid
-			    : parts[i].signers ? signer_gid
-					       : api_gid) != 0 &&
+		if (lchown(path, part_uid(&parts[i], &owners), part_gid(&parts[i], &owners)) != 0 &&
 		    errno != ENOENT)
 			return err_sys(err, "cannot give %s to its user", path);
 	}
@@ -70,4 +98,62 @@ owners_give(const char *dir, const char *broker_group, struct err *err)
 	if ((rc = fs_path(path, dir, "broker", err)) == 0 && chmod(path, 02750) != 0)
 		rc = err_sys(err, "cannot set the mode of %s", path);
 	return rc;
+}
+
+/* OWNERS NULL: the home is its one user's, whose groups are his own affair. */
+static int
+part_check(const char *path, const struct part *part, const struct stat *st, uid_t home_uid,
+    const struct owners *owners, struct err *err)
+{
+	mode_t mode = st->st_mode & 0777, group = part->brokers ? part->mode & 0050 : 0;
+	uid_t uid = owners != NULL ? part_uid(part, owners) : home_uid;
+	gid_t gid = owners != NULL ? part_gid(part, owners) : st->st_gid;
+
+	if (st->st_uid != uid || st->st_gid != gid)
+		return err_set(err, E_CONFLICT, "%.120s belongs to %u:%u instead of %u:%u\nchown %u:%u %.120s", path,
+		    (unsigned)st->st_uid, (unsigned)st->st_gid, (unsigned)uid, (unsigned)gid, (unsigned)uid,
+		    (unsigned)gid, path);
+	if ((mode & ~part->mode) != 0)
+		return err_set(err, E_CONFLICT, "%.120s lets in more than its own: its mode is %03o\nchmod %03o %.120s", path,
+		    (unsigned)mode, (unsigned)part->mode, path);
+	if ((mode & group) != group)
+		return err_set(err, E_CONFLICT, "%.120s keeps the broker out: its mode is %03o\nchmod %03o %.120s", path,
+		    (unsigned)mode, (unsigned)part->mode, path);
+	return 0;
+}
+
+int
+owners_check(const char *dir, const char *broker_group, struct err *err)
+{
+	const struct owners *owners = NULL;
+	struct owners found;
+	char path[FS_PATH_MAX];
+	struct stat home, st;
+	gid_t gid;
+	uid_t uid;
+	size_t i;
+	int rc;
+
+	if (stat(dir, &home) != 0)
+		return err_sys(err, "cannot look at %s", dir);
+	/* Served by root it is two users'; else all of it is one user's. */
+	if (sandbox_user(OWNERS_API, &uid, &gid, NULL) == 0 && home.st_uid == uid) {
+		if ((rc = owners_find(broker_group, &found, err)) != 0)
+			return rc;
+		owners = &found;
+	}
+	for (i = 0; i < N_PARTS; i++) {
+		if ((rc = fs_path(path, dir, parts[i].name, err)) != 0)
+			return rc;
+		if (parts[i].name[0] == '\0')
+			path[strlen(path) - 1] = '\0';
+		if (lstat(path, &st) != 0) {
+			if (errno == ENOENT || errno == EACCES) /* a non-root user is kept out, as it should be */
+				continue;
+			return err_sys(err, "cannot look at %s", path);
+		}
+		if ((rc = part_check(path, &parts[i], &st, home.st_uid, owners, err)) != 0)
+			return rc;
+	}
+	return 0;
 }
