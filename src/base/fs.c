@@ -20,19 +20,14 @@ fs_path(char *out, const char *dir, const char *name, struct err *err)
 	return 0;
 }
 
-int
-fs_read(const char *path, size_t max, struct buf *out, struct err *err)
+static int
+read_all(int fd, const char *path, size_t max, struct buf *out, struct err *err)
 {
 	size_t start = out->len;
 	uint8_t chunk[16384];
 	ssize_t n;
-	int fd, rc = 0;
+	int rc = 0;
 
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
-		if (errno == ENOENT)
-			return err_set(err, E_NOTFOUND, "%s: no such file", path);
-		return err_sys(err, "cannot open %s", path);
-	}
 	for (;;) {
 		n = read(fd, chunk, sizeof chunk);
 		if (n < 0 && errno == EINTR)
@@ -48,10 +43,38 @@ fs_read(const char *path, size_t max, struct buf *out, struct err *err)
 		buf_append(out, chunk, (size_t)n);
 	}
 	explicit_bzero(chunk, sizeof chunk);
-	(void)close(fd);
 	if (rc == 0 && buf_failed(out))
 		rc = err_nomem(err);
 	return rc;
+}
+
+static int
+read_file(const char *path, int flags, size_t max, struct buf *out, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | flags), rc;
+
+	if (fd < 0 && errno == EPERM && flags != 0) /* another's file may only be read openly */
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		if (errno == ENOENT)
+			return err_set(err, E_NOTFOUND, "%s: no such file", path);
+		return err_sys(err, "cannot open %s", path);
+	}
+	rc = read_all(fd, path, max, out, err);
+	(void)close(fd);
+	return rc;
+}
+
+int
+fs_read(const char *path, size_t max, struct buf *out, struct err *err)
+{
+	return read_file(path, 0, max, out, err);
+}
+
+int
+fs_peek(const char *path, size_t max, struct buf *out, struct err *err)
+{
+	return read_file(path, O_NOATIME, max, out, err);
 }
 
 int
@@ -94,6 +117,7 @@ fs_sync_parent(const char *path, struct err *err)
 int
 fs_write(const char *path, mode_t mode, gid_t gid, const void *data, size_t len, struct err *err)
 {
+	const struct timespec times[] = {{FS_NEVER, 0}, {0, UTIME_OMIT}};
 	char temp[FS_PATH_MAX];
 	int fd, rc;
 
@@ -109,6 +133,8 @@ fs_write(const char *path, mode_t mode, gid_t gid, const void *data, size_t len,
 		rc = err_sys(err, "cannot give %s to group %u", temp, (unsigned)gid);
 	else if (fchmod(fd, mode) != 0)
 		rc = err_sys(err, "cannot set the mode of %s", temp);
+	else if (futimens(fd, times) != 0)
+		rc = err_sys(err, "cannot set the times of %s", temp);
 	else if (fsync(fd) != 0)
 		rc = err_sys(err, "cannot sync %s", temp);
 	if (close(fd) != 0 && rc == 0)

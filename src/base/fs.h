@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #define FS_PATH_MAX 1024
+#define FS_NEVER 0 /* seconds since 1970: fs_write wrote it, and nobody has read it */
 
 /* "DIR/NAME" into OUT[FS_PATH_MAX]. E_INPUT if too long. */
 MUST_CHECK int fs_path(char *out, const char *dir, const char *name, struct err *err);
@@ -16,8 +17,13 @@ MUST_CHECK int fs_path(char *out, const char *dir, const char *name, struct err 
 /* Append the whole file to OUT, at most MAX bytes. E_NOTFOUND, E_LIMIT, E_SYS, E_NOMEM. */
 MUST_CHECK int fs_read(const char *path, size_t max, struct buf *out, struct err *err);
 
+/* The same, leaving the time of the last access as it is, where the caller owns the file or is root: for who wants
+ * to tell whether somebody else has read it. */
+MUST_CHECK int fs_peek(const char *path, size_t max, struct buf *out, struct err *err);
+
 /* Replace PATH by LEN bytes: written beside it, synced, renamed, the folder synced. A reader sees the
- * old file or the new one. GID (-1: leave) is set before the rename. E_SYS. */
+ * old file or the new one. GID (-1: leave) is set before the rename. Until somebody reads it, its time of the last
+ * access is FS_NEVER. E_SYS. */
 MUST_CHECK int fs_write(
     const char *path, mode_t mode, gid_t gid, const void *data, size_t len, struct err *err);
 

@@ -127,6 +127,28 @@ test_paths_are_bounded(void **state)
 	assert_string_equal(out, "/d/n");
 }
 
+/* What nobody has read says so, and peeking leaves it so. */
+static void
+test_peeking_leaves_no_trace(void **state)
+{
+	struct buf out = {0};
+	struct err err = {0};
+	struct stat st;
+
+	(void)state;
+	assert_ok(fs_write(file, 0600, (gid_t)-1, "x", 1, &err));
+	assert_ok(fs_peek(file, 1, &out, &err));
+	assert_string_equal(buf_str(&out), "x");
+	assert_int_equal(stat(file, &st), 0);
+	assert_int_equal(st.st_atim.tv_sec, FS_NEVER);
+	assert_true(st.st_mtim.tv_sec > 1600000000);
+	buf_reset(&out);
+	assert_int_equal(fs_peek(file, 0, &out, &err), E_LIMIT);
+	(void)unlink(file);
+	assert_int_equal(fs_peek(file, 1, &out, &err), E_NOTFOUND);
+	buf_clear(&out);
+}
+
 int
 main(void)
 {
@@ -136,6 +158,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_a_planted_link_is_not_followed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_failed_write_leaves_the_old_file, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_folders, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_peeking_leaves_no_trace, setup, teardown),
 	    cmocka_unit_test(test_paths_are_bounded),
 	};
 
