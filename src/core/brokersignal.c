@@ -34,12 +34,24 @@ static const struct {
     {REFUSED, E_SYS, "the broker could not be signalled: run Muster as root or as the broker's user"},
 };
 
+static int
+answer_read(char byte, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+		if ((char)answers[i].answer != byte)
+			continue;
+		return answers[i].code == 0 ? 0 : err_set(err, answers[i].code, "%s", answers[i].text);
+	}
+	return err_set(err, E_SYS, "the supervisor answered something unknown about the broker");
+}
+
 int
 brokersignal_send(int fd, struct err *err)
 {
 	struct pollfd wait = {fd, POLLIN, 0};
 	char byte;
-	size_t i;
 
 	/* An answer that came after its time belongs to an earlier request. */
 	while (recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
@@ -49,12 +61,7 @@ brokersignal_send(int fd, struct err *err)
 		return err_sys(err, "cannot ask the supervisor to signal the broker");
 	if (poll(&wait, 1, ANSWER_MS) != 1 || recv(fd, &byte, 1, MSG_DONTWAIT) != 1)
 		return err_set(err, E_SYS, "the supervisor did not answer about the broker");
-	for (i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-		if ((char)answers[i].answer != byte)
-			continue;
-		return answers[i].code == 0 ? 0 : err_set(err, answers[i].code, "%s", answers[i].text);
-	}
-	return err_set(err, E_SYS, "the supervisor answered something unknown about the broker");
+	return answer_read(byte, err);
 }
 
 static bool
@@ -86,23 +93,51 @@ is_broker(int64_t pid)
 	return ok;
 }
 
+/* SIGNALLED, for now, means found; then *PIDFD_OUT is the caller's. */
+static enum answer
+find_broker(const char *pid_file, int64_t *pid_out, int *pidfd_out)
+{
+	int pidfd;
+
+	if (!pid_read(pid_file, pid_out))
+		return NO_PID_FILE;
+	if ((pidfd = (int)syscall(SYS_pidfd_open, (pid_t)*pid_out, 0)) < 0)
+		return NOT_RUNNING;
+	if (!is_broker(*pid_out)) {
+		(void)close(pidfd);
+		return A_STRANGER;
+	}
+	*pidfd_out = pidfd;
+	return SIGNALLED;
+}
+
 static enum answer
 signal_broker(const char *pid_file)
 {
-	enum answer answer = SIGNALLED;
+	enum answer answer;
 	int64_t pid;
 	int pidfd;
 
-	if (!pid_read(pid_file, &pid))
-		return NO_PID_FILE;
-	if ((pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0)) < 0)
-		return NOT_RUNNING;
-	if (!is_broker(pid))
-		answer = A_STRANGER;
-	else if (syscall(SYS_pidfd_send_signal, pidfd, SIGHUP, NULL, 0) != 0)
+	if ((answer = find_broker(pid_file, &pid, &pidfd)) != SIGNALLED)
+		return answer;
+	if (syscall(SYS_pidfd_send_signal, pidfd, SIGHUP, NULL, 0) != 0)
 		answer = errno == ESRCH ? NOT_RUNNING : REFUSED;
 	(void)close(pidfd);
 	return answer;
+}
+
+int
+brokersignal_find(const char *pid_file, pid_t *pid_out, struct err *err)
+{
+	enum answer answer;
+	int64_t pid;
+	int pidfd;
+
+	if ((answer = find_broker(pid_file, &pid, &pidfd)) != SIGNALLED)
+		return answer_read((char)answer, err);
+	(void)close(pidfd);
+	*pid_out = (pid_t)pid;
+	return 0;
 }
 
 int
