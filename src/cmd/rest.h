@@ -25,6 +25,10 @@ MUST_CHECK int rest_get(const struct cli *cli, const char *path, struct buf *out
 /* POST to the absolute https URL of a one-time link, without credentials; append the package. */
 MUST_CHECK int rest_fetch(const struct cli *cli, const char *url, struct buf *out, struct err *err);
 
+/* GET an absolute http URL of the public PKI pages, without credentials; append the answer. */
+MUST_CHECK int rest_public(
+    const struct cli *cli, const char *url, struct buf *out, struct err *err);
+
 /* Append NAME=VALUE to a path's query, encoded; the first with '?', the others with '&'. VALUE NULL
  * appends nothing. */
 void rest_query(struct buf *path, const char *name, const char *value);
