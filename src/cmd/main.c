@@ -33,6 +33,7 @@ struct command {
 static const struct command commands[] = {
     {"init", cmd_init, SERVER, "make a home: CAs, certificates, database, configuration"},
     {"serve", cmd_serve, SERVER, "run the service in the foreground"},
+    {"doctor", cmd_doctor, SERVER, "look for what keeps devices out, and say what to do about it"},
 
     {"device register", cmd_device_register, DEVICES, "register a device and make its credentials"},
     {"device list", cmd_device_list, DEVICES, "list devices, by filters and pages"},

@@ -123,7 +123,8 @@ question_set(X509_STORE_CTX *ctx, const struct chain_question *q)
 {
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
 
-	if (X509_STORE_CTX_set_default(ctx, q->use == CHAIN_SERVER ? "ssl_server" : "ssl_client") != 1)
+	if (q->use != CHAIN_ANY &&
+	    X509_STORE_CTX_set_default(ctx, q->use == CHAIN_SERVER ? "ssl_server" : "ssl_client") != 1)
 		return false;
 	X509_VERIFY_PARAM_set_time(param, (time_t)q->now);
 	return q->host == NULL || X509_VERIFY_PARAM_set1_ip_asc(param, q->host) == 1 ||

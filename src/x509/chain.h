@@ -12,7 +12,7 @@
 #define CHAIN_PEM_MAX 65536
 #define CHAIN_CERTS_MAX 8
 
-enum chain_use { CHAIN_SERVER, CHAIN_CLIENT };
+enum chain_use { CHAIN_SERVER, CHAIN_CLIENT, CHAIN_ANY };
 
 struct chain_question {
 	const char *pem; /* the leaf, then what leads up to the root; NUL-terminated */

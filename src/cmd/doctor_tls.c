@@ -1,0 +1,321 @@
+/* Checks of the certificates in the home, and of the servers that present them. */
+#include "cmd/doctor.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cmd/probe.h"
+#include "cmd/rest.h"
+#include "signer/profile.h"
+#include "x509/chain.h"
+#include "x509/key.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DAY 86400
+#define EXPIRY_WARN_S (30LL * DAY)
+
+/* ---- pairs of key and certificate ------------------------------------------------------------ */
+
+struct pair {
+	const char *cert, *key;
+	const char *host; /* NULL: not a server's */
+	enum chain_use use;
+	struct buf pem;
+	struct cert_info info;
+};
+
+/* E_CONFLICT if KEY's file is not the key of the certificate. */
+static int
+pair_read(const struct doctor *d, struct pair *p, struct err *err)
+{
+	struct buf key_pem, der = {0};
+	struct key *key = NULL;
+	const uint8_t *spki;
+	size_t len;
+	int rc;
+
+	buf_init_secret(&key_pem);
+	if ((rc = doctor_read(d, p->cert, CHAIN_PEM_MAX, &p->pem, err)) != 0)
+		goto out;
+	if ((rc = chain_leaf(buf_str(&p->pem), &der, err)) != 0 ||
+	    (rc = cert_info_read(der.data, der.len, &p->info, err)) != 0) {
+		(void)err_prefix(err, "%s", p->cert);
+		goto out;
+	}
+	if ((rc = doctor_read(d, p->key, CHAIN_PEM_MAX, &key_pem, err)) != 0)
+		goto out;
+	if ((rc = key_from_pem(key_pem.data, key_pem.len, &key, err)) != 0) {
+		(void)err_prefix(err, "%s", p->key);
+		goto out;
+	}
+	spki = key_spki(key, &len);
+	if (len != p->info.spki_len || memcmp(spki, p->info.spki, len) != 0)
+		rc = err_set(err, E_CONFLICT, "%s is not the key of %s", p->key, p->cert);
+out:
+	key_free(key);
+	buf_clear(&key_pem);
+	buf_clear(&der);
+	return rc;
+}
+
+static int
+pair_judge(const struct doctor *d, struct pair *p, struct err *err)
+{
+	struct chain_question question = {.root_pem = buf_str(&d->root_pem), .use = p->use, .host = p->host, .now = d->now};
+	int rc;
+
+	if ((rc = pair_read(d, p, err)) != 0)
+		return rc;
+	question.pem = buf_str(&p->pem);
+	if ((rc = chain_check(&question, err)) != 0)
+		(void)err_prefix(err, "%s", p->cert);
+	return rc;
+}
+
+/* HOST of "https://HOST:PORT" or "HOST:PORT" into OUT; brackets fall off. */
+static void
+host_of(char *out, size_t size, const char *url)
+{
+	const char *host = strstr(url, "://");
+	size_t len;
+
+	host = host != NULL ? host + 3 : url;
+	if (host[0] == '[') {
+		host++;
+		len = strcspn(host, "]");
+	} else {
+		len = strcspn(host, ":/");
+	}
+	(void)snprintf(out, size, "%.*s", (int)len, host);
+}
+
+static void
+check_pair(struct doctor *d, struct finding *f, struct pair *p, const char *setting)
+{
+	char end[CLOCK_TEXT_MAX];
+	struct err err = {0};
+	int rc = pair_judge(d, p, &err);
+
+	if (rc == E_BUSY) {
+		finding_err(f, VERDICT_FAIL, &err);
+		finding_remedy(f, "set this machine's clock: timedatectl set-ntp true");
+	} else if (rc == E_CONFLICT && strstr(err.text, "for the name") != NULL) {
+		finding_err(f, VERDICT_FAIL, &err);
+		finding_remedy(f, "correct %s in muster.conf", setting);
+	} else if (rc != 0) {
+		finding_err(f, VERDICT_FAIL, &err);
+		finding_remedy(f, "put back %s and %s as init made them, from the last backup", p->cert, p->key);
+	} else {
+		clock_text(end, p->info.not_after);
+		finding_set(f, VERDICT_OK, "%s is for %s, with its key and chain, until %s", p->cert, p->host, end);
+		if (p->info.not_after - d->now < EXPIRY_WARN_S) {
+			finding_set(f, VERDICT_WARN, "%s expires at %s", p->cert, end);
+			finding_remedy(f, "plan new ones before then");
+		}
+	}
+	buf_clear(&p->pem);
+}
+
+void
+check_server_certificate(struct doctor *d, struct finding *f)
+{
+	char host[CONF_TEXT_SIZE];
+	struct pair pair = {.cert = "tls/server.crt", .key = "tls/server.key", .host = host, .use = CHAIN_SERVER};
+
+	host_of(host, sizeof host, d->settings.api_public_url);
+	check_pair(d, f, &pair, "api.public_url");
+}
+
+void
+check_broker_certificate(struct doctor *d, struct finding *f)
+{
+	char host[CONF_TEXT_SIZE];
+	struct pair pair = {.cert = "broker/broker.crt", .key = "broker/broker.key", .host = host, .use = CHAIN_SERVER};
+
+	host_of(host, sizeof host, d->settings.broker_public_host);
+	check_pair(d, f, &pair, "broker.public_host");
+}
+
+static int
+profiles_read(const struct doctor *d, struct profiles *out, struct err *err)
+{
+	struct buf text = {0};
+	int rc;
+
+	if ((rc = doctor_read(d, "muster.conf", CONF_FILE_MAX, &text, err)) == 0)
+		rc = profiles_parse(buf_str(&text), out, err);
+	buf_clear(&text);
+	return rc;
+}
+
+void
+check_issuing_ca(struct doctor *d, struct finding *f)
+{
+	struct pair pair = {.cert = "ca/issuing.crt", .key = "ca/private/issuing.key", .use = CHAIN_ANY};
+	const struct profile *longest = NULL;
+	struct profiles profiles = {0};
+	char end[CLOCK_TEXT_MAX];
+	struct err err = {0};
+	size_t i;
+	int rc;
+
+	if ((rc = pair_judge(d, &pair, &err)) != 0 || (rc = profiles_read(d, &profiles, &err)) != 0) {
+		finding_err(f, VERDICT_FAIL, &err);
+		finding_remedy(f, rc == E_BUSY ? "set this machine's clock: timedatectl set-ntp true"
+					       : "stop the server and restore ca/ from the home's last backup");
+		goto out;
+	}
+	for (i = 0; i < profiles.n; i++)
+		if (longest == NULL || profiles.list[i].validity_s > longest->validity_s)
+			longest = &profiles.list[i];
+	clock_text(end, pair.info.not_after);
+	finding_set(f, VERDICT_OK, "it is valid until %s, and its key is here", end);
+	if (longest != NULL && pair.info.not_after - d->now < longest->validity_s) {
+		finding_set(f, VERDICT_WARN, "it ends at %s, and so does every certificate it issues: profile %s asks for %lld days",
+		    end, longest->name, (long long)(longest->validity_s / DAY));
+		finding_remedy(f, "plan a new issuing CA, and packages under it, before then");
+	}
+out:
+	buf_clear(&pair.pem);
+}
+
+/* ---- the api --------------------------------------------------------------------------------- */
+
+void
+check_server(struct doctor *d, struct finding *f)
+{
+	struct buf answer = {0};
+	struct err err = {0};
+	int rc = rest_get(d->cli, "/readyz", &answer, &err);
+
+	buf_clear(&answer);
+	if (rc == E_BUSY && strncmp(err.text, "not ready", 9) == 0) {
+		finding_set(f, VERDICT_FAIL, "the API answers, but is not ready: its signer or its database is not");
+		finding_remedy(f, "see the server's log, which says which; restarting it: muster --dir %s serve", d->dir);
+	} else if (rc != 0) {
+		finding_err(f, VERDICT_FAIL, &err);
+	} else if (d->api_err.code != 0) {
+		finding_err(f, VERDICT_FAIL, &d->api_err);
+	} else {
+		finding_set(f, VERDICT_OK, "the API, its database and its signer are ready");
+	}
+}
+
+static bool
+is_free_port(const char *listen)
+{
+	char host[64];
+	uint16_t port;
+
+	return settings_split_listen(listen, host, &port, NULL) == 0 && port == 0;
+}
+
+/* Does the server at LISTEN present what FILE holds? */
+static int
+presents(const struct doctor *d, const struct probe *probe, const char *file, struct err *err)
+{
+	struct buf wire = {0}, disk = {0}, wire_der = {0}, disk_der = {0};
+	int rc;
+
+	if ((rc = probe_chain(probe, &wire, err)) == 0 &&
+	    (rc = chain_leaf(buf_str(&wire), &wire_der, err)) == 0 &&
+	    (rc = doctor_read(d, file, CHAIN_PEM_MAX, &disk, err)) == 0 &&
+	    (rc = chain_leaf(buf_str(&disk), &disk_der, err)) == 0 &&
+	    (wire_der.len != disk_der.len || memcmp(wire_der.data, disk_der.data, disk_der.len) != 0))
+		rc = err_set(err, E_CONFLICT, "what listens on %s presents another certificate than %s", probe->listen, file);
+	buf_clear(&wire);
+	buf_clear(&disk);
+	buf_clear(&wire_der);
+	buf_clear(&disk_der);
+	return rc;
+}
+
+void
+check_https(struct doctor *d, struct finding *f)
+{
+	struct probe probe = {.listen = d->settings.api_listen};
+	pid_t supervisor = doctor_parent(d->api_pid);
+	char host[CONF_TEXT_SIZE];
+	struct err err = {0};
+	int rc;
+
+	host_of(host, sizeof host, d->settings.api_public_url);
+	probe.name = host;
+	if (is_free_port(d->settings.api_listen)) {
+		finding_set(f, VERDICT_NONE, "api.listen has port 0: only the log tells which it is");
+		return;
+	}
+	if ((rc = presents(d, &probe, "tls/server.crt", &err)) == 0) {
+		finding_set(f, VERDICT_OK, "%s presents tls/server.crt", probe.listen);
+		return;
+	}
+	finding_err(f, VERDICT_FAIL, &err);
+	if (rc == E_CONFLICT && supervisor > 0)
+		finding_remedy(f, "kill -HUP %d", (int)supervisor);
+	else if (rc == E_BUSY && d->api_pid == 0)
+		finding_remedy(f, "muster --dir %s serve", d->dir);
+	else
+		finding_remedy(f, "see who has the port (ss -ltnp), and restart the server after changing api.listen");
+}
+
+/* The list that everybody can fetch must be the one that the API knows, or a newer one. */
+void
+check_pki(struct doctor *d, struct finding *f)
+{
+	int64_t number = json_integer_value(json_object_get(json_object_get(d->ca, "crl"), "number"));
+	char url[CONF_TEXT_SIZE + 32];
+	struct cert_issuer issuer;
+	struct crl_info info;
+	struct buf der = {0};
+	struct err err = {0};
+	int rc;
+
+	if (is_free_port(d->settings.pki_listen)) {
+		finding_set(f, VERDICT_NONE, "pki.listen has port 0: only the log tells which it is");
+		return;
+	}
+	(void)snprintf(url, sizeof url, "http://%s/crl/issuing.crl", d->settings.pki_listen);
+	if ((rc = doctor_issuer(d, &issuer, &err)) == 0 && (rc = rest_public(d->cli, url, &der, &err)) == 0 &&
+	    (rc = crl_info_read(der.data, der.len, &issuer, &info, &err)) == 0 && (int64_t)info.number < number)
+		rc = err_set(&err, E_CONFLICT, "%s is number %llu, older than the API's %lld", url,
+		    (unsigned long long)info.number, (long long)number);
+	buf_clear(&der);
+	if (rc == 0) {
+		finding_set(f, VERDICT_OK, "%s is the current revocation list", url);
+		return;
+	}
+	finding_err(f, VERDICT_FAIL, &err);
+	finding_remedy(f, "see who has the port (ss -ltnp), and restart the server after changing pki.listen");
+}
+
+/* ---- registration ---------------------------------------------------------------------------- */
+
+/* What the server would refuse whatever a request says. A field that is wrong is named in the refusal itself. */
+void
+check_registration(struct doctor *d, struct finding *f)
+{
+	const json_t *issuing = json_object_get(d->ca, "issuing");
+	int64_t end = doctor_time(issuing, "not_after");
+	json_t *answer = NULL;
+	struct err err = {0};
+	size_t profiles;
+	char text[CLOCK_TEXT_MAX];
+
+	clock_text(text, end);
+	if (rest_call(d->cli, "GET", "/v1/profiles", NULL, &answer, &err) != 0) {
+		finding_err(f, VERDICT_FAIL, &err);
+		return;
+	}
+	profiles = json_array_size(json_object_get(answer, "items"));
+	json_decref(answer);
+	if (end <= d->now) {
+		finding_set(f, VERDICT_FAIL, "every registration is refused: the issuing CA ended at %s", text);
+		finding_remedy(f, "a new issuing CA is needed");
+	} else if (d->settings_err.code == 0 && d->settings.register_per_min > 0) {
+		finding_set(f, VERDICT_OK, "%zu profiles, certificates until %s at most, %lld registrations a minute and caller",
+		    profiles, text, (long long)d->settings.register_per_min);
+	} else {
+		finding_set(f, VERDICT_OK, "%zu profiles, certificates until %s at most", profiles, text);
+	}
+}
