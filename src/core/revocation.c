@@ -43,7 +43,7 @@ revocation_apply(struct store_tx *tx, int64_t tenant_id, const char *owner_id, e
 	out->at = at;
 	if (rows == NULL)
 		return err_nomem(err);
-	if ((rc = store_certificate_by_owner(tx, tenant_id, owner_id, rows, REVOCATION_MAX, &n, err)) != 0)
+	if ((rc = store_certificate_unrevoked(tx, tenant_id, owner_id, rows, REVOCATION_MAX, &n, err)) != 0)
 		goto out;
 	for (i = 0; i < n; i++) {
 		if (!moves(rows[i].state, reason, &to) ||

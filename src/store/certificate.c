@@ -141,26 +141,47 @@ store_certificate_key_owner(struct store_tx *tx, const uint8_t *spki_hash,
 	return 0;
 }
 
-int
-store_certificate_by_owner(struct store_tx *tx, int64_t tenant_id, const char *owner_id,
-    struct store_certificate *rows_out, size_t max, size_t *n_out, struct err *err)
+/* Read at most MAX rows and end the query. */
+static int
+rows_read(struct db_rows *rows, struct store_certificate *rows_out, size_t max, size_t *n_out, struct err *err)
 {
-	struct db_rows rows;
 	size_t n = 0;
 	int rc;
 
-	db_query(&rows, tx->db,
-	    "SELECT " COLUMNS " FROM certificate WHERE owner_id = $1 AND tenant_id = $2"
-	    " ORDER BY n DESC LIMIT $3",
-	    DB_ARGS(db_text(owner_id), db_int(tenant_id), db_int((int64_t)max)));
-	while (n < max && db_next(&rows))
-		row_read(&rows, &rows_out[n++]);
-	if ((rc = db_end(&rows, err)) == 0)
+	while (n < max && db_next(rows))
+		row_read(rows, &rows_out[n++]);
+	if ((rc = db_end(rows, err)) == 0)
 		*n_out = n;
 	else
 		while (n > 0)
 			store_certificate_clear(&rows_out[--n]);
 	return rc;
+}
+
+int
+store_certificate_by_owner(struct store_tx *tx, int64_t tenant_id, const char *owner_id,
+    struct store_certificate *rows_out, size_t max, size_t *n_out, struct err *err)
+{
+	struct db_rows rows;
+
+	db_query(&rows, tx->db,
+	    "SELECT " COLUMNS " FROM certificate WHERE owner_id = $1 AND tenant_id = $2"
+	    " ORDER BY n DESC LIMIT $3",
+	    DB_ARGS(db_text(owner_id), db_int(tenant_id), db_int((int64_t)max)));
+	return rows_read(&rows, rows_out, max, n_out, err);
+}
+
+int
+store_certificate_unrevoked(struct store_tx *tx, int64_t tenant_id, const char *owner_id,
+    struct store_certificate *rows_out, size_t max, size_t *n_out, struct err *err)
+{
+	struct db_rows rows;
+
+	db_query(&rows, tx->db,
+	    "SELECT " COLUMNS " FROM certificate WHERE owner_id = $1 AND tenant_id = $2 AND state <> $3"
+	    " ORDER BY n DESC LIMIT $4",
+	    DB_ARGS(db_text(owner_id), db_int(tenant_id), db_int(CERTIFICATE_REVOKED), db_int((int64_t)max)));
+	return rows_read(&rows, rows_out, max, n_out, err);
 }
 
 int

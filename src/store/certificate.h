@@ -67,6 +67,11 @@ MUST_CHECK int store_certificate_by_owner(struct store_tx *tx, int64_t tenant_id
     const char *owner_id, struct store_certificate *rows_out, size_t max, size_t *n_out,
     struct err *err);
 
+/* Those of one owner that are active or held, newest first, at most MAX. Each row is to be cleared. */
+MUST_CHECK int store_certificate_unrevoked(struct store_tx *tx, int64_t tenant_id,
+    const char *owner_id, struct store_certificate *rows_out, size_t max, size_t *n_out,
+    struct err *err);
+
 /* Move a certificate to STATE with REASON and REVOKED_AT (0 when back to active); SUPERSEDED_BY may be
  * NULL. A revoked one stays revoked: E_CONFLICT. E_NOTFOUND. */
 MUST_CHECK int store_certificate_set_state(struct store_tx *tx, const uint8_t *serial,
