@@ -1,0 +1,127 @@
+#include "core_fixture.h"
+
+#include "core/policies.h"
+#include "core/rights.h"
+#include "core/service.h"
+
+static int
+always_good(const char *topic, struct err *err)
+{
+	(void)topic;
+	(void)err;
+	return 0;
+}
+
+/* B1: whatever the check lets through stays one text of the array. */
+static void
+test_topics_as_json(void **state)
+{
+	static const char *const topics[] = {"a/b", "x\",\"#", "\\", "K\xc3\xb6ln/+"};
+	struct buf out = {0};
+	struct err err = {0};
+
+	(void)state;
+	buf_text(&out, "before");
+	assert_ok(rights_to_json("read", topics, 4, always_good, &out, &err));
+	assert_string_equal(buf_str(&out), "before[\"a/b\",\"x\\\",\\\"#\",\"\\\\\",\"K\xc3\xb6ln/+\"]");
+	buf_reset(&out);
+	assert_ok(rights_to_json("read", NULL, 0, always_good, &out, &err));
+	assert_string_equal(buf_str(&out), "[]");
+	buf_reset(&out);
+	assert_ok(rights_to_json("read", topics, 1, policy_filter_check, &out, &err));
+	assert_int_equal(
+	    rights_to_json("write", (const char *const[]){"a", "\xff"}, 2, policy_filter_check, &out, &err), E_INPUT);
+	assert_string_equal(err.field, "write[1]");
+	buf_clear(&out);
+}
+
+static void
+test_a_device_gets_its_policys_topics(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device device = {.id = "6fa459ea-ee8a-4ca4-894e-db77e160355e", .tenant_id = STORE_TENANT_DEFAULT,
+	    .type = "pump", .policy = "default"};
+	struct buf write = {0}, read = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(store_read(f->core->store, &tx, &err));
+	assert_ok(rights_of_device(tx, &device, &write, &read, &err));
+	assert_string_equal(buf_str(&write),
+	    "[\"devices/6fa459ea-ee8a-4ca4-894e-db77e160355e/telemetry\","
+	    "\"devices/6fa459ea-ee8a-4ca4-894e-db77e160355e/control/ack\"]");
+	assert_non_null(strstr(buf_str(&read), "/commands/#"));
+	(void)snprintf(device.policy, sizeof device.policy, "none");
+	assert_int_equal(rights_of_device(tx, &device, &write, &read, &err), E_INPUT);
+	assert_string_equal(err.field, "policy");
+	/* Another tenant's policy of the same name is not this one's. B9 */
+	(void)snprintf(device.policy, sizeof device.policy, "default");
+	device.tenant_id = 2;
+	assert_true(rights_of_device(tx, &device, &write, &read, &err) != 0);
+	store_rollback(&tx);
+	buf_clear(&write);
+	buf_clear(&read);
+}
+
+static unsigned
+acl_count(struct fixture *f, const char *text)
+{
+	struct buf acl = {0};
+	struct err err = {0};
+	const char *p;
+	unsigned n = 0;
+
+	assert_ok(rights_acl_build(f->core, &acl, &err));
+	for (p = buf_str(&acl); (p = strstr(p, text)) != NULL; p++)
+		n++;
+	buf_clear(&acl);
+	return n;
+}
+
+/* Whoever is not active is not in the file, and so has no rights. */
+static void
+test_the_file_names_who_is_active(void **state)
+{
+	static const char *const topics[] = {"devices/+/telemetry"};
+	struct fixture *f = *state;
+	const struct service_request request = {
+	    .name = "backend", .read = topics, .n_read = 1, .credential = {.key = "ec-p256"}};
+	struct store_device a, b, out = {0};
+	struct store_service service = {0}, gone = {0};
+	struct credential of_a, of_b, of_service = {0};
+	char user[128];
+	struct err err = {0};
+
+	fixture_register(f, "a", &a, &of_a);
+	fixture_register(f, "b", &b, &of_b);
+	assert_ok(service_add(f->core, &f->caller, &request, &service, &of_service, &err));
+	assert_int_equal(acl_count(f, "user "), 3);
+	(void)snprintf(user, sizeof user, "user %s\ntopic read devices/+/telemetry\n", service.id);
+	assert_int_equal(acl_count(f, user), 1);
+	assert_ok(device_suspend(f->core, &f->caller, a.id, &out, &err));
+	assert_int_equal(acl_count(f, "user "), 2);
+	assert_int_equal(acl_count(f, a.id), 0);
+	assert_ok(service_revoke(f->core, &f->caller, "backend", REASON_UNSPECIFIED, &gone, &err));
+	assert_int_equal(acl_count(f, service.id), 0);
+	assert_int_equal(acl_count(f, "user "), 1);
+	store_device_clear(&a);
+	store_device_clear(&b);
+	store_device_clear(&out);
+	store_service_clear(&service);
+	store_service_clear(&gone);
+	credential_clear(&of_a);
+	credential_clear(&of_b);
+	credential_clear(&of_service);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_topics_as_json),
+	    cmocka_unit_test_setup_teardown(test_a_device_gets_its_policys_topics, fixture_open, fixture_close),
+	    cmocka_unit_test_setup_teardown(test_the_file_names_who_is_active, fixture_open, fixture_close),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
