@@ -3,6 +3,7 @@
 #ifndef MUSTER_CORE_CALLER_H
 #define MUSTER_CORE_CALLER_H
 
+#include "base/address.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -26,6 +27,7 @@ struct caller {
 	enum role role;
 	int64_t tenant_id;
 	char who[CALLER_WHO_SIZE]; /* "operator:alice", "uid:0", "broker:UUID", "link", "system" */
+	char from[ADDRESS_TEXT_SIZE]; /* its address, or "socket": for limits */
 };
 
 #endif

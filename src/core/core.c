@@ -5,9 +5,9 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "core/authfail.h"
 #include "core/idempotency.h"
 #include "core/keypool.h"
-#include "core/operator.h"
 #include "core/publisher.h"
 #include "core/ratelimit.h"
 #include "core/reconcile.h"
@@ -67,6 +67,18 @@ profiles_load(struct core *core, struct err *err)
 	return rc;
 }
 
+static int
+limits_open(struct core *core, struct err *err)
+{
+	const struct settings *s = &core->settings;
+	int rc;
+
+	if ((rc = ratelimit_new(s->register_per_min, s->register_all_per_min, &core->registrations, err)) != 0 ||
+	    (rc = ratelimit_new(s->links_per_min, s->links_all_per_min, &core->links, err)) != 0)
+		return rc;
+	return authfail_new(s->auth_failures_per_min, s->auth_failures_all_per_min, &core->authfail, err);
+}
+
 int
 core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct err *err)
 {
@@ -74,14 +86,10 @@ core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct 
 	char path[FS_PATH_MAX];
 	int rc;
 
-	if (core == NULL || (core->failures = calloc(1, sizeof *core->failures)) == NULL ||
-	    (core->suspects = suspects_new()) == NULL) {
-		if (core != NULL)
-			free(core->failures);
+	if (core == NULL || (core->suspects = suspects_new()) == NULL) {
 		free(core);
 		return err_nomem(err);
 	}
-	(void)pthread_mutex_init(&core->failures->lock, NULL);
 	core->broker_signal_fd = broker_signal_fd;
 	core->now = clock_now;
 	if (!text_copy(core->dir, sizeof core->dir, dir)) {
@@ -90,8 +98,7 @@ core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct 
 	}
 	if ((rc = settings_load(dir, &core->settings, err)) != 0 ||
 	    (rc = idempotency_new(&core->idempotency, err)) != 0 ||
-	    (rc = ratelimit_new(core->settings.register_per_min, &core->registrations, err)) != 0 ||
-	    (rc = ratelimit_new(core->settings.auth_failures_per_min, &core->auth_failures, err)) != 0 ||
+	    (rc = limits_open(core, err)) != 0 ||
 	    (rc = profiles_load(core, err)) != 0 ||
 	    (rc = root_load(core, err)) != 0 ||
 	    (rc = ca_load(core, "ca/issuing.crt", &core->issuing_pem, &core->issuing_der, err)) != 0 ||
@@ -162,6 +169,9 @@ core_close(struct core *core)
 	sweeper_stop(core->sweeper);
 	publisher_stop(core->publisher);
 	signer_close(core->signer);
+	if (core->store != NULL)
+		authfail_flush(core, true);
+	authfail_free(core->authfail);
 	store_close(core->store);
 	buf_clear(&core->root_pem);
 	buf_clear(&core->root_der);
@@ -170,9 +180,7 @@ core_close(struct core *core)
 	idempotency_free(core->idempotency);
 	suspects_free(core->suspects);
 	ratelimit_free(core->registrations);
-	ratelimit_free(core->auth_failures);
-	(void)pthread_mutex_destroy(&core->failures->lock);
-	free(core->failures);
+	ratelimit_free(core->links);
 	free(core);
 }
 

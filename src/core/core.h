@@ -12,9 +12,9 @@
 
 #include <stdint.h>
 
+struct authfail;
 struct idempotency;
 struct keypool;
-struct operator_failures;
 struct publisher;
 struct ratelimit;
 struct suspects;
@@ -37,10 +37,9 @@ struct core {
 	struct sweeper *sweeper;
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
 	struct idempotency *idempotency;
-	struct operator_failures *failures;
+	struct authfail *authfail;
 	struct suspects *suspects;   /* of core/reconcile */
-	struct ratelimit *registrations; /* by caller */
-	struct ratelimit *auth_failures; /* by client address */
+	struct ratelimit *registrations, *links;
 	int broker_signal_fd;	     /* to the supervisor; -1 without one */
 	int64_t (*now)(void);	     /* clock_now, or a test's */
 };

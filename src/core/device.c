@@ -182,7 +182,7 @@ device_register(struct core *core, const struct caller *caller, const struct dev
 	struct store_idempotency made;
 	int rc;
 
-	if ((rc = ratelimit_take(core->registrations, caller->who, clock_mono_ms(), err)) != 0)
+	if ((rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0)
 		return rc;
 	if (idempotency->key == NULL)
 		return register_new(core, caller, request, device_out, credential_out, err);

@@ -1,8 +1,11 @@
 /* A link is its token's digest in the database: who reads the database cannot redeem it. */
 #include "core/link.h"
 
+#include "base/clock.h"
 #include "base/killpoint.h"
 #include "core/audit.h"
+#include "core/authfail.h"
+#include "core/ratelimit.h"
 #include "core/sweeper.h"
 #include "core/token.h"
 #include "store/store.h"
@@ -16,8 +19,19 @@ link_caller(const struct store_package *package)
 	return (struct caller){.tenant_id = package->tenant_id, .who = "link"};
 }
 
-int
-link_look(struct core *core, const char *token, struct store_package *package_out, struct err *err)
+/* May PEER ask for a link? */
+static int
+link_may_try(struct core *core, const char *peer, struct err *err)
+{
+	int rc;
+
+	if ((rc = authfail_may_try(core, peer, false, err)) != 0)
+		return rc;
+	return ratelimit_take(core->links, peer, clock_mono_ms(), err);
+}
+
+static int
+look(struct core *core, const char *token, struct store_package *package_out, struct err *err)
 {
 	uint8_t digest[SHA256_LEN];
 	struct store_package row;
@@ -37,8 +51,8 @@ link_look(struct core *core, const char *token, struct store_package *package_ou
 	return 0;
 }
 
-int
-link_redeem(struct core *core, const char *token, const char *peer, struct store_package *package_out,
+static int
+redeem(struct core *core, const char *token, const char *peer, struct store_package *package_out,
     struct buf *archive_out, struct err *err)
 {
 	uint8_t digest[SHA256_LEN];
@@ -66,6 +80,30 @@ out:
 	} else {
 		buf_reset(archive_out); /* nothing leaves without its commit */
 	}
+	return rc;
+}
+
+int
+link_look(struct core *core, const char *token, const char *peer, struct store_package *package_out,
+    struct err *err)
+{
+	int rc;
+
+	if ((rc = link_may_try(core, peer, err)) == 0 &&
+	    (rc = look(core, token, package_out, err)) == E_NOTFOUND)
+		authfail_note(core, peer, "link");
+	return rc;
+}
+
+int
+link_redeem(struct core *core, const char *token, const char *peer, struct store_package *package_out,
+    struct buf *archive_out, struct err *err)
+{
+	int rc;
+
+	if ((rc = link_may_try(core, peer, err)) == 0 &&
+	    (rc = redeem(core, token, peer, package_out, archive_out, err)) == E_NOTFOUND)
+		authfail_note(core, peer, "link");
 	return rc;
 }
 

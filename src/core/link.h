@@ -9,11 +9,13 @@
 
 #include <stdbool.h>
 
-/* Is the link there and unused? Consumes nothing. E_NOTFOUND, E_GONE. */
-MUST_CHECK int link_look(
-    struct core *core, const char *token, struct store_package *package_out, struct err *err);
+/* Who asks is counted by PEER, their address; who asks for links that are none, as failing to authenticate. */
 
-/* Consume the link and take the archive: durable and audited before it returns. E_NOTFOUND, E_GONE. */
+/* Is the link there and unused? Consumes nothing. E_NOTFOUND, E_GONE, E_LIMIT. */
+MUST_CHECK int link_look(struct core *core, const char *token, const char *peer,
+    struct store_package *package_out, struct err *err);
+
+/* Consume the link and take the archive: durable and audited before it returns. E_NOTFOUND, E_GONE, E_LIMIT. */
 MUST_CHECK int link_redeem(struct core *core, const char *token, const char *peer,
     struct store_package *package_out, struct buf *archive_out, struct err *err);
 

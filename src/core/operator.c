@@ -3,15 +3,12 @@
 #include "core/operator.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "core/audit.h"
 #include "core/check.h"
-#include "core/ratelimit.h"
 #include "store/certificate.h"
 #include "store/operator.h"
 #include "x509/cert.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,55 +60,6 @@ operator_authenticate(
 	*caller_out = (struct caller){.role = role, .tenant_id = row.tenant_id};
 	(void)snprintf(caller_out->who, sizeof caller_out->who, "operator:%s", row.name);
 	return 0;
-}
-
-/* One row for each address and minute, and a bounded number of addresses: a flood must not fill the disk. */
-static bool
-first_in_minute(struct operator_failures *f, const char *peer, int64_t minute)
-{
-	size_t i;
-	bool first = true;
-
-	(void)pthread_mutex_lock(&f->lock);
-	if (f->minute != minute) {
-		f->minute = minute;
-		f->n = 0;
-	}
-	for (i = 0; i < f->n && first; i++)
-		first = strcmp(f->peers[i], peer) != 0;
-	if (first && f->n < OPERATOR_FAILURES_MAX)
-		(void)text_copy(f->peers[f->n++], sizeof f->peers[0], peer);
-	else if (first)
-		first = false;
-	(void)pthread_mutex_unlock(&f->lock);
-	return first;
-}
-
-int
-operator_may_try(struct core *core, const char *peer, struct err *err)
-{
-	return ratelimit_look(core->auth_failures, peer, clock_mono_ms(), err);
-}
-
-void
-operator_failed(struct core *core, const char *peer, const char *via)
-{
-	const struct caller nobody = {.tenant_id = STORE_TENANT_DEFAULT, .who = "nobody"};
-	int64_t now = core->now();
-	struct store_tx *tx = NULL;
-	struct err err = {0};
-	int rc;
-
-	(void)ratelimit_take(core->auth_failures, peer, clock_mono_ms(), NULL);
-	if (!first_in_minute(core->failures, peer, now / 60))
-		return;
-	if ((rc = store_begin(core->store, &tx, &err)) == 0 &&
-	    (rc = audit_write(tx, &nobody, now, "authentication.fail", "address", peer, &err,
-		 "{\"via\":\"%s\"}", via)) == 0)
-		rc = store_commit(&tx, &err);
-	store_rollback(&tx);
-	if (rc != 0)
-		log_error("a failed authentication was not audited: %s", err.text);
 }
 
 int

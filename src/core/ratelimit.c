@@ -10,22 +10,24 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#define TOKEN 60000 /* millitokens; per_min of them return each millisecond */
+#define MINUTE_MS 60000
+#define TOKEN MINUTE_MS /* millitokens; per_min of them return each millisecond */
 
 struct bucket {
-	char client[RATELIMIT_KEY_SIZE];
+	char client[ADDRESS_TEXT_SIZE];
 	int64_t tokens, at_ms;
 	UT_hash_handle hh;
 };
 
 struct ratelimit {
 	pthread_mutex_t lock;
-	int64_t per_min;
+	int64_t per_min, all_per_min;
 	struct bucket *buckets;
+	struct bucket all; /* in no table */
 };
 
 int
-ratelimit_new(int64_t per_min, struct ratelimit **limit_out, struct err *err)
+ratelimit_new(int64_t per_min, int64_t all_per_min, struct ratelimit **limit_out, struct err *err)
 {
 	struct ratelimit *limit = calloc(1, sizeof *limit);
 
@@ -33,6 +35,8 @@ ratelimit_new(int64_t per_min, struct ratelimit **limit_out, struct err *err)
 		return err_nomem(err);
 	(void)pthread_mutex_init(&limit->lock, NULL);
 	limit->per_min = per_min;
+	limit->all_per_min = all_per_min;
+	limit->all.tokens = all_per_min * TOKEN;
 	*limit_out = limit;
 	return 0;
 }
@@ -52,68 +56,82 @@ ratelimit_free(struct ratelimit *limit)
 	free(limit);
 }
 
-/* CLIENT's bucket, refilled; NULL if out of memory. */
+/* CLIENT's bucket; a new one is full. NULL if out of memory. */
 static struct bucket *
 bucket_of(struct ratelimit *limit, const char *client, int64_t now_ms)
 {
-	int64_t full = limit->per_min * TOKEN;
 	struct bucket *b, *oldest;
 
 	HASH_FIND_STR(limit->buckets, client, b);
-	if (b == NULL) {
-		if (HASH_COUNT(limit->buckets) >= RATELIMIT_CLIENTS_MAX) {
-			oldest = limit->buckets;
-			HASH_DEL(limit->buckets, oldest);
-			free(oldest);
-		}
-		if ((b = calloc(1, sizeof *b)) == NULL)
-			return NULL;
-		(void)text_copy(b->client, sizeof b->client, client);
-		b->tokens = full;
-		b->at_ms = now_ms;
-		HASH_ADD_STR(limit->buckets, client, b);
-		if (b->hh.tbl == NULL) {
-			free(b);
-			return NULL;
-		}
+	if (b != NULL)
+		return b;
+	if (HASH_COUNT(limit->buckets) >= RATELIMIT_CLIENTS_MAX) {
+		oldest = limit->buckets;
+		HASH_DEL(limit->buckets, oldest);
+		free(oldest);
 	}
-	b->tokens += (now_ms - b->at_ms) * limit->per_min;
+	if ((b = calloc(1, sizeof *b)) == NULL)
+		return NULL;
+	(void)text_copy(b->client, sizeof b->client, client);
+	b->tokens = limit->per_min * TOKEN;
 	b->at_ms = now_ms;
-	if (b->tokens > full)
-		b->tokens = full;
+	HASH_ADD_STR(limit->buckets, client, b);
+	if (b->hh.tbl == NULL) {
+		free(b);
+		return NULL;
+	}
 	return b;
 }
 
+/* Refill B for the time that has passed, and take COST out if there is a token. WHOSE is for the text. */
 static int
-ask(struct ratelimit *limit, const char *client, int64_t now_ms, int64_t cost, struct err *err)
+bucket_ask(struct bucket *b, int64_t per_min, int64_t now_ms, int64_t cost, const char *whose, struct err *err)
 {
+	int64_t full = per_min * TOKEN, elapsed_ms = now_ms - b->at_ms, lacking;
+
+	if (elapsed_ms >= MINUTE_MS)
+		b->tokens = full;
+	else if (elapsed_ms > 0) /* a thread that was held up brings an older time */
+		b->tokens += elapsed_ms * per_min;
+	if (elapsed_ms > 0)
+		b->at_ms = now_ms;
+	if (b->tokens > full)
+		b->tokens = full;
+	if ((lacking = TOKEN - b->tokens) > 0)
+		return err_too_often(err, (int)(lacking / (per_min * 1000) + 1),
+		    "more than %lld a minute from %s; try again later", (long long)per_min, whose);
+	b->tokens -= cost;
+	return 0;
+}
+
+static int
+ask(struct ratelimit *limit, const char *address, bool with_all, int64_t now_ms, int64_t cost, struct err *err)
+{
+	char client[ADDRESS_TEXT_SIZE];
 	struct bucket *b;
-	int64_t lacking;
 	int rc = 0;
 
-	if (limit->per_min == 0)
-		return 0;
+	address_client(client, address);
 	(void)pthread_mutex_lock(&limit->lock);
-	if ((b = bucket_of(limit, client, now_ms)) == NULL) {
-		rc = err_nomem(err);
-	} else if ((lacking = TOKEN - b->tokens) > 0) {
-		rc = err_too_often(err, (int)(lacking / (limit->per_min * 1000) + 1),
-		    "more than %lld a minute; try again later", (long long)limit->per_min);
-	} else {
-		b->tokens -= cost;
+	if (limit->per_min > 0) {
+		b = bucket_of(limit, client, now_ms);
+		rc = b == NULL ? err_nomem(err) :
+				 bucket_ask(b, limit->per_min, now_ms, cost, "one address", err);
 	}
+	if (rc == 0 && with_all && limit->all_per_min > 0)
+		rc = bucket_ask(&limit->all, limit->all_per_min, now_ms, cost, "all together", err);
 	(void)pthread_mutex_unlock(&limit->lock);
 	return rc;
 }
 
 int
-ratelimit_take(struct ratelimit *limit, const char *client, int64_t now_ms, struct err *err)
+ratelimit_take(struct ratelimit *limit, const char *address, int64_t now_ms, struct err *err)
 {
-	return ask(limit, client, now_ms, TOKEN, err);
+	return ask(limit, address, true, now_ms, TOKEN, err);
 }
 
 int
-ratelimit_look(struct ratelimit *limit, const char *client, int64_t now_ms, struct err *err)
+ratelimit_look(struct ratelimit *limit, const char *address, bool with_all, int64_t now_ms, struct err *err)
 {
-	return ask(limit, client, now_ms, 0, err);
+	return ask(limit, address, with_all, now_ms, 0, err);
 }

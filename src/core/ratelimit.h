@@ -1,26 +1,28 @@
-/* How often in a minute: a token bucket for each client, in bounded memory. */
+/* How often in a minute: a token bucket for each client and one for all of them, in bounded memory. */
 #ifndef MUSTER_CORE_RATELIMIT_H
 #define MUSTER_CORE_RATELIMIT_H
 
+#include "base/address.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RATELIMIT_CLIENTS_MAX 65536
-#define RATELIMIT_KEY_SIZE 96
 
 struct ratelimit;
 
-/* PER_MIN actions a minute and client, in bursts of as many; 0: no limit. E_NOMEM. */
-MUST_CHECK int ratelimit_new(int64_t per_min, struct ratelimit **limit_out, struct err *err);
+/* PER_MIN actions a minute and client, ALL_PER_MIN of all clients together, in bursts of as many; 0: no limit. E_NOMEM. */
+MUST_CHECK int ratelimit_new(
+    int64_t per_min, int64_t all_per_min, struct ratelimit **limit_out, struct err *err);
 void ratelimit_free(struct ratelimit *limit);
 
-/* Count one action of CLIENT at NOW_MS (clock_mono_ms). E_LIMIT with err->retry_after_s if it is one too many. Any
- * thread. */
-int ratelimit_take(struct ratelimit *limit, const char *client, int64_t now_ms, struct err *err);
+/* Count one action from ADDRESS (or "socket") at NOW_MS (clock_mono_ms). The client is its address_client. E_LIMIT with
+ * err->retry_after_s if it is one too many; what is too many for the client does not count for all. Any thread. */
+int ratelimit_take(struct ratelimit *limit, const char *address, int64_t now_ms, struct err *err);
 
-/* The same answer without counting. */
+/* The same answer without counting; without WITH_ALL that of the client's own bucket. */
 MUST_CHECK int ratelimit_look(
-    struct ratelimit *limit, const char *client, int64_t now_ms, struct err *err);
+    struct ratelimit *limit, const char *address, bool with_all, int64_t now_ms, struct err *err);
 
 #endif

@@ -33,8 +33,9 @@ struct settings {
 	int64_t connections;
 	int64_t idle_timeout_s, request_timeout_s;
 	int64_t queue;
-	int64_t register_per_min; /* per caller; 0: none, as for all of these */
-	int64_t auth_failures_per_min; /* per client address */
+	int64_t register_per_min, register_all_per_min; /* per client address, in all; 0: none */
+	int64_t auth_failures_per_min, auth_failures_all_per_min;
+	int64_t links_per_min, links_all_per_min;
 
 	int64_t keypool_rsa_2048; /* [keypool] */
 };

@@ -2,6 +2,7 @@
 #include "core/sweeper.h"
 
 #include "base/log.h"
+#include "core/authfail.h"
 #include "core/reconcile.h"
 #include "store/idempotency.h"
 #include "store/package.h"
@@ -98,6 +99,7 @@ sweeper_run(void *arg)
 		s->dirty = false;
 		(void)pthread_mutex_unlock(&s->lock);
 		settle(s);
+		authfail_flush(s->core, false);
 		if (++second % ROUND_S == 0) {
 			dirty = sweep(s, store_package_expire, "packages") || dirty;
 			(void)sweep(s, store_idempotency_expire, "idempotency keys");

@@ -3,6 +3,7 @@
 #include "http/caller.h"
 
 #include "base/text.h"
+#include "core/authfail.h"
 #include "core/operator.h"
 
 #include <stdio.h>
@@ -69,9 +70,11 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
 		rc = from_socket(proof, caller_out);
 		break;
 	}
+	if (rc == 0)
+		(void)text_copy(caller_out->from, sizeof caller_out->from, peer);
 	if (rc != E_UNAUTH)
 		return rc;
-	operator_failed(core, peer, via[proof->via]);
+	authfail_note(core, peer, via[proof->via]);
 	return unauthenticated(err);
 }
 

@@ -6,7 +6,7 @@
 #include "base/killpoint.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "core/operator.h"
+#include "core/authfail.h"
 #include "http/reply.h"
 
 #include <event2/http.h>
@@ -50,13 +50,14 @@ route_find(struct exchange *x, unsigned listener, struct err *err)
 	return rc;
 }
 
-/* Before a worker is bothered: an address that has failed too often waits. */
+/* Before a worker is bothered: an address that has failed too often waits, and, when all of them have, so does whatever
+ * is not urgent: strangers must not be able to hold up a revocation. */
 static int
 attempt_check(struct exchange *x, struct err *err)
 {
 	if (x->proof.via != CALLER_VIA_TOKEN && x->proof.via != CALLER_VIA_CERTIFICATE)
 		return 0;
-	return operator_may_try(x->core, x->request.http.peer, err);
+	return authfail_may_try(x->core, x->request.http.peer, x->route->place == ROUTE_URGENT, err);
 }
 
 bool

@@ -3,7 +3,6 @@
 #include "core/link.h"
 
 #include "base/text.h"
-#include "core/operator.h"
 #include "http/page.h"
 #include "http/reply.h"
 #include "http/routes.h"
@@ -21,14 +20,10 @@ static const char landing[] =
     "(<code>7z x FILE.zip</code>) or <code>bsdtar -xf FILE.zip</code>. Info-ZIP&#39;s <code>unzip</code> and the "
     "Windows Explorer cannot open it: they do not know its encryption (AES-256).</p>\n";
 
-/* A refusal as a page for people; programs get the problem document that the error becomes. Guesses count as
- * failed authentications of their address. */
+/* A refusal as a page for people; programs get the problem document that the error becomes. */
 static int
-refuse(struct core *core, const struct http_request *req, struct http_reply *reply, int rc,
-    const struct err *err)
+refuse(const struct http_request *req, struct http_reply *reply, int rc, const struct err *err)
 {
-	if (rc == E_NOTFOUND)
-		operator_failed(core, req->peer, "link");
 	if (!page_wanted(req) || (rc != E_NOTFOUND && rc != E_GONE))
 		return rc;
 	if (rc == E_GONE)
@@ -49,9 +44,8 @@ link_show(struct core *core, const struct caller *caller, const struct http_requ
 	int rc;
 
 	(void)caller;
-	if ((rc = operator_may_try(core, req->peer, err)) != 0 ||
-	    (rc = link_look(core, req->params[0], &package, err)) != 0)
-		return refuse(core, req, reply, rc, err);
+	if ((rc = link_look(core, req->params[0], req->peer, &package, err)) != 0)
+		return refuse(req, reply, rc, err);
 	page_reply(reply, 200, "Device credentials", landing);
 	return 0;
 }
@@ -83,11 +77,9 @@ link_deliver(struct core *core, const struct caller *caller, const struct http_r
 		return err_nomem(err);
 	(void)text_copy(delivery->peer, sizeof delivery->peer, req->peer);
 	buf_init_secret(&reply->body);
-	if ((rc = operator_may_try(core, req->peer, err)) != 0 ||
-	    (rc = link_redeem(
-		 core, req->params[0], req->peer, &delivery->package, &reply->body, err)) != 0) {
+	if ((rc = link_redeem(core, req->params[0], req->peer, &delivery->package, &reply->body, err)) != 0) {
 		free(delivery);
-		return refuse(core, req, reply, rc, err);
+		return refuse(req, reply, rc, err);
 	}
 	reply->content_type = "application/zip";
 	(void)snprintf(reply->disposition, sizeof reply->disposition, "attachment; filename=\"%s.zip\"",

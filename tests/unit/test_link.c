@@ -15,8 +15,8 @@ test_delivered_once(void **state)
 	struct err err = {0};
 
 	fixture_register(f, "once", &device, &credential);
-	assert_ok(link_look(f->core, fixture_token(&credential), &package, &err));
-	assert_ok(link_look(f->core, fixture_token(&credential), &package, &err)); /* E4 */
+	assert_ok(link_look(f->core, fixture_token(&credential), "192.0.2.1", &package, &err));
+	assert_ok(link_look(f->core, fixture_token(&credential), "192.0.2.1", &package, &err)); /* E4 */
 	assert_ok(link_redeem(f->core, fixture_token(&credential), "192.0.2.1", &package, &archive, &err));
 	assert_string_equal(package.owner_id, device.id);
 	assert_memory_equal(archive.data, "PK", 2);
@@ -24,7 +24,7 @@ test_delivered_once(void **state)
 	/* E2 */
 	assert_int_equal(link_redeem(f->core, fixture_token(&credential), "192.0.2.1", &package, &archive, &err), E_GONE);
 	assert_int_equal(archive.len, 0);
-	assert_int_equal(link_look(f->core, fixture_token(&credential), &package, &err), E_GONE);
+	assert_int_equal(link_look(f->core, fixture_token(&credential), "192.0.2.1", &package, &err), E_GONE);
 	store_device_clear(&device);
 	credential_clear(&credential);
 }
@@ -41,7 +41,7 @@ test_guesses(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof guesses / sizeof guesses[0]; i++) {
-		assert_int_equal(link_look(f->core, guesses[i], &package, &err), E_NOTFOUND);
+		assert_int_equal(link_look(f->core, guesses[i], "192.0.2.1", &package, &err), E_NOTFOUND);
 		assert_int_equal(link_redeem(f->core, guesses[i], "p", &package, &archive, &err), E_NOTFOUND);
 	}
 	buf_clear(&archive);
@@ -66,7 +66,7 @@ test_expired(void **state)
 
 	fixture_register(f, "late", &device, &credential);
 	f->core->now = tomorrow;
-	assert_int_equal(link_look(f->core, fixture_token(&credential), &package, &err), E_GONE);
+	assert_int_equal(link_look(f->core, fixture_token(&credential), "192.0.2.1", &package, &err), E_GONE);
 	assert_int_equal(link_redeem(f->core, fixture_token(&credential), "p", &package, &archive, &err), E_GONE);
 	f->core->now = clock_now;
 	buf_clear(&archive);

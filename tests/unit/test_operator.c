@@ -55,53 +55,6 @@ test_tokens_that_are_nobodys(void **state)
 	assert_int_equal(operator_create(f->core->store, &f->caller, "", ROLE_ADMIN, token, &err), E_INPUT);
 }
 
-/* H7: one row an address and minute; who fails too often has to wait, and nobody else. */
-static void
-test_failures_are_counted_and_audited_once(void **state)
-{
-	struct fixture *f = *state;
-	struct err err = {0};
-	int i;
-
-	assert_ok(operator_may_try(f->core, "192.0.2.1", &err));
-	for (i = 0; i < f->core->settings.auth_failures_per_min; i++)
-		operator_failed(f->core, "192.0.2.1", "token");
-	assert_int_equal(fixture_audited(f, "authentication.fail"), 1);
-	assert_int_equal(operator_may_try(f->core, "192.0.2.1", &err), E_LIMIT);
-	assert_true(err.retry_after_s > 0);
-	assert_ok(operator_may_try(f->core, "192.0.2.2", &err));
-	operator_failed(f->core, "192.0.2.2", "mtls");
-	assert_int_equal(fixture_audited(f, "authentication.fail"), 2);
-}
-
-static int64_t
-in_a_minute(void)
-{
-	return clock_now() + 60;
-}
-
-/* H7: ten thousand addresses do not make ten thousand rows. */
-static void
-test_a_flood_of_addresses_is_bounded(void **state)
-{
-	struct fixture *f = *state;
-	int before = fixture_audited(f, "authentication.fail"), n;
-	char peer[64];
-	int i;
-
-	f->core->now = in_a_minute;
-	for (i = 0; i < OPERATOR_FAILURES_MAX + 20; i++) {
-		(void)snprintf(peer, sizeof peer, "198.51.100.%d", i);
-		operator_failed(f->core, peer, "token");
-	}
-	f->core->now = clock_now;
-	/* Twice as many if the minute has changed meanwhile. */
-	n = fixture_audited(f, "authentication.fail") - before;
-	assert_true(n >= OPERATOR_FAILURES_MAX && n <= OPERATOR_FAILURES_MAX + 20);
-	if (n != OPERATOR_FAILURES_MAX)
-		assert_true(clock_now() % 60 < 20);
-}
-
 /* The first certificate of a PEM file of the home. */
 static void
 leaf_of(struct fixture *f, const char *name, struct buf *der)
@@ -199,8 +152,6 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_token_is_its_operators),
 	    cmocka_unit_test(test_tokens_that_are_nobodys),
-	    cmocka_unit_test(test_failures_are_counted_and_audited_once),
-	    cmocka_unit_test(test_a_flood_of_addresses_is_bounded),
 	    cmocka_unit_test(test_certificates),
 	};
 
