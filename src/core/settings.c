@@ -34,6 +34,8 @@ static const struct conf_key keys[] = {
 	"Address and port of the HTTPS API; port 0 picks a free one and logs it."),
     TEXT("api", "public_url", api_public_url, "https://localhost:8443",
 	"How the API is reached from outside; one-time links begin with it."),
+    TEXT("api", "trusted_proxies", api_trusted_proxies, "",
+	"Addresses and CIDR ranges of proxies in front of it whose X-Forwarded-For is believed. Empty: nobody's is."),
     INTEGER("api", "threads", api_threads, "2", 1, 64, "Event loops; they move bytes and do TLS."),
 
     TEXT("pki", "listen", pki_listen, "127.0.0.1:8080",
@@ -136,15 +138,27 @@ url_check(const char *field, const char *url, const char *scheme, struct err *er
 	return 0;
 }
 
+static int
+proxies_read(struct settings *s, struct err *err)
+{
+	int rc = address_ranges_parse(s->api_trusted_proxies, s->trusted_proxies, SETTINGS_PROXIES_MAX,
+	    &s->n_trusted_proxies, err);
+
+	if (rc != 0)
+		(void)text_copy(err->field, sizeof err->field, "api.trusted_proxies");
+	return rc;
+}
+
 /* What a single key's type cannot say. */
 static int
-settings_check(const struct settings *s, struct err *err)
+settings_check(struct settings *s, struct err *err)
 {
 	int rc;
 
 	if ((rc = listen_check("api.listen", s->api_listen, err)) != 0 ||
 	    (rc = listen_check("pki.listen", s->pki_listen, err)) != 0 ||
 	    (rc = listen_check("broker.listen", s->broker_listen, err)) != 0 ||
+	    (rc = proxies_read(s, err)) != 0 ||
 	    (rc = url_check("api.public_url", s->api_public_url, "https://", err)) != 0 ||
 	    (rc = url_check("pki.public_url", s->pki_public_url, "http://", err)) != 0)
 		return rc;

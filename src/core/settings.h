@@ -2,6 +2,7 @@
 #ifndef MUSTER_CORE_SETTINGS_H
 #define MUSTER_CORE_SETTINGS_H
 
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/conf.h"
 #include "base/err.h"
@@ -9,12 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SETTINGS_PROXIES_MAX 32
+
 struct settings {
 	bool sandbox; /* [server] */
 	int64_t workers;
 
 	char api_listen[CONF_TEXT_SIZE]; /* [api] ADDRESS:PORT */
 	char api_public_url[CONF_TEXT_SIZE]; /* without a slash at its end */
+	char api_trusted_proxies[CONF_TEXT_SIZE];
 	int64_t api_threads;
 
 	char pki_listen[CONF_TEXT_SIZE]; /* [pki] */
@@ -38,6 +42,9 @@ struct settings {
 	int64_t links_per_min, links_all_per_min;
 
 	int64_t keypool_rsa_2048; /* [keypool] */
+
+	struct address_range trusted_proxies[SETTINGS_PROXIES_MAX]; /* api_trusted_proxies, read */
+	size_t n_trusted_proxies;
 };
 
 /* Read DIR/muster.conf, whole and checked, profiles' sections too. E_NOTFOUND (no home there: says to run

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/authfail.h"
+#include "http/forwarded.h"
 #include "http/reply.h"
 
 #include <event2/http.h>
@@ -63,9 +64,13 @@ attempt_check(struct exchange *x, struct err *err)
 bool
 exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *peer, unsigned listener)
 {
+	const struct settings *settings = &x->core->settings;
+	char client[ADDRESS_TEXT_SIZE];
 	struct err err = {0};
 
-	if (request_read(evreq, peer, &x->request, &err) != 0 || route_find(x, listener, &err) != 0) {
+	forwarded_client(client, peer, evhttp_request_get_input_headers(evreq), settings->trusted_proxies,
+	    settings->n_trusted_proxies);
+	if (request_read(evreq, client, &x->request, &err) != 0 || route_find(x, listener, &err) != 0) {
 		exchange_refuse(x, &err, x->request.status);
 		return false;
 	}

@@ -3,6 +3,7 @@
 #ifndef MUSTER_HTTP_ROUTER_H
 #define MUSTER_HTTP_ROUTER_H
 
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/caller.h"
@@ -25,7 +26,7 @@ struct http_request {
 	const char *content_type;   /* "" if none */
 	const char *accept;
 	const char *idempotency_key; /* "" if none */
-	char peer[64];		    /* the client's address, or "socket" */
+	char peer[ADDRESS_TEXT_SIZE]; /* the client's address, or "socket" */
 	char id[17];		    /* request id, in the log and in X-Request-Id */
 	const struct http_query *query;
 };

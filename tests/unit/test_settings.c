@@ -34,6 +34,9 @@ test_what_is_printed_is_understood(void **state)
 	(void)state;
 	settings_defaults(&before);
 	before.keypool_rsa_2048 = 7;
+	(void)snprintf(before.api_trusted_proxies, sizeof before.api_trusted_proxies, "10.0.0.0/8, ::1");
+	assert_ok(address_ranges_parse(before.api_trusted_proxies, before.trusted_proxies, SETTINGS_PROXIES_MAX,
+	    &before.n_trusted_proxies, &err));
 	(void)snprintf(before.api_listen, sizeof before.api_listen, "[::1]:0");
 	settings_print(&text, &before);
 	assert_ok(load(buf_str(&text), &after, &err));
@@ -71,6 +74,9 @@ test_bad_values_name_the_key(void **state)
 	    {"[limits]\nbody_bytes = 12\n", "limits.body_bytes"},
 	    {"[limits]\nbody_bytes = many\n", "limits.body_bytes"},
 	    {"[limits]\nnonsense = 1\n", "limits.nonsense"},
+	    {"[limits]\nlinks_per_min = -1\n", "limits.links_per_min"},
+	    {"[api]\ntrusted_proxies = proxy.example.org\n", "api.trusted_proxies"},
+	    {"[api]\ntrusted_proxies = 10.0.0.1/8\n", "api.trusted_proxies"},
 	    {"[nonsense]\nx = 1\n", "nonsense"},
 	    {"[broker]\nmode = magic\n", "broker.mode"},
 	    {"[server]\nsandbox = maybe\n", "server.sandbox"},
