@@ -16,7 +16,8 @@ static int
 publish(struct core *core, struct err *err)
 {
 	if (strcmp(core->settings.broker_mode, "acl-file") == 0)
-		return publisher_wait(core->publisher, publisher_ask(core->publisher, PUBLISH_RIGHTS), err);
+		return publisher_wait(
+		    core->publisher, publisher_ask(core->publisher, PUBLISH_RIGHTS), PUBLISH_RIGHTS, err);
 	publisher_wake(core->publisher, PUBLISH_RIGHTS);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* One thread, one round at a time: CRL, then ACL file, then the broker's signal, in that order, because a
- * broker that reloads must find the list already there (traps.md). Rounds fail whole and are tried again. */
+ * broker that reloads must find the list already there (traps.md). What fails is tried again; a list that cannot be
+ * had holds up nothing else. */
 #include "core/publisher.h"
 
 #include "base/clock.h"
@@ -33,9 +34,10 @@ struct publisher {
 	bool stopping;
 	unsigned pending; /* enum publisher_work still to be done */
 	unsigned urgent;  /* somebody waits for the next round */
-	uint64_t asked;	  /* tickets handed out */
+	uint64_t asked;	  /* tickets handed out by publisher_ask */
 	uint64_t done;	  /* all tickets up to this one have had their round */
 	struct err result; /* of the last round */
+	unsigned left;	   /* what the last round could not do */
 	struct buf crl;	  /* DER, as published */
 	struct crl_info info; /* what it says */
 
@@ -170,23 +172,29 @@ broker_reload(struct core *core, struct err *err)
 	return rc;
 }
 
-/* Rights are taken away even where no CRL can be had: a dead signer must not keep a stolen device publishing. */
+/* WORK_OUT is what is left to be done. Rights go whether or not there is a list: a signer that is away must not keep a
+ * stolen device alive. */
 static int
-round_run(struct publisher *p, unsigned work, struct err *err)
+round_run(struct publisher *p, unsigned work, unsigned *work_out, struct err *err)
 {
+	unsigned done = 0;
 	struct err crl_err = {0};
-	int rc;
+	int rc = 0;
 
-	if ((work & PUBLISH_CRL) != 0)
-		(void)!crl_publish(p, &crl_err);
+	if ((work & PUBLISH_CRL) != 0 && crl_publish(p, &crl_err) == 0)
+		done |= PUBLISH_CRL;
 	KILLPOINT(15, "the CRL published, the ACL not");
-	if ((work & PUBLISH_RIGHTS) != 0 && (rc = rights_publish(p->core, err)) != 0)
-		return rc;
+	if ((work & PUBLISH_RIGHTS) != 0 && (rc = rights_publish(p->core, err)) == 0)
+		done |= PUBLISH_RIGHTS;
 	KILLPOINT(16, "CRL and ACL published, the broker not signalled");
-	if ((rc = broker_reload(p->core, err)) != 0 || crl_err.code == 0)
-		return rc;
-	*err = crl_err;
-	return crl_err.code;
+	if (rc == 0 && done != 0 && (rc = broker_reload(p->core, err)) != 0)
+		done = 0;
+	*work_out = work & ~done;
+	if (rc == 0 && crl_err.code != 0) {
+		*err = crl_err;
+		rc = crl_err.code;
+	}
+	return rc;
 }
 
 /* How long the thread may sleep; 0: a round is due. Called with the lock held. */
@@ -230,7 +238,7 @@ sleep_ms(struct publisher *p, int64_t ms)
 static void
 round_do(struct publisher *p)
 {
-	unsigned work = p->pending, urgent = p->urgent;
+	unsigned work = p->pending, urgent = p->urgent, left;
 	uint64_t ticket = p->asked;
 	struct err err = {0};
 	int rc;
@@ -238,7 +246,7 @@ round_do(struct publisher *p)
 	p->pending = 0;
 	p->urgent = 0;
 	(void)pthread_mutex_unlock(&p->lock);
-	if ((rc = round_run(p, work, &err)) != 0)
+	if ((rc = round_run(p, work, &left, &err)) != 0)
 		log_error("publishing failed, trying again: %s", err.text);
 	KILLPOINT(17, "the broker signalled, nobody told");
 	(void)pthread_mutex_lock(&p->lock);
@@ -246,8 +254,8 @@ round_do(struct publisher *p)
 	if (urgent != 0)
 		p->last_urgent_ms = p->last_ms;
 	p->result = rc == 0 ? (struct err){0} : err;
-	if (rc != 0)
-		p->pending |= work;
+	p->left = left;
+	p->pending |= left;
 	p->done = ticket;
 	(void)pthread_cond_broadcast(&p->ended);
 }
@@ -276,6 +284,7 @@ publisher_start(struct core *core, struct publisher **publisher_out, struct err 
 	struct publisher *p = calloc(1, sizeof *p);
 	pthread_condattr_t attr;
 	sigset_t all, before;
+	unsigned left;
 	int rc;
 
 	if (p == NULL)
@@ -288,7 +297,7 @@ publisher_start(struct core *core, struct publisher **publisher_out, struct err 
 	(void)pthread_cond_init(&p->ended, NULL);
 	(void)pthread_condattr_destroy(&attr);
 	p->last_ms = p->last_urgent_ms = clock_mono_ms() - GAP_MS;
-	if ((rc = round_run(p, PUBLISH_CRL | PUBLISH_RIGHTS, err)) != 0)
+	if ((rc = round_run(p, PUBLISH_CRL | PUBLISH_RIGHTS, &left, err)) != 0)
 		goto out;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -350,7 +359,7 @@ publisher_ask(struct publisher *p, unsigned work)
 }
 
 int
-publisher_wait(struct publisher *p, uint64_t ticket, struct err *err)
+publisher_wait(struct publisher *p, uint64_t ticket, unsigned work, struct err *err)
 {
 	int rc = 0;
 
@@ -359,7 +368,7 @@ publisher_wait(struct publisher *p, uint64_t ticket, struct err *err)
 		(void)pthread_cond_wait(&p->ended, &p->lock);
 	if (p->done < ticket) {
 		rc = err_set(err, E_BUSY, "the server is stopping; it will publish this when it is back");
-	} else if (p->result.code != 0) {
+	} else if ((p->left & work) != 0) {
 		*err = p->result;
 		rc = err_prefix(err, "stored, but not yet published");
 	}

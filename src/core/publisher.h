@@ -29,10 +29,10 @@ void publisher_wake(struct publisher *publisher, unsigned work);
 /* After a commit: have WORK done now. Returns at once with a ticket for publisher_wait. */
 uint64_t publisher_ask(struct publisher *publisher, unsigned work);
 
-/* Wait until a round that began after TICKET was handed out has ended: CRL signed, files renamed, broker
- * signalled. E_BUSY, E_SYS tell that the store has it but the broker may not yet know; the publisher goes on
- * trying. */
-MUST_CHECK int publisher_wait(struct publisher *publisher, uint64_t ticket, struct err *err);
+/* Wait until a round that began after TICKET was handed out has ended: CRL signed, files renamed, broker signalled.
+ * E_BUSY, E_SYS if WORK was not done whole: the store has it, but verifiers or the broker may not yet know; the
+ * publisher goes on trying. */
+MUST_CHECK int publisher_wait(struct publisher *publisher, uint64_t ticket, unsigned work, struct err *err);
 
 /* Append today's CRL as DER, from memory; and what it says, without a look at its entries. Any thread. */
 MUST_CHECK int publisher_crl(struct publisher *publisher, struct buf *der_out, struct err *err);

@@ -37,9 +37,18 @@ struct suspect {
 	struct suspect *next;
 };
 
+/* A revocation that is stored, and not yet in the log. */
+struct unnoted {
+	uint8_t serial[SERIAL_LEN];
+	enum crl_reason reason;
+	int64_t at;
+	struct unnoted *next;
+};
+
 struct suspects {
 	pthread_mutex_t lock;
 	struct suspect *first;
+	struct unnoted *unnoted, **unnoted_end; /* oldest first: a release must not come before its hold */
 	uint64_t last_seq; /* of the log's rows, how far all were looked at; reconcile's thread only */
 };
 
@@ -269,8 +278,10 @@ suspects_new(void)
 {
 	struct suspects *s = calloc(1, sizeof *s);
 
-	if (s != NULL)
-		(void)pthread_mutex_init(&s->lock, NULL);
+	if (s == NULL)
+		return NULL;
+	(void)pthread_mutex_init(&s->lock, NULL);
+	s->unnoted_end = &s->unnoted;
 	return s;
 }
 
@@ -288,9 +299,15 @@ list_free(struct suspect *list)
 void
 suspects_free(struct suspects *s)
 {
+	struct unnoted *next;
+
 	if (s == NULL)
 		return;
 	list_free(s->first);
+	for (; s->unnoted != NULL; s->unnoted = next) {
+		next = s->unnoted->next;
+		free(s->unnoted);
+	}
 	(void)pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -456,4 +473,66 @@ reconcile_suspects(struct core *core, struct err *err)
 		free(search.finds);
 	}
 	return rc;
+}
+
+/* Append to those that wait. */
+static void
+note_later(struct suspects *s, const uint8_t *serial, enum crl_reason reason, int64_t at)
+{
+	struct unnoted *new = calloc(1, sizeof *new);
+
+	if (new == NULL) {
+		log_error("a revocation is not in the signer's log; out of memory to remember it, the next start adds it");
+		return;
+	}
+	memcpy(new->serial, serial, SERIAL_LEN);
+	new->reason = reason;
+	new->at = at;
+	(void)pthread_mutex_lock(&s->lock);
+	*s->unnoted_end = new;
+	s->unnoted_end = &new->next;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+int
+reconcile_note(struct core *core, const uint8_t *serial, enum crl_reason reason, int64_t at, struct err *err)
+{
+	struct suspects *s = core->suspects;
+	bool others_wait;
+	int rc;
+
+	(void)pthread_mutex_lock(&s->lock);
+	others_wait = s->unnoted != NULL;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (others_wait)
+		rc = err_set(err, E_BUSY, "the signer is away");
+	else if ((rc = signer_note_revocation(core->signer, serial, reason, at, err)) == 0 || rc == E_NOTFOUND)
+		return rc;
+	note_later(s, serial, reason, at);
+	return rc;
+}
+
+int
+reconcile_notes(struct core *core, struct err *err)
+{
+	struct suspects *s = core->suspects;
+	struct unnoted *first;
+	int rc;
+
+	for (;;) {
+		(void)pthread_mutex_lock(&s->lock);
+		first = s->unnoted;
+		(void)pthread_mutex_unlock(&s->lock);
+		if (first == NULL)
+			return 0;
+		/* Only this thread removes, so the first stays the first. */
+		rc = signer_note_revocation(core->signer, first->serial, first->reason, first->at, err);
+		if (rc != 0 && rc != E_NOTFOUND)
+			return rc;
+		(void)pthread_mutex_lock(&s->lock);
+		if ((s->unnoted = first->next) == NULL)
+			s->unnoted_end = &s->unnoted;
+		(void)pthread_mutex_unlock(&s->lock);
+		free(first);
+	}
 }

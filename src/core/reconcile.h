@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "core/core.h"
+#include "x509/crl.h"
 
 #include <stdint.h>
 
@@ -21,6 +22,15 @@ void reconcile_suspect_hash(struct core *core, const char *owner_id, const uint8
 /* Record those of them that were signed as revoked, and note that in the log. Does nothing if there are none. On
  * E_BUSY (no signer) or E_SYS they stay for the next try. One thread, which may block. */
 MUST_CHECK int reconcile_suspects(struct core *core, struct err *err);
+
+/* Note in the signer's log that SERIAL, in the store already, is revoked or released (REASON_REMOVE_FROM_CRL). Durable
+ * there when it returns 0. E_BUSY, E_SYS: not yet, reconcile_notes will. E_NOTFOUND: this signer never issued it. Any
+ * thread. */
+MUST_CHECK int reconcile_note(struct core *core, const uint8_t *serial, enum crl_reason reason, int64_t at,
+    struct err *err);
+
+/* Note those that could not be. Does nothing if there are none. E_BUSY, E_SYS: they stay. One thread. */
+MUST_CHECK int reconcile_notes(struct core *core, struct err *err);
 
 /* Their place in struct core. NULL: out of memory. */
 struct suspects *suspects_new(void);

@@ -1,11 +1,11 @@
-/* The store decides first, so that revocation works while the signer is away; what the signer's log then lacks,
- * the comparison at the next start adds. */
+/* The store decides first, so that revocation works while the signer is away; what the signer's log then lacks is
+ * added when it is back. */
 #include "core/revocation.h"
 
 #include "base/killpoint.h"
 #include "core/publisher.h"
+#include "core/reconcile.h"
 #include "core/sweeper.h"
-#include "signer/client.h"
 #include "store/package.h"
 
 #include <stdlib.h>
@@ -75,16 +75,17 @@ revocation_finish(struct core *core, const struct revocation *r, struct err *err
 
 	KILLPOINT(11, "a revocation committed, neither noted nor published");
 	sweeper_wake(core->sweeper); /* a withdrawn package's bytes */
-	/* Both at once, whatever the signer says: a dead one must not keep a stolen device alive. */
+	/* Publication and notes side by side: a dead signer must not keep a stolen device alive. */
 	if (must_wait)
 		ticket = publisher_ask(core->publisher, work);
 	else
 		publisher_wake(core->publisher, work);
-	for (i = 0; note_rc == 0 && i < r->n; i++)
-		note_rc = signer_note_revocation(core->signer, r->serials[i], r->reason, r->at, &note_err);
+	for (i = 0; i < r->n; i++)
+		if (reconcile_note(core, r->serials[i], r->reason, r->at, &note_err) != 0)
+			note_rc = note_err.code;
 	KILLPOINT(12, "a revocation noted in the signer's log, perhaps not published");
 	if (must_wait)
-		rc = publisher_wait(core->publisher, ticket, err);
+		rc = publisher_wait(core->publisher, ticket, work, err);
 	if (rc == 0 && note_rc != 0) {
 		*err = note_err;
 		rc = err_prefix(err, "stored, but not yet in the signer's log");

@@ -1,4 +1,4 @@
-/* Taking certificates back: in the store, in the signer's log, on the CRL and at the broker, in that order. */
+/* Taking certificates back: in the store, then in the signer's log, on the CRL and at the broker. */
 #ifndef MUSTER_CORE_REVOCATION_H
 #define MUSTER_CORE_REVOCATION_H
 
@@ -27,8 +27,8 @@ MUST_CHECK int revocation_apply(struct store_tx *tx, int64_t tenant_id, const ch
     enum crl_reason reason, int64_t at, const uint8_t *superseded_by, struct revocation *out,
     struct err *err);
 
-/* After the commit: note them in the signer's log, then have CRL and rights published; in ACL-file mode wait for
- * that. An error means: stored and in force at the next publication, but not yet confirmed. */
+/* After the commit: note them in the signer's log and have CRL and rights published; in ACL-file mode wait for that.
+ * An error means: stored, and tried until it is done, but not yet confirmed. Rights go even if the signer is away. */
 int revocation_finish(
     struct core *core, const struct revocation *revocation, struct err *err);
 

@@ -79,9 +79,11 @@ static void
 settle(struct sweeper *s)
 {
 	struct err err = {0};
-	int rc = reconcile_suspects(s->core, &err);
+	int rc = reconcile_notes(s->core, &err);
 
 	if (rc != 0 && rc != E_BUSY)
+		log_error("revocations are not in the signer's log, trying again: %s", err.text);
+	if ((rc = reconcile_suspects(s->core, &err)) != 0 && rc != E_BUSY)
 		log_error("certificates whose answer was lost are not settled, trying again: %s", err.text);
 }
 

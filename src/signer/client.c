@@ -10,11 +10,13 @@
 #include "signer/proto.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +24,7 @@
 #include <uthash.h>
 
 #define CALL_TIMEOUT_S 10 /* a signer that is stopped, not dead */
+#define STALLED_TIMEOUT_S 1 /* after that, until one answer has come: a revocation must not queue behind the deaf */
 #define READ_BYTES 65536
 
 /* A call under way. Lives on its caller's stack. */
@@ -46,6 +49,7 @@ struct signer {
 	pthread_cond_t ended; /* the reader has */
 	struct call *calls;
 	uint32_t last_id;
+	bool stalled; /* the last call to end was not answered in time */
 };
 
 /* ---- the reader ---------------------------------------------------------------------------------------------- */
@@ -64,6 +68,7 @@ on_frame(struct signer *s, const struct proto_frame *frame)
 {
 	struct call *call;
 
+	s->stalled = false;
 	HASH_FIND(hh, s->calls, &frame->id, sizeof frame->id, call);
 	if (call == NULL)
 		return;
@@ -129,21 +134,28 @@ read_answers(void *arg)
 
 /* ---- the connection ------------------------------------------------------------------------------------------ */
 
+/* Waits for nobody: a signer that is stopped takes no more connections than its backlog holds, and little of what is
+ * sent. */
 static int
 socket_connect(const char *path, int *fd_out, struct err *err)
 {
+	const struct timeval send_timeout = {CALL_TIMEOUT_S, 0};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd;
+	int fd, rc = 0;
 
 	(void)text_copy(address.sun_path, sizeof address.sun_path, path);
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
 		return err_sys(err, "cannot make a socket");
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+		rc = err_set(err, E_BUSY, "the signer does not answer yet (%s)", strerrordesc_np(errno));
+	else if (fcntl(fd, F_SETFL, 0) != 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send_timeout, sizeof send_timeout) != 0)
+		rc = err_sys(err, "cannot set up the signer's socket");
+	if (rc != 0)
 		(void)close(fd);
-		return err_set(err, E_BUSY, "the signer does not answer yet (%s)", strerrordesc_np(errno));
-	}
-	*fd_out = fd;
-	return 0;
+	else
+		*fd_out = fd;
+	return rc;
 }
 
 static int
@@ -299,17 +311,20 @@ static int
 call_wait(struct signer *s, struct call *call, struct buf *answer_out, struct err *err)
 {
 	struct timespec until;
+	int timeout_s;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += CALL_TIMEOUT_S;
 	(void)pthread_mutex_lock(&s->lock);
+	timeout_s = s->stalled ? STALLED_TIMEOUT_S : CALL_TIMEOUT_S;
+	until.tv_sec += timeout_s;
 	while (!call->done) {
 		if (pthread_cond_clockwait(&call->wake, &s->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT ||
 		    call->done)
 			continue;
 		HASH_DEL(s->calls, call);
 		call->lost = true;
-		(void)err_set(&call->err, E_BUSY, "the signer did not answer within %d s", CALL_TIMEOUT_S);
+		s->stalled = true;
+		(void)err_set(&call->err, E_BUSY, "the signer did not answer within %d s", timeout_s);
 		(void)shutdown(s->fd, SHUT_RDWR);
 		break;
 	}

@@ -44,8 +44,9 @@ class Load:
     def stop(self):
         self.stop_asked.set()
         for t in self.threads:
-            t.join(60)
-            assert not t.is_alive()
+            if t.ident is not None:
+                t.join(60)
+                assert not t.is_alive()
 
     def request(self, method, path, body=None, token=""):
         """None if there was no whole answer, or one that says «not now»."""

@@ -4,17 +4,16 @@ of checker.py hold. Runs on a build with -Dkillpoints=true; where the points are
 import mmap
 import os
 import random
-import shutil
 import signal
 import struct
 import subprocess
 import time
 
-import checker
 import muster
 import pytest
-from load import Load, make_csrs
+from load import make_csrs
 from muster import wait_for
+from service import Service
 
 POINTS = [(int(n), what) for n, _, what in (
     line.split("\t") for line in subprocess.run(
@@ -43,50 +42,21 @@ class Points:
         return struct.unpack("=I", self.words[number * WORD:(number + 1) * WORD])[0]
 
 
-class Service:
-    """A home that is started and killed many times, and what its clients know of it."""
-
+class KilledService(Service):
     def __init__(self):
         # A signal to a broker that does not run is part of a round all the same.
-        self.home = muster.Home(settings={"pki.crl_renew": "60s", "pki.crl_validity": "10m"})
+        super().__init__(settings={"pki.crl_renew": "60s", "pki.crl_validity": "10m"}, csrs=60)
         self.points = Points(self.home.base)
-        self.csrs = make_csrs(self.home, 60)
-        self.load = Load(self.home, self.csrs)
-        self.number = 0
 
     def start(self):
-        self.home.start(env=self.points.env, pass_fds=(self.points.fd,))
-
-    def ready(self):
-        def answers():
-            try:
-                return self.home.request("GET", "/readyz", token=None).status == 200
-            except Exception:
-                return False
-        wait_for(answers, 20, "the service to be ready again")
-
-    def stop(self):
-        self.home.stop()
-
-    def begin(self):
-        """Go on with the same knowledge and new threads."""
-        fresh = Load(self.home, self.csrs)
-        for name in ("devices", "asked", "states", "links", "delivered", "tried", "answers", "errors"):
-            setattr(fresh, name, getattr(self.load, name))
-        self.load = fresh.start()
-
-    def check(self):
-        self.load.stop()
-        self.ready()
-        self.number = checker.check(self.home, self.load, self.number)
+        return super().start(env=self.points.env, pass_fds=(self.points.fd,))
 
 
 @pytest.fixture(scope="module")
 def service():
-    s = Service()
+    s = KilledService()
     yield s
-    s.home.close()
-    shutil.rmtree(s.home.base, ignore_errors=True)
+    s.close()
 
 
 @pytest.mark.parametrize("number, what", POINTS, ids=[str(n) for n, _ in POINTS])

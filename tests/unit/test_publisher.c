@@ -22,7 +22,7 @@ crl_number(struct fixture *f, uint64_t *entries_out)
 static int
 publish(struct fixture *f, unsigned work, struct err *err)
 {
-	return publisher_wait(f->core->publisher, publisher_ask(f->core->publisher, work), err);
+	return publisher_wait(f->core->publisher, publisher_ask(f->core->publisher, work), work, err);
 }
 
 /* Does broker/acl name the device? */
