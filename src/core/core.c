@@ -125,7 +125,7 @@ signer_wait(struct core *core, struct err *err)
 
 	if ((rc = fs_path(path, core->dir, "signer.sock", err)) != 0)
 		return rc;
-	while ((rc = signer_open(path, &core->signer, err)) == E_BUSY && clock_mono_ms() < until_ms)
+	while ((rc = signer_open(path, SIGNER_TIMEOUT_MS, &core->signer, err)) == E_BUSY && clock_mono_ms() < until_ms)
 		(void)nanosleep(&pause, NULL);
 	return rc;
 }

@@ -23,8 +23,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#define CALL_TIMEOUT_S 10 /* a signer that is stopped, not dead */
-#define STALLED_TIMEOUT_S 1 /* after that, until one answer has come: a revocation must not queue behind the deaf */
+#define STALLED_TIMEOUT_MS 1000 /* after a call that timed out, until one answer has come: a revocation must not queue behind the deaf */
 #define READ_BYTES 65536
 
 /* A call under way. Lives on its caller's stack. */
@@ -40,6 +39,7 @@ struct call {
 
 struct signer {
 	char path[sizeof((struct sockaddr_un *)0)->sun_path];
+	int timeout_ms;
 	pthread_mutex_t sending; /* one sender at a time; taken before lock */
 	pthread_mutex_t lock;	 /* all below */
 	int fd;			 /* -1 without a connection */
@@ -137,13 +137,13 @@ read_answers(void *arg)
 /* Waits for nobody: a signer that is stopped takes no more connections than its backlog holds, and little of what is
  * sent. */
 static int
-socket_connect(const char *path, int *fd_out, struct err *err)
+socket_connect(const struct signer *s, int *fd_out, struct err *err)
 {
-	const struct timeval send_timeout = {CALL_TIMEOUT_S, 0};
+	const struct timeval send_timeout = {s->timeout_ms / 1000, s->timeout_ms % 1000 * 1000L};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd, rc = 0;
 
-	(void)text_copy(address.sun_path, sizeof address.sun_path, path);
+	(void)text_copy(address.sun_path, sizeof address.sun_path, s->path);
 	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
 		return err_sys(err, "cannot make a socket");
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
@@ -194,7 +194,7 @@ connection_need(struct signer *s, struct err *err)
 	if (s->fd >= 0 && s->reading)
 		return 0;
 	connection_drop(s);
-	if ((rc = socket_connect(s->path, &s->fd, err)) != 0)
+	if ((rc = socket_connect(s, &s->fd, err)) != 0)
 		return rc;
 	if ((rc = reader_start(s, err)) != 0)
 		connection_drop(s);
@@ -202,7 +202,7 @@ connection_need(struct signer *s, struct err *err)
 }
 
 int
-signer_open(const char *path, struct signer **signer_out, struct err *err)
+signer_open(const char *path, int timeout_ms, struct signer **signer_out, struct err *err)
 {
 	struct signer *s = calloc(1, sizeof *s);
 	int rc;
@@ -210,6 +210,7 @@ signer_open(const char *path, struct signer **signer_out, struct err *err)
 	if (s == NULL)
 		return err_nomem(err);
 	s->fd = -1;
+	s->timeout_ms = timeout_ms;
 	(void)pthread_mutex_init(&s->sending, NULL);
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->ended, NULL);
@@ -311,12 +312,17 @@ static int
 call_wait(struct signer *s, struct call *call, struct buf *answer_out, struct err *err)
 {
 	struct timespec until;
-	int timeout_s;
+	int timeout_ms;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	(void)pthread_mutex_lock(&s->lock);
-	timeout_s = s->stalled ? STALLED_TIMEOUT_S : CALL_TIMEOUT_S;
-	until.tv_sec += timeout_s;
+	timeout_ms = s->stalled && s->timeout_ms > STALLED_TIMEOUT_MS ? STALLED_TIMEOUT_MS : s->timeout_ms;
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
 	while (!call->done) {
 		if (pthread_cond_clockwait(&call->wake, &s->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT ||
 		    call->done)
@@ -324,7 +330,7 @@ call_wait(struct signer *s, struct call *call, struct buf *answer_out, struct er
 		HASH_DEL(s->calls, call);
 		call->lost = true;
 		s->stalled = true;
-		(void)err_set(&call->err, E_BUSY, "the signer did not answer within %d s", timeout_s);
+		(void)err_set(&call->err, E_BUSY, "the signer did not answer within %d ms", timeout_ms);
 		(void)shutdown(s->fd, SHUT_RDWR);
 		break;
 	}

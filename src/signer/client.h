@@ -15,8 +15,13 @@
 
 struct signer;
 
-/* Connect to the signer's Unix socket at PATH. E_BUSY if it is not there yet, E_SYS. */
-MUST_CHECK int signer_open(const char *path, struct signer **signer_out, struct err *err);
+#define SIGNER_TIMEOUT_MS 10000 /* a signer that is stopped, not dead */
+
+/* Connect to the signer's Unix socket at PATH. A call that is not answered within TIMEOUT_MS fails with E_BUSY. E_BUSY
+ * if the signer is not there yet, E_INPUT, E_SYS. */
+MUST_CHECK int signer_open(const char *path, int timeout_ms, struct signer **signer_out, struct err *err);
+
+/* Nobody may be in a call. */
 void signer_close(struct signer *signer);
 
 struct signer_request {

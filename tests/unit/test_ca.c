@@ -184,7 +184,7 @@ liar_start(struct liar *l)
 	assert_int_equal(pthread_create(&l->thread, NULL, liar_run, l), 0);
 	signer_close(l->f->core->signer);
 	l->f->core->signer = NULL;
-	assert_ok(signer_open(address.sun_path, &l->f->core->signer, &err));
+	assert_ok(signer_open(address.sun_path, SIGNER_TIMEOUT_MS, &l->f->core->signer, &err));
 }
 
 static void
@@ -201,7 +201,7 @@ liar_stop(struct liar *l)
 	key_free(l->root);
 	key_free(l->other);
 	assert_ok(fs_path(path, l->f->home.dir, "signer.sock", &err));
-	assert_ok(signer_open(path, &l->f->core->signer, &err));
+	assert_ok(signer_open(path, SIGNER_TIMEOUT_MS, &l->f->core->signer, &err));
 }
 
 static void

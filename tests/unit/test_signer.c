@@ -1029,7 +1029,7 @@ test_log_read(void **state)
 	hang_up(&p);
 	seq = log_last_seq();
 	assert_true(der.len > 600 * 1024);
-	assert_ok(signer_open(home.socket_path, &signer, &err));
+	assert_ok(signer_open(home.socket_path, SIGNER_TIMEOUT_MS, &signer, &err));
 	assert_ok(signer_log_read(signer, 0, on_read, &rows, &err));
 	assert_int_equal(rows.last, seq);
 	rows = (struct rows){seq - 3, 0};
@@ -1215,7 +1215,7 @@ test_long_list(void **state)
 	X509_CRL *crl;
 
 	(void)state;
-	assert_ok(signer_open(home.socket_path, &signer, &err));
+	assert_ok(signer_open(home.socket_path, SIGNER_TIMEOUT_MS, &signer, &err));
 	assert_ok(signer_crl(signer, next_entry, &left, 0, clock_now(), clock_now() + DAY, &der, &err));
 	assert_ok(crl_info_read(der.data, der.len, &issuer, &info, &err));
 	assert_int_equal(info.n_entries, 100000);
@@ -1293,7 +1293,7 @@ test_many_callers(void **state)
 	size_t i, k;
 
 	(void)state;
-	assert_ok(signer_open(home.socket_path, &signer, &err));
+	assert_ok(signer_open(home.socket_path, SIGNER_TIMEOUT_MS, &signer, &err));
 	for (i = 0; i < THREADS; i++) {
 		workers[i].signer = signer;
 		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
