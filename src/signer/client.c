@@ -44,6 +44,7 @@ struct signer {
 	pthread_mutex_t lock;	 /* all below */
 	int fd;			 /* -1 without a connection */
 	bool reading;		 /* the reader has not ended */
+	bool cut;		 /* given up: its reader is about to end */
 	bool joinable;
 	pthread_t reader;
 	pthread_cond_t ended; /* the reader has */
@@ -179,10 +180,18 @@ connection_drop(struct signer *s)
 {
 	if (s->joinable)
 		(void)pthread_join(s->reader, NULL); /* it has let go of the lock for good */
-	s->joinable = false;
+	s->joinable = s->cut = false;
 	if (s->fd >= 0)
 		(void)close(s->fd);
 	s->fd = -1;
+}
+
+/* End the connection, which must be a living one, for all of its callers. Called with the lock held. */
+static void
+connection_cut(struct signer *s)
+{
+	s->cut = true;
+	(void)shutdown(s->fd, SHUT_RDWR);
 }
 
 /* Called with both locks held. E_BUSY. */
@@ -191,6 +200,8 @@ connection_need(struct signer *s, struct err *err)
 {
 	int rc;
 
+	while (s->cut && s->reading)
+		(void)pthread_cond_wait(&s->ended, &s->lock);
 	if (s->fd >= 0 && s->reading)
 		return 0;
 	connection_drop(s);
@@ -299,8 +310,11 @@ call_send(struct signer *s, struct call *call, unsigned op, const struct buf *bo
 	(void)pthread_mutex_lock(&s->lock);
 	sent = !call->done;
 	(void)pthread_mutex_unlock(&s->lock);
-	if (sent && !(sent = send_all(s->fd, &frame)))
-		(void)shutdown(s->fd, SHUT_RDWR);
+	if (sent && !(sent = send_all(s->fd, &frame))) {
+		(void)pthread_mutex_lock(&s->lock);
+		connection_cut(s);
+		(void)pthread_mutex_unlock(&s->lock);
+	}
 	(void)pthread_mutex_unlock(&s->sending);
 	buf_clear(&frame);
 	return sent;
@@ -331,7 +345,7 @@ call_wait(struct signer *s, struct call *call, struct buf *answer_out, struct er
 		call->lost = true;
 		s->stalled = true;
 		(void)err_set(&call->err, E_BUSY, "the signer did not answer within %d ms", timeout_ms);
-		(void)shutdown(s->fd, SHUT_RDWR);
+		connection_cut(s);
 		break;
 	}
 	(void)pthread_mutex_unlock(&s->lock);

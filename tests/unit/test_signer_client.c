@@ -316,6 +316,7 @@ struct liar {
 	int listener;
 	pthread_t thread;
 	void (*reply)(struct buf *out, uint32_t id);
+	bool patient; /* stays if it has nothing to say */
 };
 
 static void *
@@ -339,7 +340,8 @@ lie(void *arg)
 			l->reply(&out, frame.id);
 			(void)send(fd, out.data, out.len, MSG_NOSIGNAL);
 		}
-		(void)shutdown(fd, SHUT_WR);
+		if (out.len > 0 || !l->patient)
+			(void)shutdown(fd, SHUT_WR);
 		while (n > 0 && (n = recv(fd, buf_extend(&in, 4096), 4096, 0)) > 0)
 			continue;
 		(void)close(fd);
@@ -512,6 +514,38 @@ test_parts(void **state)
 	buf_clear(&der);
 }
 
+/* Answers every other connection only. */
+static void
+reply_by_turns(struct buf *out, uint32_t id)
+{
+	static unsigned turns;
+
+	if (turns++ % 2 == 1)
+		proto_frame_put(out, PROTO_DONE, id, "yes", 3);
+}
+
+/* Who gave up on a connection leaves it behind: the next call has a new one, and no part in the old one's end. */
+static void
+test_given_up(void **state)
+{
+	struct liar l = {.reply = reply_by_turns, .patient = true};
+	struct signer *signer;
+	struct buf der = {0};
+	struct err err = {0};
+	int i;
+
+	(void)state;
+	liar_open(&l, 8);
+	for (i = 0; i < 4; i++) {
+		signer = must_open(l.path, SHORT_MS);
+		assert_int_equal(signer_ca_cert(signer, &der, &err), E_BUSY);
+		assert_ok(signer_ca_cert(signer, &der, &err));
+		signer_close(signer);
+	}
+	liar_close(&l);
+	buf_clear(&der);
+}
+
 int
 main(void)
 {
@@ -523,6 +557,7 @@ main(void)
 	    cmocka_unit_test(test_stopped),
 	    cmocka_unit_test(test_lies),
 	    cmocka_unit_test(test_parts),
+	    cmocka_unit_test(test_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, open_home, close_home);
