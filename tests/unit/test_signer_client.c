@@ -308,6 +308,30 @@ test_stopped(void **state)
 	signer_close(signer);
 }
 
+/* The same while a list is sent, which is more than the socket takes: neither its caller nor any other may hang. */
+static void
+test_stopped_in_a_list(void **state)
+{
+	struct signer *signer = must_open(home.socket_path, SHORT_MS);
+	int64_t began = clock_mono_ms();
+	unsigned left = 500000;
+	struct buf der = {0};
+	struct err err = {0};
+	bool in_doubt;
+
+	(void)state;
+	(void)alarm(60);
+	assert_int_equal(kill(home.signer, SIGSTOP), 0);
+	assert_int_equal(signer_crl(signer, next_entry, &left, 0, 1, 2, &der, &err), E_BUSY);
+	assert_true(left > 0 && left < 500000);
+	assert_int_equal(issue(signer, &der, &in_doubt, &err), E_BUSY);
+	assert_true(clock_mono_ms() - began < SLOW_MS);
+	assert_int_equal(kill(home.signer, SIGCONT), 0);
+	assert_works_again(signer);
+	(void)alarm(0);
+	signer_close(signer);
+}
+
 /* ---- a signer that lies -------------------------------------------------------------------------------------- */
 
 /* Answers each connection's first frame with what REPLY makes of its id, then leaves. */
@@ -316,6 +340,7 @@ struct liar {
 	int listener;
 	pthread_t thread;
 	void (*reply)(struct buf *out, uint32_t id);
+	bool deaf;    /* accepts nobody */
 	bool patient; /* stays if it has nothing to say */
 };
 
@@ -364,14 +389,16 @@ liar_open(struct liar *l, int backlog)
 	l->listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(l->listener, (struct sockaddr *)&address, sizeof address), 0);
 	assert_int_equal(listen(l->listener, backlog), 0);
-	assert_int_equal(pthread_create(&l->thread, NULL, lie, l), 0);
+	if (!l->deaf)
+		assert_int_equal(pthread_create(&l->thread, NULL, lie, l), 0);
 }
 
 static void
 liar_close(struct liar *l)
 {
 	(void)shutdown(l->listener, SHUT_RDWR);
-	assert_int_equal(pthread_join(l->thread, NULL), 0);
+	if (!l->deaf)
+		assert_int_equal(pthread_join(l->thread, NULL), 0);
 	(void)close(l->listener);
 	assert_int_equal(unlink(l->path), 0);
 }
@@ -546,6 +573,30 @@ test_given_up(void **state)
 	buf_clear(&der);
 }
 
+/* It listens, but takes nobody: its queue is full. */
+static void
+test_full_queue(void **state)
+{
+	struct liar l = {.deaf = true};
+	struct signer *signers[4] = {NULL};
+	int64_t began = clock_mono_ms();
+	struct err err = {0};
+	size_t i;
+	int rc = 0;
+
+	(void)state;
+	(void)alarm(60);
+	liar_open(&l, 0);
+	for (i = 0; i < 4 && rc == 0; i++)
+		rc = signer_open(l.path, SHORT_MS, &signers[i], &err);
+	assert_int_equal(rc, E_BUSY);
+	assert_true(clock_mono_ms() - began < SLOW_MS);
+	(void)alarm(0);
+	for (i = 0; i < 4; i++)
+		signer_close(signers[i]);
+	liar_close(&l);
+}
+
 int
 main(void)
 {
@@ -555,9 +606,11 @@ main(void)
 	    cmocka_unit_test(test_away_and_back),
 	    cmocka_unit_test(test_too_large),
 	    cmocka_unit_test(test_stopped),
+	    cmocka_unit_test(test_stopped_in_a_list),
 	    cmocka_unit_test(test_lies),
 	    cmocka_unit_test(test_parts),
 	    cmocka_unit_test(test_given_up),
+	    cmocka_unit_test(test_full_queue),
 	};
 
 	return cmocka_run_group_tests(tests, open_home, close_home);
