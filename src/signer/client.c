@@ -63,16 +63,18 @@ call_end(struct signer *s, struct call *call)
 	(void)pthread_cond_signal(&call->wake);
 }
 
-/* Called with the lock held. An answer to a call that gave up is dropped. */
-static void
+/* Called with the lock held. An answer to a call that gave up is dropped. E_INPUT for what is no answer. */
+static int
 on_frame(struct signer *s, const struct proto_frame *frame)
 {
 	struct call *call;
 
+	if (frame->type < PROTO_DONE || frame->type > PROTO_FAILED)
+		return E_INPUT;
 	s->stalled = false;
 	HASH_FIND(hh, s->calls, &frame->id, sizeof frame->id, call);
 	if (call == NULL)
-		return;
+		return 0;
 	if (frame->type == PROTO_FAILED) {
 		if (proto_error_read(frame, &call->err) == 0)
 			(void)err_set(&call->err, E_SYS, "the signer's answer is malformed");
@@ -81,24 +83,25 @@ on_frame(struct signer *s, const struct proto_frame *frame)
 	}
 	if (frame->type != PROTO_MORE)
 		call_end(s, call);
+	return 0;
 }
 
-/* Hand out the whole frames in IN. E_INPUT for bytes that are no frame. */
+/* Hand out the whole frames in IN. E_INPUT for bytes that are no answer. */
 static int
 take_frames(struct signer *s, struct buf *in)
 {
 	struct proto_frame frame;
 	size_t at = 0;
-	int n;
+	int n, rc = 0;
 
 	(void)pthread_mutex_lock(&s->lock);
-	while ((n = proto_frame_read(in->data + at, in->len - at, &frame, NULL)) > 0) {
-		on_frame(s, &frame);
-		at += (size_t)n;
+	while (rc == 0 && (n = proto_frame_read(in->data + at, in->len - at, &frame, NULL)) != 0) {
+		rc = n < 0 ? n : on_frame(s, &frame);
+		at += n < 0 ? 0 : (size_t)n;
 	}
 	(void)pthread_mutex_unlock(&s->lock);
 	buf_consume(in, at);
-	return n;
+	return rc;
 }
 
 static void *
@@ -127,6 +130,7 @@ read_answers(void *arg)
 		call->lost = true;
 		call_end(s, call);
 	}
+	(void)shutdown(fd, SHUT_RDWR); /* whoever still sends need not wait */
 	s->reading = false;
 	(void)pthread_cond_broadcast(&s->ended);
 	(void)pthread_mutex_unlock(&s->lock);

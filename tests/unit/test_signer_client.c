@@ -444,6 +444,18 @@ reply_to_nobody(struct buf *out, uint32_t id)
 }
 
 static void
+reply_an_operation(struct buf *out, uint32_t id)
+{
+	proto_frame_put(out, PROTO_ISSUE, id, "der", 3);
+}
+
+static void
+reply_no_status(struct buf *out, uint32_t id)
+{
+	proto_frame_put(out, PROTO_FAILED + 1, id, "der", 3);
+}
+
+static void
 reply_no_error(struct buf *out, uint32_t id)
 {
 	proto_frame_put(out, PROTO_FAILED, id, "\0\0\0\0\0", 5);
@@ -492,7 +504,7 @@ test_lies(void **state)
 		void (*reply)(struct buf *out, uint32_t id);
 		int rc;
 	} lies[] = {{reply_nothing, E_BUSY}, {reply_garbage, E_BUSY}, {reply_empty_frame, E_BUSY}, {reply_half, E_BUSY},
-	    {reply_more, E_BUSY}, {reply_to_nobody, E_BUSY},
+	    {reply_more, E_BUSY}, {reply_to_nobody, E_BUSY}, {reply_an_operation, E_BUSY}, {reply_no_status, E_BUSY},
 	    {reply_no_error, E_SYS}, {reply_half_an_error, E_SYS}};
 	size_t i;
 
