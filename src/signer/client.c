@@ -477,9 +477,9 @@ signer_ca_cert(struct signer *s, struct buf *der_out, struct err *err)
 	return hand_over(&answer, der_out, err);
 }
 
-/* The rows of one answer; LAST_OUT is the last one's seq. */
+/* The rows of one answer, each of which follows *LAST. */
 static int
-each_row(const struct buf *answer, uint64_t *last_out, signer_log_each *each, void *ctx, struct err *err)
+each_row(const struct buf *answer, uint64_t *last, signer_log_each *each, void *ctx, struct err *err)
 {
 	struct bytes b = {answer->data, answer->len, false};
 	struct signer_log_row row;
@@ -489,12 +489,11 @@ each_row(const struct buf *answer, uint64_t *last_out, signer_log_each *each, vo
 
 	while (rc == 0 && b.len > 0) {
 		len = bytes_u32(&b);
-		if ((at = bytes_take(&b, len)) == NULL)
+		if ((at = bytes_take(&b, len)) == NULL || signer_log_row_read(at, len, &row, NULL) != 0 ||
+		    row.seq != *last + 1)
 			return err_set(err, E_SYS, "the signer's answer is malformed");
-		if ((rc = signer_log_row_read(at, len, &row, err)) == 0) {
-			*last_out = row.seq;
-			rc = each(ctx, &row, err);
-		}
+		*last = row.seq;
+		rc = each(ctx, &row, err);
 	}
 	return rc;
 }

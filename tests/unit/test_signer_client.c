@@ -585,6 +585,97 @@ test_given_up(void **state)
 	buf_clear(&der);
 }
 
+/* ---- and about its log --------------------------------------------------------------------------------------- */
+
+static void
+put_row(struct buf *out, uint64_t seq, size_t cut)
+{
+	struct signer_log_row row = {.kind = SIGNER_LOG_CRL, .seq = seq, .at = 1, .crl_number = seq};
+	struct buf bytes = {0};
+
+	signer_log_row_put(&bytes, &row);
+	buf_u32(out, (uint32_t)bytes.len);
+	buf_append(out, bytes.data, bytes.len - cut);
+	buf_clear(&bytes);
+}
+
+static void
+reply_rows(struct buf *out, uint32_t id, uint64_t first, uint64_t second, size_t cut)
+{
+	struct buf body = {0};
+
+	put_row(&body, first, 0);
+	put_row(&body, second, cut);
+	proto_frame_put(out, PROTO_DONE, id, body.data, body.len);
+	buf_clear(&body);
+}
+
+static void
+reply_row_cut(struct buf *out, uint32_t id)
+{
+	reply_rows(out, id, 6, 7, 1);
+}
+
+static void
+reply_row_again(struct buf *out, uint32_t id)
+{
+	reply_rows(out, id, 6, 6, 0);
+}
+
+static void
+reply_row_missing(struct buf *out, uint32_t id)
+{
+	reply_rows(out, id, 6, 8, 0);
+}
+
+static void
+reply_row_seen(struct buf *out, uint32_t id)
+{
+	reply_rows(out, id, 5, 6, 0);
+}
+
+static void
+reply_row_kind(struct buf *out, uint32_t id)
+{
+	proto_frame_put(out, PROTO_DONE, id, "\0\0\0\1\11", 5);
+}
+
+static int
+count_row(void *ctx, const struct signer_log_row *row, struct err *err)
+{
+	(void)err;
+	assert_int_equal(row->seq, 6);
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+/* Rows that are missing, come again or are none: whoever compares log and store must not take that for the log. */
+static void
+test_lies_about_the_log(void **state)
+{
+	static const struct {
+		void (*reply)(struct buf *out, uint32_t id);
+		unsigned rows;
+	} lies[] = {{reply_row_cut, 1}, {reply_row_again, 1}, {reply_row_missing, 1}, {reply_row_seen, 0},
+	    {reply_row_kind, 0}};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		struct liar l = {.reply = lies[i].reply};
+		struct signer *signer;
+		struct err err = {0};
+		unsigned rows = 0;
+
+		liar_open(&l, 8);
+		signer = must_open(l.path, PATIENCE_MS);
+		assert_int_equal(signer_log_read(signer, 5, count_row, &rows, &err), E_SYS);
+		assert_int_equal(rows, lies[i].rows);
+		signer_close(signer);
+		liar_close(&l);
+	}
+}
+
 /* It listens, but takes nobody: its queue is full. */
 static void
 test_full_queue(void **state)
@@ -622,6 +713,7 @@ main(void)
 	    cmocka_unit_test(test_lies),
 	    cmocka_unit_test(test_parts),
 	    cmocka_unit_test(test_given_up),
+	    cmocka_unit_test(test_lies_about_the_log),
 	    cmocka_unit_test(test_full_queue),
 	};
 
