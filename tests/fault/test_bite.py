@@ -1,0 +1,75 @@
+"""Proof that the proofs bite: with one line of the program taken away, tests fail that pass with it. Each mutant is made
+in a copy of the source, which is built and tested like the real one. It takes minutes: `script/test --long` runs it."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import muster
+import pytest
+
+# What is taken away: file, line, what stands there instead, and the tests that must notice.
+MUTANTS = {
+    "the revocation check of a client certificate": (
+        "src/core/operator.c", "row.state == CERTIFICATE_ACTIVE && ", "", ["unit:operator"]),
+    "the revocation check of the ACL file": (
+        "src/core/rights.c", "store_device_each(b->tx, DEVICE_ACTIVE, add_device",
+        "store_device_each(b->tx, DEVICE_REVOKED, add_device", ["unit:rights"]),
+    "the revocation list's condition": (
+        "src/store/certificate.c", "FROM certificate WHERE state <> 0 AND", "FROM certificate WHERE state > 7 AND",
+        ["unit:store_certificate"]),
+    "the link's conditional update": (
+        "src/store/package.c", " AND state = 0 AND expires_at > $1", " AND expires_at > $1 - 1000000000",
+        ["unit:store_package"]),
+    "the tenant filter": (
+        "src/store/device.c", "WHERE id = $1 AND tenant_id = $2", "WHERE id = $1 AND $2 = $2",
+        ["unit:store_device"]),
+}
+
+
+def build(copy):
+    done = subprocess.run([copy / "script/build", "-Dkillpoints=true"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def passes(copy, test):
+    kind, name = test.split(":")
+    if kind == "unit":
+        argv = ["meson", "test", "-C", copy / "build", "--no-rebuild", name]
+    else:
+        argv = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", copy / "tests/fault", "-k", name]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=copy,
+                          env={**os.environ, "MUSTER_BUILD": str(copy / "build"), "MUSTER_LONG": "no"})
+    assert re.search(r"Ok: +1|\d+ (passed|failed)|Fail: +1", done.stdout), f"{test}: no such test\n{done.stdout[-2000:]}"
+    return done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def copy():
+    """The source as git has it, or as it is about to have it."""
+    path = muster.folder("mutants")
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=muster.ROOT,
+                            check=True, capture_output=True).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        target = path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(muster.ROOT / name, target)
+    build(path)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.parametrize("what", MUTANTS)
+def test_a_mutant_is_noticed(copy, what):
+    file, old, new, tests = MUTANTS[what]
+    source = copy / file
+    whole = source.read_text()
+    assert whole.count(old) == 1, f"{file} reads otherwise now: {old}"
+    assert all(passes(copy, t) for t in tests), "the tests fail without a mutation"
+    try:
+        source.write_text(whole.replace(old, new))
+        build(copy)
+        assert not all(passes(copy, t) for t in tests), f"nobody misses {what}"
+    finally:
+        source.write_text(whole)
