@@ -2,6 +2,7 @@
  * place besides rollover that holds the root's key. */
 #include "cmd/home.h"
 #include "cmd/owners.h"
+#include "cmd/serverpair.h"
 
 #include "authz/aclfile.h"
 #include "authz/policy.h"
@@ -16,7 +17,6 @@
 #include "core/settings.h"
 #include "signer/log.h"
 #include "signer/profile.h"
-#include "store/certificate.h"
 #include "store/policy.h"
 #include "store/store.h"
 #include "x509/cacert.h"
@@ -24,7 +24,6 @@
 #include "x509/crl.h"
 #include "x509/pem.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -36,7 +35,6 @@
 #define DAY 86400
 #define ROOT_DAYS 7300
 #define ISSUING_DAYS 3650
-#define SERVER_DAYS 825
 #define BACKDATE_S 60 /* a client's clock may be a little behind */
 
 /* What the steps hand on. */
@@ -137,14 +135,6 @@ make_cas(struct build *b, struct err *err)
 	    b->settings.pki_public_url, err);
 }
 
-static bool
-is_address(const char *host)
-{
-	struct in6_addr raw;
-
-	return inet_pton(AF_INET, host, &raw) == 1 || inet_pton(AF_INET6, host, &raw) == 1;
-}
-
 /* The address as it stands in a URL. */
 static void
 url_host(char *out, size_t size, const char *host)
@@ -180,80 +170,16 @@ make_settings(struct build *b, struct err *err)
 	return rc;
 }
 
-/* Log and record what was signed here, exactly as the running service does. */
+/* A TLS server's key and certificate for all hosts. */
 static int
-record_certificate(struct build *b, const struct cert_spec *spec, const struct buf *der,
-    enum store_owner_kind owner, enum key_kind kind, struct err *err)
+make_server(struct build *b, enum serverpair_which which, struct err *err)
 {
-	struct signer_log_row row = {.kind = SIGNER_LOG_ISSUED, .at = b->now, .der = der->data,
-	    .der_len = der->len};
-	struct store_certificate cert = {.tenant_id = STORE_TENANT_DEFAULT, .owner_kind = owner,
-	    .not_before = spec->not_before, .not_after = spec->not_after, .state = CERTIFICATE_ACTIVE,
-	    .der = der->data, .der_len = der->len};
-	struct store_tx *tx = NULL;
-	int rc;
+	const struct home_options *o = b->options;
+	const struct serverpair pair = {.dir = b->dir, .hosts = o->hosts, .n_hosts = o->n_hosts, .org = o->org,
+	    .country = o->country, .now = b->now, .issuer = &b->issuer, .issuing_key = b->issuing_key,
+	    .issuing_pem = &b->issuing_pem, .log = b->log, .store = b->store};
 
-	if ((rc = uuid_make(cert.owner_id, err)) != 0)
-		return rc;
-	memcpy(row.serial, spec->serial, SERIAL_LEN);
-	(void)text_copy(row.id, sizeof row.id, cert.owner_id);
-	memcpy(cert.serial, spec->serial, SERIAL_LEN);
-	sha256(cert.fingerprint, der->data, der->len);
-	sha256(cert.spki_hash, spec->spki, spec->spki_len);
-	(void)text_copy(cert.key, sizeof cert.key, key_kind_name(kind));
-	(void)text_copy(cert.profile, sizeof cert.profile, store_owner_kind_name(owner));
-	if ((rc = signer_log_add(b->log, &row, err)) != 0 || (rc = signer_log_sync(b->log, err)) != 0 ||
-	    (rc = store_begin(b->store, &tx, err)) != 0)
-		return rc;
-	if ((rc = store_certificate_insert(tx, &cert, err)) == 0)
-		rc = store_commit(&tx, err);
-	store_rollback(&tx);
-	return rc;
-}
-
-/* A TLS server's key and certificate (leaf and issuing CA) for all hosts. */
-static int
-make_server(struct build *b, enum store_owner_kind owner, const char *crt, const char *key_file,
-    mode_t key_mode, struct err *err)
-{
-	char names[HOME_HOSTS_MAX][CERT_SAN_SIZE];
-	const char *sans[HOME_HOSTS_MAX];
-	struct cert_spec spec = {.not_before = b->now - BACKDATE_S,
-	    .not_after = b->now + (int64_t)SERVER_DAYS * DAY, .country = b->options->country,
-	    .org = b->options->org, .common_name = b->options->hosts[0], .sans = sans,
-	    .n_sans = b->options->n_hosts, .key_usage = KU_DIGITAL_SIGNATURE,
-	    .ext_key_usage = EKU_CLIENT_AUTH | EKU_SERVER_AUTH};
-	struct buf tbs = {0}, der = {0}, pem = {0};
-	struct key *key = NULL;
-	size_t i;
-	int rc;
-
-	for (i = 0; i < b->options->n_hosts; i++) {
-		(void)snprintf(names[i], sizeof names[i], "%s:%.240s",
-		    is_address(b->options->hosts[i]) ? "IP" : "DNS", b->options->hosts[i]);
-		sans[i] = names[i];
-		if ((rc = san_check(names[i], err)) != 0)
-			return err_prefix(err, "--host %s", b->options->hosts[i]);
-	}
-	if ((rc = key_generate(KEY_EC_P256, &key, err)) != 0 ||
-	    (rc = cert_serial_make(spec.serial, err)) != 0)
-		goto out;
-	spec.spki = key_spki(key, &spec.spki_len);
-	if ((rc = cert_tbs_build(&spec, &b->issuer, &tbs, err)) != 0 ||
-	    (rc = cert_sign(tbs.data, tbs.len, b->issuing_key, &der, err)) != 0 ||
-	    (rc = cert_matches(der.data, der.len, &spec, &b->issuer, err)) != 0 ||
-	    (rc = record_certificate(b, &spec, &der, owner, KEY_EC_P256, err)) != 0)
-		goto out;
-	pem_encode(&pem, "CERTIFICATE", der.data, der.len);
-	buf_append(&pem, b->issuing_pem.data, b->issuing_pem.len);
-	if ((rc = put_buf(b, crt, 0644, &pem, err)) == 0)
-		rc = put_key(b, key_file, key_mode, key, err);
-out:
-	key_free(key);
-	buf_clear(&tbs);
-	buf_clear(&der);
-	buf_clear(&pem);
-	return rc;
+	return serverpair_make(&pair, which, err);
 }
 
 /* The broker's files, so that it can start before the service ever ran: nobody has rights, nobody is revoked. */
@@ -277,8 +203,7 @@ make_broker_files(struct build *b, struct err *err)
 	if ((rc = put_buf(b, "broker/ca.pem", 0640, &ca, err)) == 0 &&
 	    (rc = put_buf(b, "broker/acl", 0640, &acl, err)) == 0 &&
 	    (rc = put_buf(b, "broker/crl.pem", 0640, &pem, err)) == 0)
-		rc = make_server(
-		    b, OWNER_BROKER, "broker/broker.crt", "broker/broker.key", 0640, err);
+		rc = make_server(b, SERVERPAIR_BROKER, err);
 out:
 	crl_clear(&crl);
 	buf_clear(&ca);
@@ -407,7 +332,7 @@ home_create(const struct home_options *options, struct home_made *made_out, stru
 	began = true;
 	if ((rc = make_settings(&b, err)) != 0 || (rc = make_cas(&b, err)) != 0 ||
 	    (rc = open_records(&b, err)) != 0 || (rc = fill_store(&b, err)) != 0 ||
-	    (rc = make_server(&b, OWNER_SERVER, "tls/server.crt", "tls/server.key", 0600, err)) != 0 ||
+	    (rc = make_server(&b, SERVERPAIR_API, err)) != 0 ||
 	    (rc = make_broker_files(&b, err)) != 0)
 		goto out;
 	store_close(b.store);

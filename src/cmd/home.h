@@ -3,17 +3,17 @@
 #define MUSTER_CMD_HOME_H
 
 #include "base/err.h"
+#include "cmd/serverpair.h"
 #include "core/token.h"
 #include "x509/key.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define HOME_HOSTS_MAX 16
 
 struct home_options {
 	const char *dir;
-	const char *hosts[HOME_HOSTS_MAX]; /* DNS names and addresses; the first goes into the URLs */
+	const char *hosts[SERVERPAIR_HOSTS_MAX]; /* DNS names and addresses; the first goes into the URLs */
 	size_t n_hosts;
 	const char *org;     /* NULL: none */
 	const char *country; /* NULL: none; two capitals */

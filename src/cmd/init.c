@@ -84,7 +84,7 @@ split_hosts(struct init_arguments *a, char *own_name, size_t size)
 		o->hosts[o->n_hosts++] = "127.0.0.1";
 		return;
 	}
-	while ((host = strsep(&rest, ",")) != NULL && o->n_hosts < HOME_HOSTS_MAX)
+	while ((host = strsep(&rest, ",")) != NULL && o->n_hosts < SERVERPAIR_HOSTS_MAX)
 		if (host[0] != '\0')
 			o->hosts[o->n_hosts++] = host;
 }
