@@ -26,9 +26,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -355,4 +357,24 @@ out:
 	if (rc != 0 && began)
 		remove_tree(b.dir);
 	return rc;
+}
+
+int
+home_lock(const char *dir, int *fd_out, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int fd, rc;
+
+	if ((rc = fs_path(path, dir, "muster.lock", err)) != 0)
+		return rc;
+	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
+		return err_sys(err, "cannot open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		rc = errno == EWOULDBLOCK ? err_set(err, E_CONFLICT, "a server is running on %s already", dir)
+					  : err_sys(err, "cannot lock %s", path);
+		(void)close(fd);
+		return rc;
+	}
+	*fd_out = fd;
+	return 0;
 }

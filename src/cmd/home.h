@@ -32,4 +32,8 @@ struct home_made {
  * folder; E_INPUT; E_SYS. */
 MUST_CHECK int home_create(const struct home_options *options, struct home_made *made_out, struct err *err);
 
+/* Be the one that writes in DIR, until *FD_OUT is closed: the server, or a command that needs it stopped. E_CONFLICT
+ * if another is. */
+MUST_CHECK int home_lock(const char *dir, int *fd_out, struct err *err);
+
 #endif

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/secret.h"
+#include "cmd/home.h"
 #include "cmd/owners.h"
 #include "core/brokersignal.h"
 
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -58,24 +58,6 @@ struct supervisor {
 	int status;
 };
 
-static int
-lock_home(struct supervisor *s, struct err *err)
-{
-	char path[FS_PATH_MAX];
-	int rc;
-
-	if ((rc = fs_path(path, s->options->dir, "muster.lock", err)) != 0)
-		return rc;
-	if ((s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
-		return err_sys(err, "cannot open %s", path);
-	if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
-		if (errno == EWOULDBLOCK)
-			return err_set(err, E_CONFLICT, "a server is running on %s already", s->options->dir);
-		return err_sys(err, "cannot lock %s", path);
-	}
-	return 0;
-}
-
 /* The socket by which the api reaches the signer; nobody else may. */
 static int
 listen_for_signer(struct supervisor *s, struct err *err)
@@ -101,7 +83,7 @@ prepare(struct supervisor *s, struct err *err)
 	sigset_t set;
 	int rc;
 
-	if ((rc = secret_process_protect(err)) != 0 || (rc = lock_home(s, err)) != 0)
+	if ((rc = secret_process_protect(err)) != 0 || (rc = home_lock(s->options->dir, &s->lock, err)) != 0)
 		return rc;
 	if (geteuid() == 0 &&
 	    ((rc = sandbox_user(OWNERS_SIGNER, &s->uid[SIGNER], &s->gid[SIGNER], err)) != 0 ||
