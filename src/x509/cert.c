@@ -393,3 +393,34 @@ cert_info_read(const uint8_t *der, size_t len, struct cert_info *out, struct err
 	*out = info;
 	return 0;
 }
+
+int
+cert_hosts_read(const uint8_t *der, size_t len, char (*hosts_out)[CERT_SAN_SIZE], size_t max, size_t *n_out,
+    struct err *err)
+{
+	char host[CERT_SAN_SIZE];
+	struct tbs_parts parts;
+	struct der d, names;
+	struct ext ext;
+	size_t n = 0;
+	int rc;
+
+	if ((rc = tbs_read(der, len, &parts, err)) != 0)
+		return rc;
+	if (ext_find(&parts.extensions, EXT_SUBJECT_ALT_NAME, &ext)) {
+		d = ext.value;
+		if (!der_get(&d, DER_SEQUENCE, &names) || d.len != 0)
+			return err_set(err, E_INPUT, "the certificate's names are malformed");
+		while (san_next_host(&names, host)) {
+			if (host[0] == '\0')
+				continue;
+			if (n == max)
+				return err_set(err, E_LIMIT, "the certificate has more than %zu names", max);
+			memcpy(hosts_out[n++], host, sizeof host);
+		}
+		if (names.len != 0)
+			return err_set(err, E_INPUT, "the certificate's names are malformed");
+	}
+	*n_out = n;
+	return 0;
+}

@@ -96,4 +96,9 @@ struct cert_info {
 MUST_CHECK int cert_info_read(
     const uint8_t *der, size_t len, struct cert_info *out, struct err *err);
 
+/* The DNS names and IP addresses in a certificate's subjectAltName, each as text without its kind, in their order;
+ * others are left out. E_INPUT, E_LIMIT if there are more than MAX. */
+MUST_CHECK int cert_hosts_read(const uint8_t *der, size_t len, char (*hosts_out)[CERT_SAN_SIZE], size_t max,
+    size_t *n_out, struct err *err);
+
 #endif

@@ -181,3 +181,23 @@ san_put(struct buf *out, const char *common_name, const char *const *sans, size_
 	der_wrap(out, mark, DER_SEQUENCE);
 	return true;
 }
+
+bool
+san_next_host(struct der *names, char out[CERT_SAN_SIZE])
+{
+	int tag = der_peek(names);
+	struct der value;
+
+	out[0] = '\0';
+	if (tag < 0 || !der_get(names, (unsigned)tag, &value))
+		return false;
+	if (tag == DER_CONTEXT_PRIMITIVE(SAN_DNS) && value.len < CERT_SAN_SIZE) {
+		memcpy(out, value.at, value.len);
+		out[value.len] = '\0';
+		if (strlen(out) != value.len || !is_dns_name(out))
+			out[0] = '\0';
+	} else if (tag == DER_CONTEXT_PRIMITIVE(SAN_IP) && (value.len == 4 || value.len == 16)) {
+		(void)inet_ntop(value.len == 4 ? AF_INET : AF_INET6, value.at, out, CERT_SAN_SIZE);
+	}
+	return true;
+}
