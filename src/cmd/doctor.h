@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/fs.h"
 #include "cmd/commands.h"
+#include "cmd/probe.h"
 #include "core/settings.h"
 #include "x509/cert.h"
 #include "x509/crl.h"
@@ -59,6 +60,10 @@ struct doctor_list {
 MUST_CHECK int doctor_issuer(const struct doctor *d, struct cert_issuer *out, struct err *err);
 MUST_CHECK int doctor_list_read(const struct doctor *d, struct doctor_list *out, struct err *err);
 void doctor_list_clear(struct doctor_list *list);
+
+/* Does the server that PROBE knocks at present the certificate in FILE of the home? E_CONFLICT; else as probe.h. */
+MUST_CHECK int doctor_presents(
+    const struct doctor *d, const struct probe *probe, const char *file, struct err *err);
 
 /* The time at KEY of OBJECT, or 0. */
 int64_t doctor_time(const json_t *object, const char *key);

@@ -50,6 +50,8 @@ check_broker(struct doctor *d, struct finding *f)
 
 	if ((rc = knock_with_own(d, &probe, cert, key, &err)) == 0)
 		rc = probe_mqtt(&probe, PROBE_ID, &code, &err);
+	if (rc == 0)
+		rc = doctor_presents(d, &probe, "broker/broker.crt", &err);
 	if (rc == 0 && code == 0) {
 		finding_set(f, VERDICT_OK, "%s takes a client with a certificate of this CA, and answers MQTT", probe.listen);
 		return;
@@ -61,8 +63,10 @@ check_broker(struct doctor *d, struct finding *f)
 	if (rc == E_BUSY)
 		finding_remedy(f, "start the broker: mosquitto -c FILE, with the FILE that `muster --dir %s broker config mosquitto` prints; "
 				  "or correct broker.listen in muster.conf", d->dir);
+	else if (rc == E_CONFLICT)
+		finding_remedy(f, "restart the broker, with the configuration that `muster --dir %s broker config mosquitto` prints", d->dir);
 	else if (rc == E_INPUT)
-		finding_remedy(f, "put back broker/broker.crt and broker/broker.key as init made them, from the last backup");
+		finding_remedy(f, "stop the server and: muster --dir %s ca renew broker", d->dir);
 	else
 		finding_remedy(f, "muster --dir %s broker config mosquitto > FILE, restart the broker with it, and see its log", d->dir);
 }

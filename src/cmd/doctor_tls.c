@@ -91,7 +91,7 @@ host_of(char *out, size_t size, const char *url)
 }
 
 static void
-check_pair(struct doctor *d, struct finding *f, struct pair *p, const char *setting)
+check_pair(struct doctor *d, struct finding *f, struct pair *p, const char *which, const char *setting)
 {
 	char end[CLOCK_TEXT_MAX];
 	struct err err = {0};
@@ -102,16 +102,17 @@ check_pair(struct doctor *d, struct finding *f, struct pair *p, const char *sett
 		finding_remedy(f, "set this machine's clock: timedatectl set-ntp true");
 	} else if (rc == E_CONFLICT && strstr(err.text, "for the name") != NULL) {
 		finding_err(f, VERDICT_FAIL, &err);
-		finding_remedy(f, "correct %s in muster.conf", setting);
+		finding_remedy(f, "correct %s in muster.conf, or stop the server and: muster --dir %s ca renew %s --host %s", setting,
+		    d->dir, which, p->host);
 	} else if (rc != 0) {
 		finding_err(f, VERDICT_FAIL, &err);
-		finding_remedy(f, "put back %s and %s as init made them, from the last backup", p->cert, p->key);
+		finding_remedy(f, "stop the server and: muster --dir %s ca renew %s", d->dir, which);
 	} else {
 		clock_text(end, p->info.not_after);
 		finding_set(f, VERDICT_OK, "%s is for %s, with its key and chain, until %s", p->cert, p->host, end);
 		if (p->info.not_after - d->now < EXPIRY_WARN_S) {
 			finding_set(f, VERDICT_WARN, "%s expires at %s", p->cert, end);
-			finding_remedy(f, "plan new ones before then");
+			finding_remedy(f, "stop the server and: muster --dir %s ca renew %s", d->dir, which);
 		}
 	}
 	buf_clear(&p->pem);
@@ -124,7 +125,7 @@ check_server_certificate(struct doctor *d, struct finding *f)
 	struct pair pair = {.cert = "tls/server.crt", .key = "tls/server.key", .host = host, .use = CHAIN_SERVER};
 
 	host_of(host, sizeof host, d->settings.api_public_url);
-	check_pair(d, f, &pair, "api.public_url");
+	check_pair(d, f, &pair, "server", "api.public_url");
 }
 
 void
@@ -134,7 +135,7 @@ check_broker_certificate(struct doctor *d, struct finding *f)
 	struct pair pair = {.cert = "broker/broker.crt", .key = "broker/broker.key", .host = host, .use = CHAIN_SERVER};
 
 	host_of(host, sizeof host, d->settings.broker_public_host);
-	check_pair(d, f, &pair, "broker.public_host");
+	check_pair(d, f, &pair, "broker", "broker.public_host");
 }
 
 static int
@@ -211,9 +212,8 @@ is_free_port(const char *listen)
 	return settings_split_listen(listen, host, &port, NULL) == 0 && port == 0;
 }
 
-/* Does the server at LISTEN present what FILE holds? */
-static int
-presents(const struct doctor *d, const struct probe *probe, const char *file, struct err *err)
+int
+doctor_presents(const struct doctor *d, const struct probe *probe, const char *file, struct err *err)
 {
 	struct buf wire = {0}, disk = {0}, wire_der = {0}, disk_der = {0};
 	int rc;
@@ -246,7 +246,7 @@ check_https(struct doctor *d, struct finding *f)
 		finding_set(f, VERDICT_NONE, "api.listen has port 0: only the log tells which it is");
 		return;
 	}
-	if ((rc = presents(d, &probe, "tls/server.crt", &err)) == 0) {
+	if ((rc = doctor_presents(d, &probe, "tls/server.crt", &err)) == 0) {
 		finding_set(f, VERDICT_OK, "%s presents tls/server.crt", probe.listen);
 		return;
 	}

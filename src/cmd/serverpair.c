@@ -108,6 +108,8 @@ serverpair_make(const struct serverpair *p, enum serverpair_which which, struct 
 	size_t i;
 	int rc;
 
+	if (spec.not_after > p->issuer->not_after)
+		spec.not_after = p->issuer->not_after;
 	for (i = 0; i < p->n_hosts; i++) {
 		(void)snprintf(names[i], sizeof names[i], "%s:%.240s",
 		    is_address(p->hosts[i]) ? "IP" : "DNS", p->hosts[i]);

@@ -359,19 +359,30 @@ def replace(path, data):
 PAIRS = [("server-certificate", "tls/server"), ("broker-certificate", "broker/broker")]
 
 
+def renew(home, broker, remedy):
+    """A remedy of the form "stop the server and: COMMAND", and what COMMAND asks for. Returns the new broker."""
+    stop, command = remedy.split(": ", 1)
+    assert stop == "stop the server and"
+    home.stop()
+    do(command)
+    home.start()
+    broker.stop()
+    return muster.Broker(home)
+
+
 @pytest.mark.parametrize("check, name", PAIRS)
 def test_another_key(fresh, check, name):
     home = fresh().start()
     broker = muster.Broker(home)
-    key = (home.dir / f"{name}.key").read_bytes()
     try:
-        replace(home.dir / f"{name}.key", openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256").stdout)
+        replace(home.dir / f"{name}.key",
+                openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256").stdout)
         bad = {check: "fail"}
         if name == "broker/broker":  # the key with which the doctor itself knocks
             bad["broker"] = "fail"
         findings = sees(home, bad)
         assert f"{name}.key is not the key of {name}.crt" in findings[check]["finding"]
-        replace(home.dir / f"{name}.key", key)
+        broker = renew(home, broker, findings[check]["remedy"])
         sees(home, {})
     finally:
         broker.stop()
@@ -429,6 +440,104 @@ def test_certificates(fresh, check, name):
         wait_for(lambda: not doctor(home).bad, 5, "all well")
     finally:
         broker.stop()
+
+
+def test_certificates_end_and_are_renewed(fresh):
+    """A home of two and a half years ago, and then one of nine years ago."""
+    home = muster.Home(init=False)
+    try:
+        run("faketime", "-f", "-900d", muster.MUSTER, "--dir", home.dir, "init", "--host", "localhost,127.0.0.1,::1")
+        configure = {"server.sandbox": muster.SANDBOX, "api.listen": f"127.0.0.1:{home.api_port}",
+                     "api.public_url": f"https://localhost:{home.api_port}", "pki.listen": f"127.0.0.1:{home.pki_port}",
+                     "broker.listen": f"127.0.0.1:{home.broker_port}", "broker.pid_file": str(home.pid_file)}
+        home.configure(configure)
+        home.start()
+        broker = muster.Broker(home)
+        try:
+            findings = doctor(home)
+            assert findings.bad == {"server-certificate": "fail", "broker-certificate": "fail", "broker": "fail"}
+            for check in ("server-certificate", "broker-certificate"):
+                assert "expired" in findings[check]["finding"]
+                broker = renew(home, broker, findings[check]["remedy"])
+                assert check not in doctor(home).bad
+            sees(home, {})
+            for name in ("tls/server.crt", "broker/broker.crt"):
+                names = openssl("x509", "-in", home.dir / name, "-noout", "-ext", "subjectAltName").stdout.decode()
+                assert all(n in names for n in ("DNS:localhost", "IP Address:127.0.0.1", "IP Address:0:0:0:0:0:0:0:1"))
+        finally:
+            broker.stop()
+    finally:
+        home.close()
+        shutil.rmtree(home.base)
+
+
+def test_an_issuing_ca_that_ends(fresh):
+    """It warns when what it issues would end with it, and a server's renewed certificate does."""
+    home = fresh().start()
+    broker = muster.Broker(home)
+    try:
+        findings = doctor(home, prefix=["faketime", "-f", "+3400d"])
+        assert findings["issuing-ca"]["status"] == "warn" and "365 days" in findings["issuing-ca"]["finding"]
+        assert doctor(home, prefix=["faketime", "-f", "+3200d"])["issuing-ca"]["status"] == "ok"
+        findings = doctor(home, prefix=["faketime", "-f", "+3700d"])
+        assert findings["issuing-ca"]["status"] == "fail" and "expired" in findings["issuing-ca"]["finding"]
+        assert findings["registration"]["status"] == "fail"
+        home.stop()
+        run("faketime", "-f", "+3400d", muster.MUSTER, "--dir", home.dir, "ca", "renew", "server")
+        ends = [openssl("x509", "-in", home.dir / n, "-noout", "-enddate").stdout for n in ("ca/issuing.crt", "tls/server.crt")]
+        assert ends[0] == ends[1]
+    finally:
+        broker.stop()
+
+
+def test_another_host_name(fresh):
+    home = fresh().start()
+    broker = muster.Broker(home)
+    try:
+        for setting, check, which in (("api.public_url", "server-certificate", "https://new.example:8443"),
+                                      ("broker.public_host", "broker-certificate", "new.example:8883")):
+            before = re.search(rf"^{setting.split('.')[1]} *= *(https.*|localhost:{home.broker_port})$",
+                               (home.dir / "muster.conf").read_text(), re.M)[1]
+            home.configure({setting: which})
+            findings = sees(home, {check: "fail"})
+            assert "new.example" in findings[check]["finding"] and setting in findings[check]["remedy"]
+            broker = renew(home, broker, findings[check]["remedy"].split(", or ", 1)[1])
+            sees(home, {})
+            home.configure({setting: before})
+            broker = renew(home, broker, doctor(home)[check]["remedy"].split(", or ", 1)[1])
+            sees(home, {})
+    finally:
+        broker.stop()
+
+
+def test_renewal_is_recorded_and_refuses_what_it_must(fresh):
+    home = fresh().start()
+    assert b"Stop it" in home.cli("ca", "renew", "server", check=False).stderr
+    home.stop()
+    before = (home.dir / "tls/server.crt").read_bytes()
+    for args in ([], ["root"], ["server", "broker"]):
+        assert home.cli("ca", "renew", *args, check=False).returncode == 2, args
+    for host in ("", ",", "bad name", "*.example", "x" * 300, ",".join(f"h{i}.example" for i in range(17))):
+        assert home.cli("ca", "renew", "server", "--host", host, check=False).returncode == 1, host
+    replace(home.dir / "tls/server.crt", b"nothing")
+    refused = home.cli("ca", "renew", "server", check=False)
+    assert refused.returncode == 1 and b"--host" in refused.stderr
+    replace(home.dir / "tls/server.crt", before)
+    key = home.dir / "ca/private/issuing.key"
+    whole = key.read_bytes()
+    replace(key, (home.dir / "ca/private/root.key").read_bytes())
+    assert b"is not the key" in home.cli("ca", "renew", "server", check=False).stderr
+    replace(key, whole)
+    assert (home.dir / "tls/server.crt").read_bytes() == before
+    home.cli("ca", "renew", "server")
+    after = (home.dir / "tls/server.crt").read_bytes()
+    assert after != before
+    home.start()
+    fingerprint = openssl("x509", "-in", home.dir / "tls/server.crt", "-noout", "-fingerprint", "-sha256").stdout.decode()
+    fingerprint = fingerprint.strip().split("=")[1].replace(":", "").lower()
+    row = home.request("GET", f"/v1/certificates/{fingerprint}").json
+    assert row["state"] == "active" and row["owner"]["kind"] == "server"
+    assert home.request("GET", "/readyz", token=None).status == 200
 
 
 def test_the_server_still_presents_the_old_certificate(fresh):
