@@ -116,8 +116,8 @@ json_only(json_t *object, const char *const *names, struct err *err)
 			continue;
 		if (names[i] != NULL)
 			continue;
-		/* A cut or unprintable name would not be the one that was sent. */
-		if (strlen(key) >= ERR_FIELD_MAX || !text_is_printable(key, strlen(key)))
+		/* A cut or unprintable name would not be the one that was sent; an empty one names nothing. */
+		if (key[0] == '\0' || strlen(key) >= ERR_FIELD_MAX || !text_is_printable(key, strlen(key)))
 			key = "body";
 		return err_field(err, E_INPUT, key, "is not known here");
 	}

@@ -311,7 +311,7 @@ static void
 unknown_names_are_safe_to_repeat(void **state)
 {
 	static const char *const none[] = {NULL};
-	static const char *const texts[] = {"{\"a\\u001b[31mb\":1}", "{\"\\u202egnp\":1}",
+	static const char *const texts[] = {"{\"\":1}", "{\"a\\u001b[31mb\":1}", "{\"\\u202egnp\":1}",
 	    "{\"\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6"
 	    "\xc3\xb6\xc3\xb6"
 	    "\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3\xb6\xc3"
