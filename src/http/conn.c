@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 static void
 conn_free(struct conn *conn)
@@ -21,6 +22,7 @@ conn_free(struct conn *conn)
 	conns->n--;
 	if (conn->is_counted)
 		conns->n_counted--;
+	free(conn->refusal);
 	free(conn);
 	conns->changed(conns, conns->ctx);
 }
@@ -39,20 +41,83 @@ on_closed(struct evhttp_connection *evcon, void *arg)
 	conn_free(conn);
 }
 
-/* Bytes have come. Called from within the bufferevent: cutting the connection must wait for the chores. */
+static void
+chores_add(struct conns *conns)
+{
+	conns->has_chores = true;
+	event_active(conns->chores, EV_TIMEOUT, 0);
+}
+
+/* Leave INPUT with the first LEN of its bytes. False: out of memory. */
+static bool
+input_cut(struct conn *conn, struct evbuffer *input, size_t len)
+{
+	struct evbuffer *kept = evbuffer_new();
+	bool ok;
+
+	conn->is_cutting = true;
+	ok = kept != NULL && evbuffer_remove_buffer(input, kept, len) == (int)len;
+	(void)evbuffer_drain(input, evbuffer_get_length(input));
+	ok = ok && evbuffer_add_buffer(input, kept) == 0;
+	conn->is_cutting = false;
+	if (kept != NULL)
+		evbuffer_free(kept);
+	return ok;
+}
+
+/* Look at the last LEN bytes of INPUT, and take away what evhttp must not see. False: the connection is lost. */
+static bool
+input_frame(struct conn *conn, struct evbuffer *input, size_t len)
+{
+	size_t whole = evbuffer_get_length(input), good;
+	struct evbuffer_ptr at;
+	struct evbuffer_iovec piece;
+	struct err err = {0};
+	int status;
+
+	for (; len > 0; len -= piece.iov_len) {
+		if (evbuffer_ptr_set(input, &at, whole - len, EVBUFFER_PTR_SET) != 0 ||
+		    evbuffer_peek(input, (ev_ssize_t)len, &at, &piece, 1) < 1)
+			return false;
+		if (piece.iov_len > len)
+			piece.iov_len = len;
+		if (framing_feed(&conn->framing, piece.iov_base, piece.iov_len, &good, &status, &err) == 0)
+			continue;
+		if ((conn->refusal = malloc(sizeof *conn->refusal)) == NULL)
+			return false;
+		*conn->refusal = (struct conn_refusal){status, err};
+		chores_add(conn->conns);
+		return input_cut(conn, input, whole - len + good);
+	}
+	return true;
+}
+
+/* Bytes have come, and evhttp has not seen them yet. Called from within the bufferevent: answering or cutting the
+ * connection must wait for the chores. What comes behind a fault is thrown away. */
 static void
 on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct conn *conn = arg;
 
-	if (info->n_added == 0)
+	if (info->n_added == 0 || conn->is_cutting)
 		return;
 	if (conn->state == CONN_WAITING)
 		conn_state_set(conn, CONN_RECEIVING);
-	if (evbuffer_get_length(input) > conn->conns->input_max) {
+	if (conn->refusal != NULL || conn->is_overfull) {
+		(void)input_cut(conn, input, evbuffer_get_length(input) - info->n_added);
+	} else if (!input_frame(conn, input, info->n_added) ||
+	    evbuffer_get_length(input) > conn->conns->input_max) {
 		conn->is_overfull = true;
-		event_active(conn->conns->chores, EV_TIMEOUT, 0);
+		chores_add(conn->conns);
 	}
+}
+
+/* Is it the refusal's turn? */
+static bool
+is_refused(const struct conn *conn)
+{
+	return conn->refusal != NULL && conn->n_begun == conn->framing.n_whole &&
+	    (conn->state == CONN_WAITING || conn->state == CONN_RECEIVING);
 }
 
 static bool
@@ -113,9 +178,17 @@ on_chores(evutil_socket_t fd, short what, void *arg)
 		conns->fresh = conn->next;
 		conn_attach(conn);
 	}
-	for (i = 0; i < conns->n_fds; i++)
-		if (conns->by_fd[i] != NULL && conns->by_fd[i]->is_overfull)
-			evhttp_connection_free(conns->by_fd[i]->evcon);
+	if (!conns->has_chores)
+		return;
+	conns->has_chores = false;
+	for (i = 0; i < conns->n_fds; i++) {
+		if ((conn = conns->by_fd[i]) == NULL)
+			continue;
+		if (conn->is_overfull)
+			evhttp_connection_free(conn->evcon);
+		else if (is_refused(conn))
+			conns->refused(conn, conns->ctx);
+	}
 }
 
 bool
@@ -144,7 +217,11 @@ conns_accept(struct conns *conns, struct tls *tls, bool is_counted)
 		return bev;
 	}
 	bufferevent_incref(bev);
-	*conn = (struct conn){.conns = conns, .bev = bev, .is_counted = is_counted, .next = conns->fresh};
+	*conn = (struct conn){.conns = conns,
+	    .bev = bev,
+	    .is_counted = is_counted,
+	    .framing = {.head_max = conns->head_max, .body_max = conns->body_max},
+	    .next = conns->fresh};
 	conn_state_set(conn, CONN_WAITING);
 	conns->fresh = conn;
 	conns->n++;
@@ -167,6 +244,13 @@ conns_find(const struct conns *conns, struct evhttp_connection *evcon)
 }
 
 void
+conn_begin(struct conn *conn)
+{
+	conn->n_begun++;
+	conn_state_set(conn, CONN_WORKING);
+}
+
+void
 conn_state_set(struct conn *conn, enum conn_state state)
 {
 	conn->state = state;
@@ -179,6 +263,39 @@ conn_next(struct conn *conn)
 	bool has_more = evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0;
 
 	conn_state_set(conn, has_more ? CONN_RECEIVING : CONN_WAITING);
+	if (conn->refusal != NULL)
+		chores_add(conn->conns);
+}
+
+/* The refusal has left. A close with unread input would be a reset, which can overtake it. */
+static void
+on_left(struct bufferevent *bev, void *arg)
+{
+	struct conn *conn = arg;
+	struct ssl_st *ssl = bufferevent_openssl_get_ssl(bev);
+
+	if (ssl != NULL)
+		tls_goodbye(ssl);
+	(void)shutdown(conn->fd, SHUT_WR);
+}
+
+static void
+on_peer_left(struct bufferevent *bev, short what, void *arg)
+{
+	struct conn *conn = arg;
+
+	(void)bev;
+	(void)what;
+	evhttp_connection_free(conn->evcon);
+}
+
+void
+conn_leave(struct conn *conn)
+{
+	(void)evbuffer_drain(bufferevent_get_input(conn->bev), SIZE_MAX);
+	bufferevent_setcb(conn->bev, NULL, on_left, on_peer_left, conn);
+	(void)bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
+	conn_state_set(conn, CONN_LEAVING);
 }
 
 static bool
@@ -191,6 +308,8 @@ is_late(const struct conns *conns, const struct conn *conn, int64_t now_ms)
 		return age_ms >= conns->idle_ms;
 	case CONN_WORKING:
 		return false;
+	case CONN_LEAVING:
+		return age_ms >= CONN_LEAVING_MS;
 	case CONN_RECEIVING:
 	case CONN_SENDING:
 		break;
@@ -225,6 +344,7 @@ conns_clear(struct conns *conns)
 	while ((conn = conns->fresh) != NULL) {
 		conns->fresh = conn->next;
 		bufferevent_decref(conn->bev);
+		free(conn->refusal);
 		free(conn);
 	}
 	if (conns->chores != NULL)

@@ -3,6 +3,9 @@
 #ifndef MUSTER_HTTP_CONN_H
 #define MUSTER_HTTP_CONN_H
 
+#include "base/err.h"
+#include "http/framing.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +21,17 @@ enum conn_state {
 	CONN_WAITING,	/* for a request, or still in its handshake: idle_timeout */
 	CONN_RECEIVING, /* a request has begun: request_timeout */
 	CONN_WORKING,	/* it is at a worker, who ends by himself */
-	CONN_SENDING	/* its reply has begun: request_timeout */
+	CONN_SENDING,	/* its reply has begun: request_timeout */
+	CONN_LEAVING	/* its last answer, a refusal, has begun: CONN_LEAVING_MS */
+};
+
+/* For a peer to notice that it was refused, and for what it still sends: read, and thrown away. */
+#define CONN_LEAVING_MS 2000
+
+/* Why a connection is not listened to any more. */
+struct conn_refusal {
+	int status;
+	struct err err;
 };
 
 struct conn {
@@ -30,6 +43,10 @@ struct conn {
 	enum conn_state state;
 	int64_t since_ms;
 	bool is_overfull; /* it sent more than any request may hold */
+	struct framing framing;
+	uint64_t n_begun;	      /* requests that were answered, or are under way */
+	struct conn_refusal *refusal; /* of what came behind all whole requests; NULL: nothing was wrong */
+	bool is_cutting;
 	struct exchange *exchange;
 	struct conn *next; /* in the list of those to attach */
 };
@@ -37,14 +54,18 @@ struct conn {
 struct conns {
 	struct event_base *base;
 	size_t max, n_counted, n;
+	size_t head_max, body_max;
 	size_t input_max;	/* bytes that may wait unparsed */
 	int64_t idle_ms, request_ms;
 	struct conn **by_fd;	/* n_fds entries */
 	size_t n_fds;
 	struct conn *fresh;	/* created, not yet attached */
 	struct event *chores;
+	bool has_chores;	/* on some connection that is attached */
 	/* The number of counted connections has passed the limit, one way or the other; or there are none any more. */
 	void (*changed)(struct conns *conns, void *ctx);
+	/* The connection has a refusal, which is its turn now: write it and call conn_leave. */
+	void (*refused)(struct conn *conn, void *ctx);
 	/* The connection goes; its exchange, if any, is still set. */
 	void (*closed)(struct conn *conn, void *ctx);
 	void *ctx;
@@ -59,10 +80,16 @@ struct bufferevent *conns_accept(struct conns *conns, struct tls *tls, bool is_c
 /* The connection of EVCON; NULL if it is not ours to serve. */
 struct conn *conns_find(const struct conns *conns, struct evhttp_connection *evcon);
 
+/* evhttp has its next request whole. */
+void conn_begin(struct conn *conn);
+
 void conn_state_set(struct conn *conn, enum conn_state state);
 
 /* Its reply has left: wait for the next request, which may be here already. */
 void conn_next(struct conn *conn);
+
+/* Take the connection from evhttp, send what is in its output, and close. */
+void conn_leave(struct conn *conn);
 
 /* Cut what is past its deadline; with IDLE also what waits. */
 void conns_sweep(struct conns *conns, bool idle);

@@ -70,7 +70,8 @@ exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *pee
 
 	forwarded_client(client, peer, evhttp_request_get_input_headers(evreq), settings->trusted_proxies,
 	    settings->n_trusted_proxies);
-	if (request_read(evreq, client, &x->request, &err) != 0 || route_find(x, listener, &err) != 0) {
+	request_name(&x->request, client);
+	if (request_read(evreq, &x->request, &err) != 0 || route_find(x, listener, &err) != 0) {
 		exchange_refuse(x, &err, x->request.status);
 		return false;
 	}

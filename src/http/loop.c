@@ -174,12 +174,12 @@ proof_fill(const struct listener *listener, const struct conn *conn, struct call
 }
 
 static const char *
-peer_name(const struct listener *listener, struct evhttp_connection *evcon)
+peer_name(bool is_network, struct evhttp_connection *evcon)
 {
 	char *address = NULL;
 	uint16_t port;
 
-	if (listener->kind == LISTENER_SOCKET)
+	if (!is_network)
 		return "socket";
 	evhttp_connection_get_peer(evcon, &address, &port);
 	return address != NULL ? address : "unknown";
@@ -211,15 +211,35 @@ on_request(struct evhttp_request *evreq, void *arg)
 		evhttp_connection_free(evcon);
 		return;
 	}
-	conn_state_set(conn, CONN_WORKING);
+	conn_begin(conn);
 	conn->exchange = x;
 	x->conn = conn;
 	x->evreq = evreq;
 	proof_fill(listener, conn, &x->proof);
-	if (exchange_begin(x, evreq, peer_name(listener, evcon), listener->kind == LISTENER_PKI ? ON_PKI : ON_API))
+	if (exchange_begin(x, evreq, peer_name(conn->is_counted, evcon), listener->kind == LISTENER_PKI ? ON_PKI : ON_API))
 		submit(x);
 	else
 		reply_send(x);
+}
+
+/* What CONN sent is no request: evhttp has not seen it, and so cannot answer it. */
+static void
+on_refused(struct conn *conn, void *ctx)
+{
+	struct loop *loop = ctx;
+	struct exchange *x = exchange_new(loop->config->core, loop);
+	struct reply_options options = {.is_tls = bufferevent_openssl_get_ssl(conn->bev) != NULL, .must_close = true};
+
+	if (x == NULL) {
+		evhttp_connection_free(conn->evcon);
+		return;
+	}
+	request_name(&x->request, peer_name(conn->is_counted, conn->evcon));
+	exchange_refuse(x, &conn->refusal->err, conn->refusal->status);
+	options.request_id = x->request.http.id;
+	reply_write(bufferevent_get_output(conn->bev), &x->reply, &options);
+	exchange_end(x, true);
+	conn_leave(conn);
 }
 
 /* The connection of CONN goes. A worker that has its exchange finds out when he is done. */
@@ -347,6 +367,7 @@ listener_open(struct loop *loop, enum listener_kind kind, struct err *err)
 	*listener = (struct listener){.loop = loop, .kind = kind};
 	if ((listener->http = evhttp_new(loop->base)) == NULL)
 		return err_nomem(err);
+	/* Never reached: framing.c refuses sooner. */
 	evhttp_set_max_headers_size(listener->http, (ev_ssize_t)settings->header_bytes);
 	evhttp_set_max_body_size(listener->http, (ev_ssize_t)settings->body_bytes);
 	evhttp_set_allowed_methods(listener->http, METHODS);
@@ -397,10 +418,13 @@ loop_new(const struct loop_config *config, struct loop **loop_out, struct err *e
 	loop->base = event_base_new();
 	loop->conns = (struct conns){.base = loop->base,
 	    .max = config->max_connections,
+	    .head_max = (size_t)settings->header_bytes,
+	    .body_max = (size_t)settings->body_bytes,
 	    .input_max = (size_t)(settings->header_bytes + settings->body_bytes + INPUT_SLACK),
 	    .idle_ms = settings->idle_timeout_s * 1000,
 	    .request_ms = settings->request_timeout_s * 1000,
 	    .changed = on_changed,
+	    .refused = on_refused,
 	    .closed = on_closed,
 	    .ctx = loop};
 	if (loop->base == NULL || !conns_init(&loop->conns)) {

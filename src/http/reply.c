@@ -7,10 +7,12 @@
 
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #define HSTS "max-age=31536000"
 #define BUSY_RETRY_S 1
@@ -46,15 +48,18 @@ static const struct {
     {405, "Method Not Allowed"},
     {409, "Conflict"},
     {410, "Gone"},
+    {411, "Length Required"},
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
     {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
     {500, "Internal Server Error"},
     {501, "Not Implemented"},
     {503, "Service Unavailable"},
+    {505, "HTTP Version Not Supported"},
 };
 
 static const char *
@@ -208,6 +213,21 @@ fail:
 		evbuffer_free(out);
 	free(body);
 	return NULL;
+}
+
+void
+reply_write(struct evbuffer *out, const struct http_reply *reply, const struct reply_options *options)
+{
+	struct evkeyvalq headers = TAILQ_HEAD_INITIALIZER(headers);
+	const struct evkeyval *header;
+
+	headers_add(&headers, reply, reply->body.len, options);
+	(void)evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, title_of(reply->status));
+	TAILQ_FOREACH(header, &headers, next)
+		(void)evbuffer_add_printf(out, "%s: %s\r\n", header->key, header->value);
+	(void)evbuffer_add(out, "\r\n", 2);
+	(void)evbuffer_add(out, reply->body.data, reply->body.len);
+	evhttp_clear_headers(&headers);
 }
 
 bool

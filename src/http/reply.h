@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+struct evbuffer;
 struct evhttp_request;
 
 /* The HTTP status of an error. */
@@ -30,6 +31,9 @@ struct reply_options {
  * ran out and a bare 500 leaves instead. */
 bool reply_send_take(
     struct evhttp_request *evreq, struct http_reply *reply, const struct reply_options *options);
+
+/* Append REPLY to OUT, status line and all: the answer to what evhttp does not know of. On the loop. */
+void reply_write(struct evbuffer *out, const struct http_reply *reply, const struct reply_options *options);
 
 /* Free what a reply that was not sent holds; `sent` is not called. */
 void reply_clear(struct http_reply *reply);

@@ -1,5 +1,5 @@
-/* From an evhttp request to a struct http_request: everything that evhttp lets through and must not pass is
- * refused here, and what a handler needs is copied, because the connection may go away meanwhile. */
+/* From an evhttp request, whose form framing.c has checked, to a struct http_request: target and headers get their one
+ * reading, and what a handler needs is copied, because the connection may go away meanwhile. */
 #ifndef MUSTER_HTTP_REQUEST_H
 #define MUSTER_HTTP_REQUEST_H
 
@@ -11,8 +11,6 @@
 
 struct evhttp_request;
 
-#define REQUEST_TARGET_MAX 8192
-#define REQUEST_HEADERS_MAX 100
 #define REQUEST_QUERY_MAX 32 /* parameters */
 
 struct http_query {
@@ -31,15 +29,17 @@ struct request {
 	char accept[256];
 	char idempotency_key[IDEMPOTENCY_KEY_MAX + 1];
 	bool is_head;
-	bool must_close;	  /* what follows on the connection cannot be trusted to be a request */
+	bool must_close;	  /* after the answer: what follows need not be a request */
 	int status;		  /* of a refusal, where the error's code is not precise enough; else 0 */
 };
 
-/* Check EVREQ and copy it into OUT, which is zeroed. PEER is the client's address. On failure http.id,
- * is_head, must_close and status are valid. E_INPUT, E_NOTFOUND (a path that can be no resource's), E_LIMIT,
- * E_NOMEM. Clear OUT in any case. */
+/* Give OUT, which is zeroed, an id and its PEER, the client's address: all that an answer needs. */
+void request_name(struct request *out, const char *peer);
+
+/* Check EVREQ and copy it into OUT, which has its name. On failure is_head and must_close are valid. E_INPUT,
+ * E_NOTFOUND (a path that can be no resource's), E_NOMEM. Clear OUT in any case. */
 MUST_CHECK int request_read(
-    struct evhttp_request *evreq, const char *peer, struct request *out, struct err *err);
+    struct evhttp_request *evreq, struct request *out, struct err *err);
 
 /* Wipes what it frees: a path may hold a link's token. */
 void request_clear(struct request *request);

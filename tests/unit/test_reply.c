@@ -6,6 +6,7 @@
 #include "http/page.h"
 #include "http/reply.h"
 
+#include <event2/buffer.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -135,6 +136,38 @@ pages_escape(void **state)
 	reply_clear(&reply);
 }
 
+/* The answer to what evhttp has not seen, byte for byte as it leaves. */
+static void
+writes_a_whole_answer(void **state)
+{
+	const struct reply_options options = {.request_id = "0123456789abcdef", .is_tls = true, .must_close = true};
+	struct evbuffer *out = evbuffer_new();
+	struct http_reply reply = {0};
+	struct err err = {0};
+	char *text, *body;
+
+	(void)state;
+	assert_non_null(out);
+	(void)err_field(&err, E_INPUT, "Content-Length", "is there twice");
+	reply_problem(&reply, &err, 0, options.request_id);
+	reply_write(out, &reply, &options);
+	assert_int_equal(evbuffer_add(out, "", 1), 0);
+	text = (char *)evbuffer_pullup(out, -1);
+	assert_non_null(body = strstr(text, "\r\n\r\n"));
+	*body = '\0';
+	body += 4;
+	assert_int_equal(strncmp(text, "HTTP/1.1 400 Bad Request\r\n", 26), 0);
+	assert_non_null(strstr(text, "\r\nContent-Type: application/problem+json\r\n"));
+	assert_non_null(strstr(text, "\r\nX-Request-Id: 0123456789abcdef\r\n"));
+	assert_non_null(strstr(text, "\r\nConnection: close\r\n"));
+	assert_non_null(strstr(text, "\r\nStrict-Transport-Security: "));
+	assert_non_null(strstr(text, "\r\nCache-Control: no-store\r\n"));
+	assert_int_equal(strlen(body), reply.body.len);
+	assert_non_null(strstr(body, "\"field\":\"Content-Length\""));
+	reply_clear(&reply);
+	evbuffer_free(out);
+}
+
 int
 main(void)
 {
@@ -145,6 +178,7 @@ main(void)
 	    cmocka_unit_test(what_is_not_utf8_is_left_out),
 	    cmocka_unit_test(page_policy_names_the_style),
 	    cmocka_unit_test(pages_escape),
+	    cmocka_unit_test(writes_a_whole_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
