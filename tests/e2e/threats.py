@@ -5,6 +5,7 @@ import socket
 import sqlite3
 
 import muster
+import signerlog
 
 
 def problem(reply, status, field=None, says=""):
@@ -103,9 +104,10 @@ def head(method, target, *headers, host=True, token=None):
 
 
 def traces(home, but=()):
-    """All that a request may leave behind: rows by table (without those of BUT), and what the signer logged."""
+    """All that a request may leave behind: rows by table (without those of BUT), and certificates in the signer's log."""
     with sqlite3.connect(f"file:{home.dir / 'muster.db'}?mode=ro", uri=True) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables if name not in but}
     assert {"device", "certificate", "package", "audit", "change"} - set(but) <= set(rows)
-    return {**rows, "signer.log": (home.dir / "signer.log").stat().st_size}
+    signed = [row for row in signerlog.read(home.dir / "signer.log") if row.kind == signerlog.ISSUED]
+    return {**rows, "signed": len(signed)}
