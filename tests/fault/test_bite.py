@@ -9,6 +9,8 @@ import subprocess
 import muster
 import pytest
 
+pytestmark = pytest.mark.long
+
 # What is taken away: file, line, what stands there instead, and the tests that must notice.
 MUTANTS = {
     "the revocation check of a client certificate": (
