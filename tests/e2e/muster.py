@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import queue
+import random
 import re
 import signal
 import socket
@@ -24,9 +25,16 @@ PATIENCE = float(os.environ.get("MUSTER_PATIENCE", "1"))
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Not one that bind() would choose: until a server listens on it, or while it restarts, the kernel might give that
+    to anybody's outgoing connection."""
+    while True:
+        port = random.randrange(10000, 32768)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def folder(prefix):
