@@ -78,8 +78,10 @@ check_fn check_home, check_permissions, check_disk, check_limits, check_clock, c
     check_signer_log;
 
 /* doctor_tls.c: certificates, and what presents them */
-check_fn check_issuing_ca, check_server_certificate, check_broker_certificate, check_server,
-    check_https, check_pki, check_registration;
+check_fn check_issuing_ca, check_server_certificate, check_broker_certificate, check_https, check_pki;
+
+/* doctor_api.c: what the API itself tells */
+check_fn check_server, check_registration;
 
 /* doctor_broker.c */
 check_fn check_broker, check_broker_strangers, check_broker_process, check_broker_config,
