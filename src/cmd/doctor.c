@@ -52,6 +52,7 @@ static const struct check {
     {"https", NEED_HOME, check_https},
     {"pki", NEED_HOME | NEED_API, check_pki},
     {"registration", NEED_API, check_registration},
+    {"audit", NEED_API, check_audit},
     {"broker", NEED_HOME, check_broker},
     {"broker-strangers", NEED_HOME, check_broker_strangers},
     {"broker-process", NEED_HOME, check_broker_process},
@@ -118,6 +119,14 @@ doctor_read(const struct doctor *d, const char *name, size_t max, struct buf *ou
 	if ((rc = fs_path(path, d->dir, name, err)) != 0)
 		return rc;
 	return fs_peek(path, max, out, err);
+}
+
+const char *
+doctor_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text != NULL ? text : "";
 }
 
 int64_t
@@ -395,7 +404,7 @@ static const struct argp argp = {options, parse, "[ID]",
     "\vEach line is one check: how it went, its name, what was found, and below it the remedy, which is the command "
     "to run where there is one. Nothing is changed.\n\n"
     "Without ID it looks at the installation: configuration, permissions, disk, limits, clock, the signer's log, the "
-    "CAs' and both servers' certificates, the API, the public pages, and the broker: whether it answers, refuses "
+    "CAs' and both servers' certificates, the API, the public pages, the audit, and the broker: whether it answers, refuses "
     "strangers, was told of the last change, and has the current ACL file and revocation list. With the ID of a "
     "device it also looks at that device: status, certificate, revocation, topics. With the device's own files it "
     "tries them at the broker, by a TLS handshake that ends no session of the device.\n\n"

@@ -65,6 +65,9 @@ void doctor_list_clear(struct doctor_list *list);
 MUST_CHECK int doctor_presents(
     const struct doctor *d, const struct probe *probe, const char *file, struct err *err);
 
+/* The text at KEY of OBJECT, or "". */
+const char *doctor_text(const json_t *object, const char *key);
+
 /* The time at KEY of OBJECT, or 0. */
 int64_t doctor_time(const json_t *object, const char *key);
 
@@ -81,7 +84,7 @@ check_fn check_home, check_permissions, check_disk, check_limits, check_clock, c
 check_fn check_issuing_ca, check_server_certificate, check_broker_certificate, check_https, check_pki;
 
 /* doctor_api.c: what the API itself tells */
-check_fn check_server, check_registration;
+check_fn check_server, check_registration, check_audit;
 
 /* doctor_broker.c */
 check_fn check_broker, check_broker_strangers, check_broker_process, check_broker_config,

@@ -2,9 +2,14 @@
 #include "cmd/doctor.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "cmd/rest.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#define AUDIT_TAIL 200
+#define LATELY_S 600
 
 void
 check_server(struct doctor *d, struct finding *f)
@@ -47,10 +52,79 @@ check_registration(struct doctor *d, struct finding *f)
 	if (end <= d->now) {
 		finding_set(f, VERDICT_FAIL, "every registration is refused: the issuing CA ended at %s", text);
 		finding_remedy(f, "a new issuing CA is needed");
-	} else if (d->settings_err.code == 0 && d->settings.register_per_min > 0) {
-		finding_set(f, VERDICT_OK, "%zu profiles, certificates until %s at most, %lld registrations a minute and caller",
-		    profiles, text, (long long)d->settings.register_per_min);
+	} else if (d->settings_err.code == 0 &&
+		   (d->settings.register_per_min > 0 || d->settings.register_all_per_min > 0)) {
+		finding_set(f, VERDICT_OK,
+		    "%zu profiles, certificates until %s at most; %lld registrations a minute for each client, %lld in all (0: no limit)",
+		    profiles, text, (long long)d->settings.register_per_min,
+		    (long long)d->settings.register_all_per_min);
 	} else {
 		finding_set(f, VERDICT_OK, "%zu profiles, certificates until %s at most", profiles, text);
+	}
+}
+
+/* ---- the audit ------------------------------------------------------------------------------- */
+
+/* Failed authentications of one address in one minute, as the audit counts them. */
+struct failures {
+	int64_t count;
+	char address[128]; /* "address:192.0.2.1" */
+};
+
+/* The most in one minute among the last of ROWS rows, if it was lately. */
+static int
+failures_find(const struct doctor *d, int64_t rows, struct failures *most, struct err *err)
+{
+	json_t *answer = NULL, *item;
+	int64_t count;
+	char path[64];
+	size_t i;
+	int rc;
+
+	(void)snprintf(path, sizeof path, "/v1/audit?limit=%d&after=%lld", AUDIT_TAIL,
+	    (long long)(rows > AUDIT_TAIL ? rows - AUDIT_TAIL : 0));
+	if ((rc = rest_call(d->cli, "GET", path, NULL, &answer, err)) != 0)
+		return rc;
+	json_array_foreach (json_object_get(answer, "items"), i, item) {
+		if (strcmp(doctor_text(item, "action"), "authentication.failures") != 0 ||
+		    doctor_time(item, "at") + LATELY_S < d->now)
+			continue;
+		count = json_integer_value(json_object_get(json_object_get(item, "detail"), "count"));
+		if (count <= most->count)
+			continue;
+		most->count = count;
+		(void)text_copy(most->address, sizeof most->address, doctor_text(item, "target"));
+	}
+	json_decref(answer);
+	return 0;
+}
+
+/* Intact, and does it tell of somebody whom the limits keep out? */
+void
+check_audit(struct doctor *d, struct finding *f)
+{
+	struct failures most = {0};
+	json_t *answer = NULL;
+	struct err err = {0};
+	int64_t rows = 0;
+	int rc;
+
+	if ((rc = rest_call(d->cli, "GET", "/v1/audit/verify", NULL, &answer, &err)) == 0) {
+		rows = json_integer_value(json_object_get(answer, "rows"));
+		rc = failures_find(d, rows, &most, &err);
+	}
+	json_decref(answer);
+	if (rc == E_DENIED) {
+		finding_set(f, VERDICT_NONE, "it needs an admin or an auditor");
+	} else if (rc != 0) {
+		finding_err(f, VERDICT_FAIL, &err);
+		finding_remedy(f, "keep the database as it is for whoever investigates, and compare it with the last backup");
+	} else if (d->settings_err.code == 0 && d->settings.auth_failures_per_min > 0 &&
+		   most.count >= d->settings.auth_failures_per_min) {
+		finding_set(f, VERDICT_WARN, "%s failed to authenticate %lld times in a minute, and is refused with 429 from the %lldth on",
+		    most.address, (long long)most.count, (long long)d->settings.auth_failures_per_min);
+		finding_remedy(f, "correct the token there; who it is and when: muster --dir %s audit list", d->dir);
+	} else {
+		finding_set(f, VERDICT_OK, "its %lld rows are as they were written", (long long)rows);
 	}
 }

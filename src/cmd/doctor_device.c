@@ -18,18 +18,10 @@
 #define TENANT "default"
 #define EXPIRY_WARN_PERCENT 10
 
-static const char *
-member(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL ? text : "";
-}
-
 static bool
 is_active(const struct doctor *d)
 {
-	return strcmp(member(d->device, "status"), "active") == 0;
+	return strcmp(doctor_text(d->device, "status"), "active") == 0;
 }
 
 /* The device's certificate in use, or NULL. */
@@ -40,7 +32,7 @@ active_certificate(const struct doctor *d)
 	size_t i;
 
 	json_array_foreach (json_object_get(d->certificates, "items"), i, item)
-		if (strcmp(member(item, "state"), "active") == 0)
+		if (strcmp(doctor_text(item, "state"), "active") == 0)
 			return item;
 	return NULL;
 }
@@ -48,18 +40,18 @@ active_certificate(const struct doctor *d)
 void
 check_device(struct doctor *d, struct finding *f)
 {
-	const char *status = member(d->device, "status");
+	const char *status = doctor_text(d->device, "status");
 
 	if (d->device == NULL) {
 		finding_err(f, VERDICT_FAIL, &d->device_err);
 		finding_remedy(f, "look for its id by its name: muster device list --search NAME");
 	} else if (is_active(d)) {
-		finding_set(f, VERDICT_OK, "%s is active", member(d->device, "name"));
+		finding_set(f, VERDICT_OK, "%s is active", doctor_text(d->device, "name"));
 	} else if (strcmp(status, "suspended") == 0) {
-		finding_set(f, VERDICT_FAIL, "%s is suspended: the broker refuses it", member(d->device, "name"));
+		finding_set(f, VERDICT_FAIL, "%s is suspended: the broker refuses it", doctor_text(d->device, "name"));
 		finding_remedy(f, "muster device resume %s", d->id);
 	} else {
-		finding_set(f, VERDICT_FAIL, "%s is %s: the broker refuses it", member(d->device, "name"), status);
+		finding_set(f, VERDICT_FAIL, "%s is %s: the broker refuses it", doctor_text(d->device, "name"), status);
 		finding_remedy(f, "register it anew: muster device register --name NAME --type TYPE");
 	}
 }
@@ -72,7 +64,7 @@ check_device_certificate(struct doctor *d, struct finding *f)
 	char text[CLOCK_TEXT_MAX];
 
 	if (cert == NULL && !is_active(d)) {
-		finding_set(f, VERDICT_NONE, "the device is %s", member(d->device, "status"));
+		finding_set(f, VERDICT_NONE, "the device is %s", doctor_text(d->device, "status"));
 		return;
 	}
 	if (cert == NULL) {
@@ -119,18 +111,18 @@ static int
 certificate_judge(const struct doctor *d, const struct buf *der, const json_t *cert, struct err *err)
 {
 	uint8_t serial[SERIAL_LEN];
-	bool active = strcmp(member(cert, "state"), "active") == 0, listed;
+	bool active = strcmp(doctor_text(cert, "state"), "active") == 0, listed;
 	int rc;
 
-	if (!hex_decode(serial, sizeof serial, member(cert, "serial")))
+	if (!hex_decode(serial, sizeof serial, doctor_text(cert, "serial")))
 		return err_set(err, E_SYS, "the API answered a serial number of another length");
 	if ((rc = crl_find(der->data, der->len, serial, &listed, err)) != 0)
 		return rc;
 	if (active && listed)
-		return err_set(err, E_CONFLICT, "certificate %s is in use, but on the revocation list", member(cert, "serial"));
+		return err_set(err, E_CONFLICT, "certificate %s is in use, but on the revocation list", doctor_text(cert, "serial"));
 	if (!active && !listed && doctor_time(cert, "not_after") > d->now)
 		return err_set(err, E_CONFLICT, "certificate %s is %s, but not on the revocation list: the broker still accepts it",
-		    member(cert, "serial"), member(cert, "state"));
+		    doctor_text(cert, "serial"), doctor_text(cert, "state"));
 	return 0;
 }
 
@@ -169,7 +161,7 @@ struct filters {
 static int
 filters_expand(const struct doctor *d, const json_t *templates, struct filters *out, struct err *err)
 {
-	const struct policy_subject subject = {d->id, TENANT, member(d->device, "type")};
+	const struct policy_subject subject = {d->id, TENANT, doctor_text(d->device, "type")};
 	const char *text;
 	json_t *item;
 	size_t i;
@@ -195,7 +187,7 @@ rights_expect(const struct doctor *d, struct buf *out, struct filters *write, st
 	int rc;
 
 	buf_text(&path, "/v1/policies/");
-	rest_segment(&path, member(d->device, "policy"));
+	rest_segment(&path, doctor_text(d->device, "policy"));
 	if ((rc = rest_call(d->cli, "GET", buf_str(&path), NULL, &policy, err)) == 0 &&
 	    (rc = filters_expand(d, json_object_get(policy, "write"), write, err)) == 0 &&
 	    (rc = filters_expand(d, json_object_get(policy, "read"), read, err)) == 0)
@@ -263,7 +255,7 @@ check_device_rights(struct doctor *d, struct finding *f)
 	}
 	found = rights_find(buf_str(&acl), d->id, &len);
 	if (!is_active(d) && found == NULL) {
-		finding_set(f, VERDICT_OK, "it has no topics, for it is %s", member(d->device, "status"));
+		finding_set(f, VERDICT_OK, "it has no topics, for it is %s", doctor_text(d->device, "status"));
 		goto out;
 	}
 	if (is_active(d) && found != NULL && len == expected.len && memcmp(found, expected.data, len) == 0) {
@@ -271,13 +263,13 @@ check_device_rights(struct doctor *d, struct finding *f)
 		goto out;
 	}
 	if (!is_active(d)) {
-		finding_set(f, VERDICT_FAIL, "it is %s, but broker/acl still gives it topics", member(d->device, "status"));
+		finding_set(f, VERDICT_FAIL, "it is %s, but broker/acl still gives it topics", doctor_text(d->device, "status"));
 		finding_remedy(f, "restart the server: it writes the file anew when it starts: muster --dir %s serve", d->dir);
 		goto out;
 	}
 	finding_set(f, VERDICT_FAIL, found == NULL ? "broker/acl does not name it: the broker denies it every topic"
-						   : "broker/acl gives it other topics than its policy %s", member(d->device, "policy"));
-	finding_remedy(f, "muster --dir %s device update %s --policy %s", d->dir, d->id, member(d->device, "policy"));
+						   : "broker/acl gives it other topics than its policy %s", doctor_text(d->device, "policy"));
+	finding_remedy(f, "muster --dir %s device update %s --policy %s", d->dir, d->id, doctor_text(d->device, "policy"));
 out:
 	buf_clear(&expected);
 	buf_clear(&acl);
@@ -303,7 +295,7 @@ root_read(const struct doctor *d, struct buf *root, struct err *err)
 	}
 	if (d->ca == NULL)
 		return err_set(err, E_NOTFOUND, "no root certificate is at hand to judge it by");
-	buf_text(root, member(json_object_get(d->ca, "root"), "pem"));
+	buf_text(root, doctor_text(json_object_get(d->ca, "root"), "pem"));
 	return 0;
 }
 
@@ -351,10 +343,10 @@ json_judge(const struct doctor *d, struct err *err)
 		goto out;
 	object = json_loadb(buf_str(&text), text.len, 0, NULL);
 	broker = json_object_get(object, "broker");
-	if (strcmp(member(object, "client_id"), d->id) != 0)
+	if (strcmp(doctor_text(object, "client_id"), d->id) != 0)
 		rc = err_set(err, E_CONFLICT, "%s names another client id than the device's: it must be the id", path);
 	else if (settings_split_listen(d->settings.broker_public_host, host, &port, NULL) == 0 &&
-		 (strcmp(member(broker, "host"), host) != 0 ||
+		 (strcmp(doctor_text(broker, "host"), host) != 0 ||
 		     json_integer_value(json_object_get(broker, "port")) != port))
 		rc = err_set(err, E_CONFLICT, "%s names another broker than broker.public_host, which is %s now", path,
 		    d->settings.broker_public_host);
@@ -381,9 +373,9 @@ files_judge(const struct doctor *d, struct err *err)
 	hex_encode(serial, info.serial, SERIAL_LEN);
 	if ((rc = chain_check(&question, err)) != 0)
 		(void)err_prefix(err, "%s", d->cert_file);
-	else if (active_certificate(d) != NULL && strcmp(member(active_certificate(d), "serial"), serial) != 0)
+	else if (active_certificate(d) != NULL && strcmp(doctor_text(active_certificate(d), "serial"), serial) != 0)
 		rc = err_set(err, E_CONFLICT, "%s is not the device's certificate of today, which is %s", d->cert_file,
-		    member(active_certificate(d), "serial"));
+		    doctor_text(active_certificate(d), "serial"));
 	else
 		rc = json_judge(d, err);
 out:
@@ -425,12 +417,12 @@ check_device_connection(struct doctor *d, struct finding *f)
 	} else if (rc == 0 && is_active(d)) {
 		finding_set(f, VERDICT_OK, "the broker takes its certificate");
 	} else if (rc == 0) {
-		finding_set(f, VERDICT_FAIL, "the device is %s, but the broker still takes its certificate", member(d->device, "status"));
+		finding_set(f, VERDICT_FAIL, "the device is %s, but the broker still takes its certificate", doctor_text(d->device, "status"));
 		finding_remedy(f, d->broker_pid > 0 ? "kill -HUP %d, and see that its configuration has `crlfile`"
 						    : "have the broker reload (SIGHUP), and see that its configuration has `crlfile`",
 		    (int)d->broker_pid);
 	} else if (rc == E_DENIED && !is_active(d)) {
-		finding_set(f, VERDICT_OK, "the broker refuses it, for it is %s", member(d->device, "status"));
+		finding_set(f, VERDICT_OK, "the broker refuses it, for it is %s", doctor_text(d->device, "status"));
 	} else {
 		finding_err(f, VERDICT_FAIL, &err);
 		finding_remedy(f, d->broker_pid > 0 ? "have the broker reload: kill -HUP %d" : "have the broker reload (SIGHUP)", (int)d->broker_pid);

@@ -8,6 +8,7 @@ import pty
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -17,10 +18,14 @@ import pytest
 from muster import openssl, run, wait_for
 
 ALWAYS = {"home", "permissions", "disk", "limits", "clock", "clock-sync", "signer-log", "issuing-ca",
-          "server-certificate", "broker-certificate", "server", "https", "pki", "registration", "broker",
+          "server-certificate", "broker-certificate", "server", "https", "pki", "registration", "audit", "broker",
           "broker-strangers", "broker-process", "broker-config", "broker-reload", "broker-acl", "broker-crl"}
 OF_A_DEVICE = {"device", "device-certificate", "device-revocation", "device-rights", "device-files",
                "device-connection"}
+
+
+# A sanitizer must be loaded first, and so must libfaketime.
+FAKED = pytest.mark.release_only
 
 
 class Findings:
@@ -153,7 +158,7 @@ def test_elsewhere_only_what_the_api_tells(home, broker, device):
     result = run(muster.MUSTER, *args, "--json", "doctor", device.id, "--package", device.dir, check=False)
     findings = Findings(result)
     assert not findings.bad and findings.status == 0
-    assert set(findings.all) == {"clock-sync", "server", "registration", "device", "device-certificate",
+    assert set(findings.all) == {"clock-sync", "server", "registration", "audit", "device", "device-certificate",
                                  "device-revocation", "device-files"}
     result = run(muster.MUSTER, *args[:4], "--token", "wrong", "--json", "doctor", check=False)
     assert Findings(result).bad == {"server": "fail"}
@@ -264,6 +269,7 @@ def test_few_file_descriptors(fresh):
         broker.stop()
 
 
+@FAKED
 def test_a_clock_that_is_behind(fresh):
     home = fresh().start()  # the CRL is a little younger than the certificates, which are backdated
     broker = muster.Broker(home)
@@ -344,6 +350,40 @@ def test_a_stranger_on_the_pki_port(home, broker):
     finally:
         home.configure({"pki.listen": f"127.0.0.1:{home.pki_port}"})
     sees(home, {})
+
+
+@FAKED
+def test_a_client_that_the_limits_keep_out(fresh):
+    home = fresh(settings={"limits.auth_failures_per_min": "5", "limits.register_per_min": "100"}).start()
+    broker = muster.Broker(home)
+    try:
+        for _ in range(7):
+            home.request("GET", "/v1/devices", token="muster_wrong")
+        home.stop()  # the minute's sum is audited
+        home.start()
+        wait_for(lambda: doctor(home).bad == {"audit": "warn"}, 10, "the finding")
+        findings = doctor(home)
+        assert "address:127.0.0.1 failed to authenticate 7 times" in findings["audit"]["finding"]
+        assert "audit list" in findings["audit"]["remedy"]
+        assert "100 registrations a minute" in findings["registration"]["finding"]
+        assert doctor(home, prefix=["faketime", "-f", "+11m"])["audit"]["status"] == "ok"
+    finally:
+        broker.stop()
+
+
+def test_a_changed_audit(fresh):
+    home = fresh().start()
+    home.stop()
+    database = sqlite3.connect(home.dir / "muster.db")
+    database.execute("UPDATE audit SET action = 'operator.creatE' WHERE seq = 1")
+    database.commit()
+    database.close()
+    home.start()
+    broker = muster.Broker(home)
+    try:
+        assert "backup" in sees(home, {"audit": "fail"})["audit"]["remedy"]
+    finally:
+        broker.stop()
 
 
 # ---- certificates -----------------------------------------------------------------------------------------------
@@ -442,6 +482,7 @@ def test_certificates(fresh, check, name):
         broker.stop()
 
 
+@FAKED
 def test_certificates_end_and_are_renewed(fresh):
     """A home of two and a half years ago, and then one of nine years ago."""
     home = muster.Home(init=False)
@@ -471,6 +512,7 @@ def test_certificates_end_and_are_renewed(fresh):
         shutil.rmtree(home.base)
 
 
+@FAKED
 def test_an_issuing_ca_that_ends(fresh):
     """It warns when what it issues would end with it, and a server's renewed certificate does."""
     home = fresh().start()
@@ -619,6 +661,34 @@ class OtherBroker(muster.Broker):
         self.process = muster.Process(["mosquitto", "-c", self.config, "-v"])
         self.process.wait_line(r"mosquitto version .* running")
         wait_for(home.pid_file.exists, 5, "the broker's pid file")
+
+
+def test_a_server_that_may_not_signal_the_broker(fresh):
+    """It runs as nobody, the broker as root."""
+    nobody = 65534
+
+    def become():
+        os.setgroups([])
+        os.setgid(nobody)
+        os.setuid(nobody)
+
+    home = fresh(init=False)
+    os.chown(home.base, nobody, nobody)
+    subprocess.run([muster.MUSTER, "--dir", home.dir, "init", "--host", "localhost"], check=True, preexec_fn=become,
+                   capture_output=True)
+    home.configure({"server.sandbox": muster.SANDBOX, "api.listen": f"127.0.0.1:{home.api_port}",
+                    "pki.listen": f"127.0.0.1:{home.pki_port}", "broker.listen": f"127.0.0.1:{home.broker_port}",
+                    "broker.public_host": f"localhost:{home.broker_port}", "broker.pid_file": str(home.pid_file)})
+    home.start(preexec=become)
+    broker = OtherBroker(home, lambda text: text + "\nuser root\n")
+    try:
+        findings = sees(home, {"broker-process": "fail"})
+        assert "may not signal" in findings["broker-process"]["finding"]
+        home.stop()
+        home.start()  # as root, which the remedy names; it gives the home to its two users
+        wait_for(lambda: not doctor(home).bad, 10, "all well")
+    finally:
+        broker.stop()
 
 
 @pytest.mark.parametrize("line, instead, bad", [
@@ -823,6 +893,7 @@ def test_files_of_before(home, broker):
     wait_for(lambda: not doctor(home, made["id"], "--package", new.dir).bad, 5, "all well")
 
 
+@FAKED
 def test_a_device_whose_certificate_ends(fresh):
     home = fresh().start()
     broker = muster.Broker(home)
