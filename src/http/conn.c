@@ -105,6 +105,10 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 		conn_state_set(conn, CONN_RECEIVING);
 	if (conn->refusal != NULL || conn->is_overfull) {
 		(void)input_cut(conn, input, evbuffer_get_length(input) - info->n_added);
+		conn->n_ignored += info->n_added;
+		conn->is_overfull = conn->is_overfull || conn->n_ignored > CONN_LEAVING_MAX;
+		if (conn->is_overfull)
+			chores_add(conn->conns);
 	} else if (!input_frame(conn, input, info->n_added) ||
 	    evbuffer_get_length(input) > conn->conns->input_max) {
 		conn->is_overfull = true;

@@ -27,6 +27,7 @@ enum conn_state {
 
 /* For a peer to notice that it was refused, and for what it still sends: read, and thrown away. */
 #define CONN_LEAVING_MS 2000
+#define CONN_LEAVING_MAX (8 * 1024 * 1024)
 
 /* Why a connection is not listened to any more. */
 struct conn_refusal {
@@ -46,6 +47,7 @@ struct conn {
 	struct framing framing;
 	uint64_t n_begun;	      /* requests that were answered, or are under way */
 	struct conn_refusal *refusal; /* of what came behind all whole requests; NULL: nothing was wrong */
+	size_t n_ignored;	      /* bytes behind that */
 	bool is_cutting;
 	struct exchange *exchange;
 	struct conn *next; /* in the list of those to attach */
