@@ -14,6 +14,7 @@
 #include <argp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static const struct argp_option serve_options[] = {
     {"debug", 'D', NULL, 0, "Log each request", 0}, {0}};
@@ -107,6 +108,13 @@ process_parse(int key, char *arg, struct argp_state *state)
 static const struct argp process_argp = {
     process_options, process_parse, "", "A part of `muster serve`; not for people.", NULL, NULL, NULL};
 
+/* For ps and top, which would call a process executed through /proc "exe". Its threads inherit it. */
+static void
+process_name(const char *name)
+{
+	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
 int
 cmd_signer_process(struct cli *cli, int argc, char **argv)
 {
@@ -117,6 +125,7 @@ cmd_signer_process(struct cli *cli, int argc, char **argv)
 	if (argp_parse(&process_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	log_init("signer", a.debug);
+	process_name("muster-signer");
 	if (secret_process_protect(&err) != 0) {
 		log_error("%s", err.text);
 		return SUPERVISOR_HOPELESS;
@@ -139,5 +148,6 @@ cmd_api_process(struct cli *cli, int argc, char **argv)
 	options.alive_fd = a.alive_fd;
 	options.sandbox = a.sandbox;
 	options.debug = a.debug;
+	process_name("muster-api");
 	return api_run(&options);
 }

@@ -35,6 +35,7 @@ def open_inside(pid, path, flags=0):
 def test_three_processes_none_dumpable(home):
     supervisor, api, signer = home.process.child.pid, home.child("api"), home.child("signer")
     assert len({supervisor, api, signer}) == 3
+    assert [status(pid, "Name") for pid in (supervisor, api, signer)] == [["muster"], ["muster-api"], ["muster-signer"]]
     for pid in (supervisor, api, signer):
         limits = Path(f"/proc/{pid}/limits").read_text()
         assert re.search(r"Max core file size +0 +0 ", limits)
