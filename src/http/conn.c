@@ -11,6 +11,8 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -34,10 +36,11 @@ on_closed(struct evhttp_connection *evcon, void *arg)
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(evcon);
 	struct ssl_st *ssl = bufferevent_openssl_get_ssl(bev);
 
+	conn->conns->by_fd[conn->fd] = NULL;
+	/* Before the goodbye, which is sent, too: what it was that arrived could not be told any more. */
+	conn->conns->closed(conn, conn->conns->ctx);
 	if (ssl != NULL && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
 		tls_goodbye(ssl);
-	conn->conns->by_fd[conn->fd] = NULL;
-	conn->conns->closed(conn, conn->conns->ctx);
 	conn_free(conn);
 }
 
@@ -300,6 +303,18 @@ conn_leave(struct conn *conn)
 	bufferevent_setcb(conn->bev, NULL, on_left, on_peer_left, conn);
 	(void)bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
 	conn_state_set(conn, CONN_LEAVING);
+}
+
+bool
+conn_arrived(const struct conn *conn)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof info;
+
+	/* A peer that goes without having read everything resets the connection; one that has, ends it. */
+	if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+		return true; /* the Unix socket */
+	return info.tcpi_state != TCP_CLOSE && info.tcpi_unacked == 0;
 }
 
 static bool

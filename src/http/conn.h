@@ -50,6 +50,7 @@ struct conn {
 	size_t n_ignored;	      /* bytes behind that */
 	bool is_cutting;
 	struct exchange *exchange;
+	struct exchange *unsettled; /* its reply has left, and somebody wants to know whether it arrived */
 	struct conn *next; /* in the list of those to attach */
 };
 
@@ -92,6 +93,9 @@ void conn_next(struct conn *conn);
 
 /* Take the connection from evhttp, send what is in its output, and close. */
 void conn_leave(struct conn *conn);
+
+/* Has the peer got all that was sent to it, as far as its system tells? Asked when the connection goes. */
+bool conn_arrived(const struct conn *conn);
 
 /* Cut what is past its deadline; with IDLE also what waits. */
 void conns_sweep(struct conns *conns, bool idle);

@@ -16,11 +16,13 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/listener.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -101,16 +103,41 @@ finish(struct loop *loop, struct exchange *x, bool whole)
 	exchange_end(x, whole); /* better a slow loop than an audit with a gap */
 }
 
-/* The reply has left; evhttp frees the request after this. */
+/* Will evhttp close the connection behind this reply? Then nothing more will be known of it. */
+static bool
+is_last(struct evhttp_request *evreq)
+{
+	const char *connection = evhttp_find_header(evhttp_request_get_output_headers(evreq), "Connection");
+
+	return connection != NULL ? strcasecmp(connection, "close") == 0 : evreq->minor == 0;
+}
+
+/* Has what was sent on CONN arrived? The peer's next request says so, or the way in which it goes. */
+static void
+settle(struct conn *conn, bool arrived)
+{
+	struct exchange *x = conn->unsettled;
+
+	conn->unsettled = NULL;
+	if (x != NULL)
+		finish(x->loop, x, arrived);
+}
+
+/* The reply has left, for the kernel's buffers at least; evhttp frees the request after this. */
 static void
 on_complete(struct evhttp_request *evreq, void *arg)
 {
 	struct exchange *x = arg;
+	struct conn *conn = x->conn;
 
-	(void)evreq;
-	x->conn->exchange = NULL;
-	conn_next(x->conn);
-	finish(x->loop, x, x->is_whole);
+	conn->exchange = NULL;
+	conn_next(conn);
+	x->conn = NULL;
+	x->evreq = NULL;
+	if (x->reply.sent != NULL && x->is_whole && !is_last(evreq))
+		conn->unsettled = x;
+	else
+		finish(x->loop, x, x->is_whole);
 }
 
 static void
@@ -211,6 +238,7 @@ on_request(struct evhttp_request *evreq, void *arg)
 		evhttp_connection_free(evcon);
 		return;
 	}
+	settle(conn, true);
 	conn_begin(conn);
 	conn->exchange = x;
 	x->conn = conn;
@@ -249,6 +277,7 @@ on_closed(struct conn *conn, void *ctx)
 	struct loop *loop = ctx;
 	struct exchange *x = conn->exchange;
 
+	settle(conn, conn_arrived(conn));
 	if (x == NULL)
 		return;
 	/* evhttp leaves a request that was not answered to us, if it was the peer who went. */

@@ -47,8 +47,8 @@ struct http_reply {
 	bool is_page;		/* HTML: gets the Content-Security-Policy of pages */
 	int64_t cacheable_s;	/* 0: Cache-Control: no-store */
 	int retry_after_s;	/* 0: no Retry-After */
-	/* Called on a worker once the whole body has left (true) or the connection broke first (false);
-	 * NULL for most. CTX is freed by it. */
+	/* Called on a worker once it is known that the whole body has arrived (true), as far as TCP can tell, or that the
+	 * connection broke first (false); NULL for most. CTX is freed by it. */
 	void (*sent)(struct core *core, void *ctx, bool whole);
 	void *sent_ctx;
 };
