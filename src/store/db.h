@@ -80,6 +80,9 @@ struct db_engine {
 
 	/* Make an empty database for us at WHERE. E_CONFLICT if there is one. */
 	int (*create)(const char *where, struct err *err);
+	/* Write one consistent state of the database at FROM to a new file TO, reading only; for a process that has not
+	 * opened FROM otherwise. As store_copy. */
+	int (*copy)(const char *from, const char *to, struct err *err);
 	/* Best effort: undo create. */
 	void (*destroy)(const char *where);
 	/* As store_open says, without looking at the schema's version. */

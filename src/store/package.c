@@ -116,6 +116,13 @@ store_package_withdraw(struct store_tx *tx, const char *owner_id, int64_t now, s
 }
 
 int
+store_package_withdraw_all(struct store_tx *tx, int64_t now, struct err *err)
+{
+	return db_exec(tx->db, "UPDATE package SET state = 3, ended_at = $1, archive = NULL WHERE state = 0",
+	    DB_ARGS(db_int(now)), NULL, err);
+}
+
+int
 store_package_expire(struct store_tx *tx, int64_t now, size_t max, size_t *n_out, struct err *err)
 {
 	int64_t changed;

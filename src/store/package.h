@@ -40,6 +40,9 @@ MUST_CHECK int store_package_take(struct store_tx *tx, const uint8_t *token_hash
 MUST_CHECK int store_package_withdraw(
     struct store_tx *tx, const char *owner_id, int64_t now, struct err *err);
 
+/* Withdraw all that waits, of every tenant; the bytes go. */
+MUST_CHECK int store_package_withdraw_all(struct store_tx *tx, int64_t now, struct err *err);
+
 /* Drop the archives of at most MAX packages that expired by NOW. *N_OUT says how many. */
 MUST_CHECK int store_package_expire(
     struct store_tx *tx, int64_t now, size_t max, size_t *n_out, struct err *err);

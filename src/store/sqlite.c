@@ -518,6 +518,25 @@ sqlite_create(const char *path, struct err *err)
 	return rc;
 }
 
+/* A reader's snapshot written out anew: neither the log nor free pages go along, and nothing is checkpointed. It holds
+ * checkpoints of the process that serves the database back for as long as it takes. */
+static int
+sqlite_copy(const char *from, const char *to, struct err *err)
+{
+	struct sqlite *c = NULL;
+	int rc;
+
+	if (fs_exists(to))
+		return err_set(err, E_CONFLICT, "%s exists already", to);
+	if ((rc = check_header(from, err)) != 0 || (rc = connect_to(from, DB_READER, &c, err)) != 0)
+		return rc;
+	/* The file itself stays open for reading only. */
+	if ((rc = sqlite_script(&c->db, "PRAGMA query_only = OFF", err)) == 0)
+		rc = db_exec(&c->db, "VACUUM INTO $1", DB_ARGS(db_text(to)), NULL, err);
+	sqlite_close(&c->db);
+	return rc;
+}
+
 static void
 sqlite_destroy(const char *path)
 {
@@ -536,6 +555,7 @@ const struct db_engine sqlite_engine = {
     .begin_read = "BEGIN",
     .migrations = migrate_sqlite,
     .create = sqlite_create,
+    .copy = sqlite_copy,
     .destroy = sqlite_destroy,
     .open = sqlite_open,
     .close = sqlite_close,

@@ -423,6 +423,12 @@ store_create(const char *path, struct err *err)
 	return rc;
 }
 
+int
+store_copy(const char *path, const char *to, struct err *err)
+{
+	return sqlite_engine.copy(path, to, err);
+}
+
 static struct store *
 store_new(const char *path)
 {

@@ -23,6 +23,11 @@ MUST_CHECK int store_create(const char *path, struct err *err);
  * database, damaged, or of a newer version), E_BUSY (another process writes to it), E_SYS. */
 MUST_CHECK int store_open(const char *path, struct store **store_out, struct err *err);
 
+/* Write one consistent state of the database at PATH to a new file TO, while another process may be serving PATH: it
+ * is only read. This process must not have it open. E_CONFLICT if TO exists; E_NOTFOUND, E_INPUT (not a Muster
+ * database, damaged), E_BUSY, E_SYS. */
+MUST_CHECK int store_copy(const char *path, const char *to, struct err *err);
+
 /* No transaction may be open. NULL is harmless. */
 void store_close(struct store *store);
 

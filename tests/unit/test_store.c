@@ -884,6 +884,104 @@ test_nothing_is_created(void **state)
 	assert_ok(store_open(f->path, &f->store, &err));
 }
 
+/* In the child: write pairs of a device and its certificate, one transaction each, until killed. */
+static void
+write_pairs(const char *path, int said)
+{
+	struct store *store = NULL;
+	struct store_tx *tx = NULL;
+	unsigned i;
+
+	if (store_open(path, &store, NULL) != 0)
+		_exit(1);
+	for (i = 1;; i++) {
+		struct store_device d = fixture_device(i, "paired");
+		struct store_certificate c = fixture_certificate(i, d.id);
+
+		if (store_begin(store, &tx, NULL) != 0 || store_device_insert(tx, &d, NULL) != 0 ||
+		    store_certificate_insert(tx, &c, NULL) != 0 || store_commit(&tx, NULL) != 0 ||
+		    write(said, &i, sizeof i) != sizeof i)
+			_exit(2);
+	}
+}
+
+/* The copy is one state: whole transactions, and all that were acknowledged before it began. */
+static void
+check_copy(const char *path, unsigned acknowledged)
+{
+	struct fixture copy = {0};
+	int64_t n;
+
+	(void)snprintf(copy.path, sizeof copy.path, "%s", path);
+	n = fixture_number(&copy, "SELECT count(*) FROM device");
+	assert_true(n >= acknowledged);
+	assert_int_equal(n, fixture_number(&copy, "SELECT count(*) FROM certificate"));
+	assert_int_equal(n, fixture_number(&copy, "SELECT count(*) FROM device JOIN certificate ON owner_id = id"));
+	assert_int_equal(fixture_number(&copy, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
+}
+
+/* I13 */
+static void
+test_copy_while_another_process_writes(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = NULL;
+	unsigned i, last = 0, before = 0;
+	struct err err = {0};
+	char copy[160];
+	int said[2];
+	pid_t pid;
+
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(pipe2(said, O_CLOEXEC | O_NONBLOCK), 0);
+	if ((pid = fork()) == 0) {
+		(void)fcntl(said[1], F_SETFL, 0);
+		write_pairs(f->path, said[1]);
+	}
+	for (i = 0; i < 5; i++) {
+		while (last < before + 50)
+			while (read(said[0], &last, sizeof last) == sizeof last)
+				continue;
+		before = last;
+		(void)snprintf(copy, sizeof copy, "%s/copy-%u", f->dir, i);
+		assert_ok(store_copy(f->path, copy, &err));
+		check_copy(copy, before);
+	}
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	/* With what the killed one left: its log and its index of it. */
+	(void)snprintf(copy, sizeof copy, "%s/copy-after", f->dir);
+	assert_ok(store_copy(f->path, copy, &err));
+	check_copy(copy, before);
+	assert_ok(store_open(copy, &store, &err));
+	store_close(store);
+	assert_ok(store_open(f->path, &f->store, &err));
+	(void)close(said[0]);
+	(void)close(said[1]);
+}
+
+static void
+test_copy_refuses(void **state)
+{
+	struct fixture *f = *state;
+	char copy[160], other[160];
+	struct err err = {0};
+
+	store_close(f->store);
+	f->store = NULL;
+	(void)snprintf(copy, sizeof copy, "%s/copy", f->dir);
+	(void)snprintf(other, sizeof other, "%s/other", f->dir);
+	assert_int_equal(store_copy(other, copy, &err), E_NOTFOUND);
+	assert_ok(fs_write(other, 0600, (gid_t)-1, "some text, and not a database", 29, &err));
+	assert_int_equal(store_copy(other, copy, &err), E_INPUT);
+	assert_false(fs_exists(copy));
+	/* It overwrites nothing. */
+	assert_int_equal(store_copy(f->path, other, &err), E_CONFLICT);
+	assert_int_equal(store_copy(f->path, f->path, &err), E_CONFLICT);
+	assert_ok(store_open(f->path, &f->store, &err));
+}
+
 #define case_of(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
 int
@@ -912,6 +1010,8 @@ main(void)
 	    case_of(test_dropped_group_is_told),
 	    case_of(test_failed_commit_poisons),
 	    case_of(test_nothing_is_created),
+	    case_of(test_copy_while_another_process_writes),
+	    case_of(test_copy_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,6 +184,35 @@ test_withdrawn_is_gone(void **state)
 	buf_clear(&archive);
 }
 
+/* Of every tenant and owner; what was delivered stays delivered. */
+static void
+test_all_are_withdrawn(void **state)
+{
+	struct store_package waiting = package_of(1), taken = package_of(2), got;
+	struct fixture *f = *state;
+	struct buf archive = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	(void)snprintf(waiting.owner_id, sizeof waiting.owner_id, "another");
+	insert(f, &waiting);
+	insert(f, &taken);
+	assert_ok(take(f, &taken, 1300, &archive, &err));
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_package_withdraw_all(tx, 1400, &err));
+	assert_ok(store_commit(&tx, &err));
+	assert_int_equal(take(f, &waiting, 1500, &archive, &err), E_GONE);
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_ok(store_package_find(tx, waiting.token_hash, &got, &err));
+	assert_int_equal(got.state, PACKAGE_WITHDRAWN);
+	assert_int_equal(got.ended_at, 1400);
+	assert_ok(store_package_find(tx, taken.token_hash, &got, &err));
+	assert_int_equal(got.state, PACKAGE_DELIVERED);
+	store_rollback(&tx);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM package WHERE archive IS NOT NULL"), 0);
+	buf_clear(&archive);
+}
+
 static void
 test_one_token_one_package(void **state)
 {
@@ -344,6 +373,7 @@ main(void)
 	    case_of(test_rollback_leaves_it_waiting),
 	    case_of(test_expired_is_gone),
 	    case_of(test_withdrawn_is_gone),
+	    case_of(test_all_are_withdrawn),
 	    case_of(test_one_token_one_package),
 	    case_of(test_hundred_at_once),
 	    case_of(test_nothing_remains),
