@@ -2,6 +2,7 @@
  * place besides rollover that holds the root's key. */
 #include "cmd/home.h"
 #include "cmd/owners.h"
+#include "cmd/part.h"
 #include "cmd/serverpair.h"
 
 #include "authz/aclfile.h"
@@ -42,7 +43,7 @@
 /* What the steps hand on. */
 struct build {
 	const struct home_options *options;
-	char dir[FS_PATH_MAX]; /* where it is built, beside options->dir */
+	const char *dir; /* where it is built, beside options->dir */
 	int64_t now;
 	struct key *root_key, *issuing_key;
 	struct buf root_der, issuing_der; /* DER */
@@ -81,26 +82,6 @@ put_key(struct build *b, const char *name, mode_t mode, const struct key *key, s
 		rc = put_file(b, name, mode, pem.data, pem.len, err);
 	secret_clear(&pem);
 	return rc;
-}
-
-static int
-make_folders(struct build *b, struct err *err)
-{
-	static const struct {
-		const char *name;
-		mode_t mode;
-	} folders[] = {{"ca", 0755}, {"ca/private", 0700}, {"tls", 0700}, {"broker", 0750}};
-	char path[FS_PATH_MAX];
-	size_t i;
-	int rc;
-
-	if ((rc = fs_mkdir(b->dir, 0711, err)) != 0)
-		return rc;
-	for (i = 0; i < sizeof folders / sizeof folders[0]; i++)
-		if ((rc = fs_path(path, b->dir, folders[i].name, err)) != 0 ||
-		    (rc = fs_mkdir(path, folders[i].mode, err)) != 0)
-			return rc;
-	return 0;
 }
 
 static int
@@ -184,32 +165,46 @@ make_server(struct build *b, enum serverpair_which which, struct err *err)
 	return serverpair_make(&pair, which, err);
 }
 
+int
+home_write_closed_acl(const char *dir, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	struct buf acl = {0};
+	int rc;
+
+	aclfile_begin(&acl);
+	aclfile_end(&acl);
+	if (buf_failed(&acl))
+		rc = err_nomem(err);
+	else if ((rc = fs_path(path, dir, "broker/acl", err)) == 0)
+		rc = fs_write(path, 0640, (gid_t)-1, acl.data, acl.len, err);
+	buf_clear(&acl);
+	return rc;
+}
+
 /* The broker's files, so that it can start before the service ever ran: nobody has rights, nobody is revoked. */
 static int
 make_broker_files(struct build *b, struct err *err)
 {
 	struct signer_log_row row = {.kind = SIGNER_LOG_CRL, .at = b->now, .crl_number = 1};
-	struct buf ca = {0}, acl = {0}, der = {0}, pem = {0};
+	struct buf ca = {0}, der = {0}, pem = {0};
 	struct crl crl = {0};
 	int rc;
 
 	buf_append(&ca, b->root_pem.data, b->root_pem.len);
 	buf_append(&ca, b->issuing_pem.data, b->issuing_pem.len);
-	aclfile_begin(&acl);
-	aclfile_end(&acl);
 	if ((rc = signer_log_add(b->log, &row, err)) != 0 || (rc = signer_log_sync(b->log, err)) != 0 ||
 	    (rc = crl_sign(&crl, &b->issuer, row.crl_number, b->now,
 		 b->now + b->settings.crl_validity_s, b->issuing_key, &der, err)) != 0)
 		goto out;
 	pem_encode(&pem, "X509 CRL", der.data, der.len);
 	if ((rc = put_buf(b, "broker/ca.pem", 0640, &ca, err)) == 0 &&
-	    (rc = put_buf(b, "broker/acl", 0640, &acl, err)) == 0 &&
+	    (rc = home_write_closed_acl(b->dir, err)) == 0 &&
 	    (rc = put_buf(b, "broker/crl.pem", 0640, &pem, err)) == 0)
 		rc = make_server(b, SERVERPAIR_BROKER, err);
 out:
 	crl_clear(&crl);
 	buf_clear(&ca);
-	buf_clear(&acl);
 	buf_clear(&der);
 	buf_clear(&pem);
 	return rc;
@@ -273,31 +268,9 @@ build_clear(struct build *b)
 	explicit_bzero(&b->made, sizeof b->made);
 }
 
-/* Remove what a failed build left: our own fresh folder, two levels deep. */
-static void
-remove_tree(const char *dir)
-{
-	DIR *d = opendir(dir);
-	struct dirent *entry;
-	char path[FS_PATH_MAX];
-
-	while (d != NULL && (entry = readdir(d)) != NULL) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		    fs_path(path, dir, entry->d_name, NULL) != 0)
-			continue;
-		if (entry->d_type == DT_DIR)
-			remove_tree(path);
-		else
-			(void)unlink(path);
-	}
-	if (d != NULL)
-		(void)closedir(d);
-	(void)rmdir(dir);
-}
-
-/* Free for a home: not there, or an empty folder (a package's /var/lib/muster). */
-static int
-check_place(const char *dir, struct err *err)
+/* An empty folder is what a package makes of /var/lib/muster. */
+int
+home_check_place(const char *dir, struct err *err)
 {
 	DIR *d = opendir(dir);
 	struct dirent *entry;
@@ -317,21 +290,67 @@ check_place(const char *dir, struct err *err)
 	return 0;
 }
 
+static int
+make_folders(const char *dir, struct err *err)
+{
+	const struct part *part;
+	char path[FS_PATH_MAX];
+	size_t i;
+	int rc;
+
+	/* The first is the home itself, which is there. */
+	for (i = 1; (part = part_at(i)) != NULL; i++)
+		if (S_ISDIR(part->mode) && ((rc = fs_path(path, dir, part->name, err)) != 0 ||
+					       (rc = fs_mkdir(path, part->mode & 07777, err)) != 0))
+			return rc;
+	return 0;
+}
+
+int
+home_begin(const char *dir, struct workdir *work, struct err *err)
+{
+	size_t len = strlen(dir);
+	char path[FS_PATH_MAX];
+	int rc;
+
+	work->fd = -1;
+	if ((rc = home_check_place(dir, err)) != 0)
+		return rc;
+	while (len > 1 && dir[len - 1] == '/')
+		len--;
+	if (snprintf(path, sizeof path, "%.*s.unfinished", (int)len, dir) >= 900)
+		return err_set(err, E_INPUT, "the path of the home is too long");
+	if ((rc = workdir_open(work, path, part_at(0)->mode & 07777, err)) != 0)
+		return rc;
+	if ((rc = make_folders(work->path, err)) != 0)
+		workdir_close(work, true);
+	return rc;
+}
+
+int
+home_end(const char *dir, struct workdir *work, const char *broker_group, struct err *err)
+{
+	int rc;
+
+	if ((rc = owners_give(work->path, broker_group, err)) != 0)
+		return rc;
+	if (rename(work->path, dir) != 0)
+		return err_sys(err, "cannot rename %s to %s", work->path, dir);
+	workdir_close(work, false);
+	return fs_sync_parent(dir, err);
+}
+
 int
 home_create(const struct home_options *options, struct home_made *made_out, struct err *err)
 {
 	struct build b = {.options = options, .now = clock_now()};
 	uint8_t digest[SHA256_LEN];
-	bool began = false;
+	struct workdir work;
 	int rc;
 
-	if ((rc = check_place(options->dir, err)) != 0)
+	if ((rc = home_begin(options->dir, &work, err)) != 0)
 		return rc;
-	if (snprintf(b.dir, sizeof b.dir, "%s.new-%d", options->dir, (int)getpid()) >= 900)
-		return err_set(err, E_INPUT, "the path of the home is too long");
-	if ((rc = make_folders(&b, err)) != 0)
-		goto out;
-	began = true;
+	b.dir = work.path;
 	if ((rc = make_settings(&b, err)) != 0 || (rc = make_cas(&b, err)) != 0 ||
 	    (rc = open_records(&b, err)) != 0 || (rc = fill_store(&b, err)) != 0 ||
 	    (rc = make_server(&b, SERVERPAIR_API, err)) != 0 ||
@@ -339,14 +358,7 @@ home_create(const struct home_options *options, struct home_made *made_out, stru
 		goto out;
 	store_close(b.store);
 	b.store = NULL;
-	if ((rc = owners_give(b.dir, b.settings.broker_group, err)) != 0)
-		goto out;
-	if (rename(b.dir, options->dir) != 0) {
-		rc = err_sys(err, "cannot rename %s to %s", b.dir, options->dir);
-		goto out;
-	}
-	began = false;
-	if ((rc = fs_sync_parent(options->dir, err)) != 0)
+	if ((rc = home_end(options->dir, &work, b.settings.broker_group, err)) != 0)
 		goto out;
 	sha256(digest, b.root_der.data, b.root_der.len);
 	hex_encode(b.made.root_fingerprint, digest, sizeof digest);
@@ -354,8 +366,7 @@ home_create(const struct home_options *options, struct home_made *made_out, stru
 	*made_out = b.made;
 out:
 	build_clear(&b);
-	if (rc != 0 && began)
-		remove_tree(b.dir);
+	workdir_close(&work, true);
 	return rc;
 }
 

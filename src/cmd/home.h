@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "cmd/serverpair.h"
+#include "cmd/workdir.h"
 #include "core/token.h"
 #include "x509/key.h"
 
@@ -26,6 +27,20 @@ struct home_made {
 	char token[TOKEN_SIZE];	   /* the first operator's, shown once */
 	char url[512];
 };
+
+/* May a home be made at DIR? E_CONFLICT if it exists and is not an empty folder, E_SYS. */
+MUST_CHECK int home_check_place(const char *dir, struct err *err);
+
+/* Begin a home that is to be at DIR: its folders, in WORK beside DIR. To be ended by home_end, or given up by
+ * workdir_close with REMOVE. As home_check_place; E_BUSY if another process makes it, E_INPUT. */
+MUST_CHECK int home_begin(const char *dir, struct workdir *work, struct err *err);
+
+/* Give its parts to their users and put it into its place, whole. After a failure WORK is still to be given up. As
+ * owners_give. */
+MUST_CHECK int home_end(const char *dir, struct workdir *work, const char *broker_group, struct err *err);
+
+/* Write the home's broker/acl that lets nobody do anything, for a broker that starts before the service. E_SYS. */
+MUST_CHECK int home_write_closed_acl(const char *dir, struct err *err);
 
 /* Make the home DIR: CAs, server and broker certificates, configuration, database, first operator. It is built
  * beside its place and renamed, so that DIR is whole or not there. E_CONFLICT if DIR exists and is not an empty

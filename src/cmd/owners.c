@@ -1,46 +1,15 @@
-/* One table of parts. What is made later, such as a WAL or a new ACL file, is made by its owner. */
+/* An absent part is skipped: WAL files come and go, and the root's key may be offline. */
 #include "cmd/owners.h"
 
 #include "base/fs.h"
 #include "base/sandbox.h"
+#include "cmd/part.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
-
-/* Whose each part is, and its mode. An absent one is skipped: WAL files come and go. */
-static const struct part {
-	const char *name;
-	bool signers; /* the signer's, else the api's */
-	bool brokers; /* the broker's group must be able to read */
-	mode_t mode;
-} parts[] = {
-    {"", false, false, 0711},
-    {"ca", true, false, 0755},
-    {"ca/root.crt", true, false, 0644},
-    {"ca/issuing.crt", true, false, 0644},
-    {"ca/private", true, false, 0700},
-    {"ca/private/root.key", true, false, 0600},
-    {"ca/private/issuing.key", true, false, 0600},
-    {"signer.log", true, false, 0600},
-    {"muster.conf", false, false, 0644},
-    {"muster.db", false, false, 0600},
-    {"muster.db-wal", false, false, 0600},
-    {"muster.db-shm", false, false, 0600},
-    {"tls", false, false, 0700},
-    {"tls/server.crt", false, false, 0644},
-    {"tls/server.key", false, false, 0600},
-    {"broker", false, true, 0750},
-    {"broker/ca.pem", false, true, 0640},
-    {"broker/acl", false, true, 0640},
-    {"broker/crl.pem", false, true, 0640},
-    {"broker/broker.crt", false, true, 0644},
-    {"broker/broker.key", false, true, 0640},
-};
-#define N_PARTS (sizeof parts / sizeof parts[0])
 
 struct owners {
 	uid_t api_uid, signer_uid;
@@ -78,6 +47,7 @@ part_gid(const struct part *part, const struct owners *o)
 int
 owners_give(const char *dir, const char *broker_group, struct err *err)
 {
+	const struct part *part;
 	struct owners owners;
 	char path[FS_PATH_MAX];
 	size_t i;
@@ -87,11 +57,10 @@ owners_give(const char *dir, const char *broker_group, struct err *err)
 		return 0;
 	if ((rc = owners_find(broker_group, &owners, err)) != 0)
 		return rc;
-	for (i = 0; i < N_PARTS; i++) {
-		if ((rc = fs_path(path, dir, parts[i].name, err)) != 0)
+	for (i = 0; (part = part_at(i)) != NULL; i++) {
+		if ((rc = fs_path(path, dir, part->name, err)) != 0)
 			return rc;
-		if (lchown(path, part_uid(&parts[i], &owners), part_gid(&parts[i], &owners)) != 0 &&
-		    errno != ENOENT)
+		if (lchown(path, part_uid(part, &owners), part_gid(part, &owners)) != 0 && errno != ENOENT)
 			return err_sys(err, "cannot give %s to its user", path);
 	}
 	/* Set-group-id: what the api writes into broker/ belongs to the broker's group without more rights. */
@@ -126,6 +95,7 @@ int
 owners_check(const char *dir, const char *broker_group, struct err *err)
 {
 	const struct owners *owners = NULL;
+	const struct part *part;
 	struct owners found;
 	char path[FS_PATH_MAX];
 	struct stat home, st;
@@ -142,17 +112,17 @@ owners_check(const char *dir, const char *broker_group, struct err *err)
 			return rc;
 		owners = &found;
 	}
-	for (i = 0; i < N_PARTS; i++) {
-		if ((rc = fs_path(path, dir, parts[i].name, err)) != 0)
+	for (i = 0; (part = part_at(i)) != NULL; i++) {
+		if ((rc = fs_path(path, dir, part->name, err)) != 0)
 			return rc;
-		if (parts[i].name[0] == '\0')
+		if (part->name[0] == '\0')
 			path[strlen(path) - 1] = '\0';
 		if (lstat(path, &st) != 0) {
 			if (errno == ENOENT || errno == EACCES) /* a non-root user is kept out, as it should be */
 				continue;
 			return err_sys(err, "cannot look at %s", path);
 		}
-		if ((rc = part_check(path, &parts[i], &st, home.st_uid, owners, err)) != 0)
+		if ((rc = part_check(path, part, &st, home.st_uid, owners, err)) != 0)
 			return rc;
 	}
 	return 0;
