@@ -1,5 +1,6 @@
 /* The signer's log is the truth of what was signed; the store may lack its last rows after a crash, or more after a
- * restore. The mark (setting `signer_log_mark`: "SEQ TIME") keeps the comparison to the tail. */
+ * restore. The mark (setting `signer_log_mark`: "SEQ TIME") keeps the comparison to the tail; `muster restore` adds a
+ * word to it, which goes with the mark that the first start writes. */
 #include "core/reconcile.h"
 
 #include "base/killpoint.h"
@@ -7,6 +8,7 @@
 #include "base/text.h"
 #include "core/audit.h"
 #include "core/publisher.h"
+#include "core/recovery.h"
 #include "signer/client.h"
 #include "store/change.h"
 #include "store/store.h"
@@ -21,12 +23,14 @@
 #include <uthash.h>
 
 #define MARK "signer_log_mark"
+#define RESTORED " restored"
 #define BATCH 256 /* log rows a transaction */
 
 /* What the tail says last of one serial. */
 struct noted {
 	uint8_t serial[SERIAL_LEN];
 	enum crl_reason reason;
+	int64_t at;
 	UT_hash_handle hh;
 };
 
@@ -62,28 +66,63 @@ struct reconcile {
 	unsigned in_batch;
 	uint64_t last_seq;
 	int64_t mark_time;
+	bool restored; /* the store comes from a backup */
 	struct noted *noted;
-	uint64_t n_orphans, n_revoked, n_noted;
+	uint64_t n_orphans, n_held, n_revoked, n_noted;
 };
+
+/* The mark in TX: 0 and 0 before the first start. */
+static int
+mark_get(struct store_tx *tx, uint64_t *seq_out, int64_t *time_out, bool *restored_out, struct err *err)
+{
+	struct buf value = {0};
+	int rc;
+
+	*seq_out = 0;
+	*time_out = 0;
+	*restored_out = false;
+	if ((rc = store_setting_get(tx, MARK, &value, err)) == E_NOTFOUND)
+		rc = 0;
+	else if (rc == 0 && sscanf(buf_str(&value), "%" SCNu64 " %" SCNd64, seq_out, time_out) != 2)
+		rc = err_set(err, E_SYS, "setting " MARK " is not readable");
+	else if (rc == 0)
+		*restored_out = strstr(buf_str(&value), RESTORED) != NULL;
+	buf_clear(&value);
+	return rc;
+}
+
+static int
+mark_put(struct store_tx *tx, uint64_t seq, int64_t time, bool restored, struct err *err)
+{
+	char value[64];
+
+	(void)snprintf(value, sizeof value, "%" PRIu64 " %" PRId64 "%s", seq, time, restored ? RESTORED : "");
+	return store_setting_put(tx, MARK, value, err);
+}
+
+int
+reconcile_restored(struct store_tx *tx, struct err *err)
+{
+	uint64_t seq;
+	int64_t time;
+	bool restored;
+	int rc;
+
+	if ((rc = mark_get(tx, &seq, &time, &restored, err)) != 0)
+		return rc;
+	return mark_put(tx, seq, time, true, err);
+}
 
 static int
 mark_read(struct reconcile *r, uint64_t *seq_out, struct err *err)
 {
-	struct buf value = {0};
 	struct store_tx *tx = NULL;
 	int rc;
 
-	*seq_out = 0;
-	r->mark_time = 0;
 	if ((rc = store_read(r->core->store, &tx, err)) != 0)
 		return rc;
-	rc = store_setting_get(tx, MARK, &value, err);
+	rc = mark_get(tx, seq_out, &r->mark_time, &r->restored, err);
 	store_rollback(&tx);
-	if (rc == E_NOTFOUND)
-		rc = 0;
-	else if (rc == 0 && sscanf(buf_str(&value), "%" SCNu64 " %" SCNd64, seq_out, &r->mark_time) != 2)
-		rc = err_set(err, E_SYS, "setting " MARK " is not readable");
-	buf_clear(&value);
 	return rc;
 }
 
@@ -93,8 +132,10 @@ orphan_record(struct reconcile *r, const struct signer_log_row *row, struct err 
 	struct store_certificate cert = {.tenant_id = STORE_TENANT_DEFAULT, .owner_kind = OWNER_DEVICE,
 	    .state = CERTIFICATE_REVOKED, .reason = REASON_CESSATION_OF_OPERATION,
 	    .der = (uint8_t *)row->der, .der_len = row->der_len};
+	struct recovery recovery = {r->tx, r->core->now()};
 	char serial[2 * SERIAL_LEN + 1];
 	struct cert_info info;
+	bool held;
 	int rc;
 
 	if ((rc = cert_info_read(row->der, row->der_len, &info, err)) != 0)
@@ -106,13 +147,17 @@ orphan_record(struct reconcile *r, const struct signer_log_row *row, struct err 
 	(void)text_copy(cert.key, sizeof cert.key, key_kind_name(info.kind));
 	cert.not_before = info.not_before;
 	cert.not_after = info.not_after;
-	cert.revoked_at = r->core->now();
+	cert.revoked_at = recovery.now;
 	hex_encode(serial, row->serial, SERIAL_LEN);
-	if ((rc = store_certificate_insert(r->tx, &cert, err)) != 0 ||
-	    (rc = audit_write(r->tx, &r->caller, cert.revoked_at, "certificate.abandon", "device", row->id,
-		 err, "{\"serial\":\"%s\"}", serial)) != 0)
+	if (r->restored && (rc = recovery_hold(&recovery, &cert, err)) != 0)
 		return rc;
-	r->n_orphans++;
+	held = cert.state == CERTIFICATE_HELD;
+	if ((rc = store_certificate_insert(r->tx, &cert, err)) != 0 ||
+	    (rc = audit_write(r->tx, &r->caller, cert.revoked_at, held ? "certificate.hold" : "certificate.abandon",
+		 "device", row->id, err, "{\"serial\":\"%s\"}", serial)) != 0)
+		return rc;
+	r->n_held += held;
+	r->n_orphans += !held;
 	return 0;
 }
 
@@ -133,6 +178,7 @@ noted_set(struct reconcile *r, const struct signer_log_row *row, struct err *err
 		}
 	}
 	n->reason = row->reason;
+	n->at = row->at;
 	return 0;
 }
 
@@ -171,6 +217,7 @@ on_row(void *ctx, const struct signer_log_row *row, struct err *err)
 static int
 log_to_store(struct reconcile *r, struct err *err)
 {
+	const struct recovery recovery = {r->tx, r->core->now()};
 	struct store_certificate cert = {0};
 	struct noted *n, *next;
 	int rc = 0;
@@ -184,8 +231,9 @@ log_to_store(struct reconcile *r, struct err *err)
 			return rc;
 		if (cert.state == CERTIFICATE_ACTIVE || (cert.state == CERTIFICATE_HELD && !hold)) {
 			rc = store_certificate_set_state(r->tx, n->serial,
-			    hold ? CERTIFICATE_HELD : CERTIFICATE_REVOKED, (int)n->reason, r->core->now(), NULL,
-			    err);
+			    hold ? CERTIFICATE_HELD : CERTIFICATE_REVOKED, (int)n->reason, n->at, NULL, err);
+			if (rc == 0)
+				rc = recovery_follow(&recovery, &cert, hold, err);
 			r->n_revoked++;
 		}
 		store_certificate_clear(&cert);
@@ -229,15 +277,6 @@ store_to_log(struct reconcile *r, struct err *err)
 	return rc;
 }
 
-static int
-mark_write(struct reconcile *r, struct err *err)
-{
-	char value[48];
-
-	(void)snprintf(value, sizeof value, "%" PRIu64 " %" PRId64, r->last_seq, r->core->now());
-	return store_setting_put(r->tx, MARK, value, err);
-}
-
 int
 reconcile_run(struct core *core, struct err *err)
 {
@@ -255,13 +294,13 @@ reconcile_run(struct core *core, struct err *err)
 		goto out;
 	KILLPOINT(23, "log and store compared, the mark not moved");
 	if ((rc = store_to_log(&r, err)) != 0 || (rc = store_begin(core->store, &r.tx, err)) != 0 ||
-	    (rc = mark_write(&r, err)) != 0 || (rc = store_commit(&r.tx, err)) != 0)
+	    (rc = mark_put(r.tx, r.last_seq, core->now(), false, err)) != 0 || (rc = store_commit(&r.tx, err)) != 0)
 		goto out;
 	core->suspects->last_seq = r.last_seq;
-	if (r.n_orphans + r.n_revoked + r.n_noted > 0)
-		log_warn("signer's log and store compared: %" PRIu64 " unrecorded certificates revoked, "
-			 "%" PRIu64 " revocations applied, %" PRIu64 " noted",
-		    r.n_orphans, r.n_revoked, r.n_noted);
+	if (r.n_orphans + r.n_held + r.n_revoked + r.n_noted > 0)
+		log_warn("signer's log and store compared: %" PRIu64 " unrecorded certificates revoked, %" PRIu64
+			 " put on hold, %" PRIu64 " revocations applied, %" PRIu64 " noted",
+		    r.n_orphans, r.n_held, r.n_revoked, r.n_noted);
 out:
 	store_rollback(&r.tx);
 	HASH_ITER(hh, r.noted, n, next) {

@@ -9,10 +9,16 @@
 
 #include <stdint.h>
 
+struct store_tx;
+
 /* Read the log's rows above the store's low-water mark. A certificate the store does not know is recorded as
  * revoked; a revocation it does not know is applied; a revocation the log does not know is noted there. Then the
- * mark moves up. E_BUSY (no signer), E_SYS. Before any request is served. */
+ * mark moves up. In a restored home an unknown certificate is put on hold instead (core/recovery.h). E_CONFLICT if the
+ * log ends before the mark, E_BUSY (no signer), E_SYS. Before any request is served. */
 MUST_CHECK int reconcile_run(struct core *core, struct err *err);
+
+/* In the caller's transaction, tell the next start that this store comes from a backup. E_SYS. */
+MUST_CHECK int reconcile_restored(struct store_tx *tx, struct err *err);
 
 /* A certificate for this owner and key may have been signed and is not recorded: a call's answer was lost, or storing
  * it failed. Remembered until reconcile_suspects has looked for it in the log. Any thread. */

@@ -9,11 +9,11 @@
 
 #define ID "6fa459ea-ee8a-4ca4-894e-db77e160355e"
 
-/* Signed and never recorded, as if the api had died in between. Returns what the certificate says. */
+/* Signed for ID and never recorded, as if the api had died in between. Returns what the certificate says. */
 static struct cert_info
-sign_unrecorded(struct fixture *f)
+sign_unrecorded_for(struct fixture *f, const char *id)
 {
-	struct signer_request request = {.profile = "constrained", .id = ID};
+	struct signer_request request = {.profile = "constrained", .id = id};
 	struct cert_info info;
 	struct key *key = NULL;
 	struct buf der = {0};
@@ -28,6 +28,12 @@ sign_unrecorded(struct fixture *f)
 	key_free(key);
 	buf_clear(&der);
 	return info;
+}
+
+static struct cert_info
+sign_unrecorded(struct fixture *f)
+{
+	return sign_unrecorded_for(f, ID);
 }
 
 static bool
@@ -182,6 +188,134 @@ test_suspects_wait_for_the_signer(void **state)
 	assert_int_equal(fixture_certificate_state(f, lost.serial, NULL), CERTIFICATE_REVOKED);
 }
 
+/* ---- a restored home ------------------------------------------------------------------------------------------- */
+
+static void
+mark_restored(struct fixture *f)
+{
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(store_begin(f->core->store, &tx, &err));
+	assert_ok(reconcile_restored(tx, &err));
+	assert_ok(store_commit(&tx, &err));
+}
+
+static enum device_status
+device_status(struct fixture *f, const char *id)
+{
+	struct store_device device = {0};
+	enum device_status status;
+	struct err err = {0};
+
+	assert_ok(device_get(f->core, &f->caller, id, &device, &err));
+	status = device.status;
+	store_device_clear(&device);
+	return status;
+}
+
+/* Issued after the backup to a device that the backup does not know: held, under a name that can be found, and the
+ * operator's to decide. Once: the start after that is an ordinary one. */
+static void
+test_the_unknown_is_held_after_a_restore(void **state)
+{
+	static const char id[] = "11111111-2222-4333-8444-555555555555";
+	struct fixture *f = *state;
+	struct store_device device = {0};
+	struct cert_info before = sign_unrecorded_for(f, id), later;
+	struct err err = {0};
+	int reason;
+
+	mark_restored(f);
+	fixture_core_close(f);
+	fixture_core_open(f);
+	assert_int_equal(fixture_certificate_state(f, before.serial, &reason), CERTIFICATE_HELD);
+	assert_int_equal(reason, REASON_CERTIFICATE_HOLD);
+	assert_int_equal(device_status(f, id), DEVICE_SUSPENDED);
+	later = sign_unrecorded(f);
+	fixture_core_close(f);
+	fixture_core_open(f);
+	assert_int_equal(fixture_certificate_state(f, before.serial, NULL), CERTIFICATE_HELD);
+	assert_int_equal(fixture_certificate_state(f, later.serial, NULL), CERTIFICATE_REVOKED);
+	assert_ok(device_resume(f->core, &f->caller, id, &device, &err));
+	assert_int_equal(fixture_certificate_state(f, before.serial, NULL), CERTIFICATE_ACTIVE);
+	store_device_clear(&device);
+}
+
+/* The same for a device that the backup knows: it is suspended with all that it has, unless it is revoked. */
+static void
+test_a_known_devices_unknown_certificate_is_held(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device known, lost, row = {0};
+	struct credential known_has, lost_has;
+	struct cert_info known_new, lost_new;
+	struct err err = {0};
+
+	fixture_register(f, "known", &known, &known_has);
+	fixture_register(f, "lost", &lost, &lost_has);
+	assert_ok(device_revoke(f->core, &f->caller, lost.id, REASON_UNSPECIFIED, &row, &err));
+	store_device_clear(&row);
+	known_new = sign_unrecorded_for(f, known.id);
+	lost_new = sign_unrecorded_for(f, lost.id);
+	mark_restored(f);
+	fixture_core_close(f);
+	fixture_core_open(f);
+	assert_int_equal(device_status(f, known.id), DEVICE_SUSPENDED);
+	assert_int_equal(fixture_certificate_state(f, known_new.serial, NULL), CERTIFICATE_HELD);
+	assert_int_equal(fixture_certificate_state(f, known_has.certificate.serial, NULL), CERTIFICATE_HELD);
+	assert_int_equal(device_status(f, lost.id), DEVICE_REVOKED);
+	assert_int_equal(fixture_certificate_state(f, lost_new.serial, NULL), CERTIFICATE_REVOKED);
+	store_device_clear(&known);
+	store_device_clear(&lost);
+	credential_clear(&known_has);
+	credential_clear(&lost_has);
+}
+
+/* The log revoked what the backup calls active: the device goes with its last certificate, and at the log's time. */
+static void
+test_the_device_follows_its_certificates(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device revoked, held, rotated;
+	struct credential revoked_has, held_has, rotated_has;
+	struct cert_info rotated_new;
+	struct store_certificate row = {0};
+	struct store_tx *tx = NULL;
+	int64_t at = clock_now() - 5;
+	struct err err = {0};
+
+	fixture_register(f, "revoked", &revoked, &revoked_has);
+	fixture_register(f, "held", &held, &held_has);
+	fixture_register(f, "rotated", &rotated, &rotated_has);
+	assert_ok(signer_note_revocation(
+	    f->core->signer, revoked_has.certificate.serial, REASON_KEY_COMPROMISE, at, &err));
+	assert_ok(signer_note_revocation(
+	    f->core->signer, held_has.certificate.serial, REASON_CERTIFICATE_HOLD, at, &err));
+	rotated_new = sign_unrecorded_for(f, rotated.id);
+	assert_ok(signer_note_revocation(
+	    f->core->signer, rotated_has.certificate.serial, REASON_SUPERSEDED, at, &err));
+	mark_restored(f);
+	fixture_core_close(f);
+	fixture_core_open(f);
+	assert_int_equal(device_status(f, revoked.id), DEVICE_REVOKED);
+	assert_int_equal(device_status(f, held.id), DEVICE_SUSPENDED);
+	assert_int_equal(device_status(f, rotated.id), DEVICE_SUSPENDED);
+	assert_int_equal(fixture_certificate_state(f, rotated_has.certificate.serial, NULL), CERTIFICATE_REVOKED);
+	assert_int_equal(fixture_certificate_state(f, rotated_new.serial, NULL), CERTIFICATE_HELD);
+	assert_ok(store_read(f->core->store, &tx, &err));
+	assert_ok(store_certificate_by_serial(tx, revoked_has.certificate.serial, &row, &err));
+	store_rollback(&tx);
+	assert_int_equal(row.revoked_at, at);
+	store_certificate_clear(&row);
+	store_device_clear(&revoked);
+	store_device_clear(&held);
+	store_device_clear(&rotated);
+	credential_clear(&revoked_has);
+	credential_clear(&held_has);
+	credential_clear(&rotated_has);
+}
+
 int
 main(void)
 {
@@ -190,6 +324,10 @@ main(void)
 	    cmocka_unit_test(test_what_the_log_revoked_stays_revoked),
 	    cmocka_unit_test(test_what_the_store_revoked_is_noted),
 	    cmocka_unit_test(test_a_lost_answer_is_settled_while_serving),
+	    cmocka_unit_test(test_the_unknown_is_held_after_a_restore),
+	    cmocka_unit_test(test_a_known_devices_unknown_certificate_is_held),
+	    cmocka_unit_test(test_the_device_follows_its_certificates),
+	    /* Last: the signer it forks keeps the store's lock. */
 	    cmocka_unit_test(test_suspects_wait_for_the_signer),
 	};
 
