@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-
 struct home_options {
 	const char *dir;
 	const char *hosts[SERVERPAIR_HOSTS_MAX]; /* DNS names and addresses; the first goes into the URLs */

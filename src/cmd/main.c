@@ -34,6 +34,8 @@ static const struct command commands[] = {
     {"init", cmd_init, SERVER, "make a home: CAs, certificates, database, configuration"},
     {"serve", cmd_serve, SERVER, "run the service in the foreground"},
     {"doctor", cmd_doctor, SERVER, "look for what keeps devices out, and say what to do about it"},
+    {"backup", cmd_backup, SERVER, "write the home to one encrypted file, while it serves or not"},
+    {"restore", cmd_restore, SERVER, "make the home anew from a backup"},
 
     {"device register", cmd_device_register, DEVICES, "register a device and make its credentials"},
     {"device list", cmd_device_list, DEVICES, "list devices, by filters and pages"},

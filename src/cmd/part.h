@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#define PART_BACKUP_WORK "backup.tmp" /* where a running backup copies the database to, in the home */
+
 enum part_backup {
 	PART_LEFT_OUT, /* a folder, or made anew from the rest */
 	PART_SAVED,

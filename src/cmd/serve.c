@@ -3,8 +3,11 @@
 #include "cmd/api.h"
 #include "cmd/commands.h"
 #include "cmd/owners.h"
+#include "cmd/part.h"
 #include "cmd/supervisor.h"
+#include "cmd/workdir.h"
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -12,9 +15,11 @@
 #include "signer/main.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 static const struct argp_option serve_options[] = {
     {"debug", 'D', NULL, 0, "Log each request", 0}, {0}};
@@ -43,19 +48,38 @@ static const struct argp serve_argp = {serve_options, serve_parse, "",
     "Exit status: 0 after SIGTERM, 1 if it could not start or a process kept dying.",
     NULL, NULL, NULL};
 
+/* A backup without the CAs' keys leaves this to the operator. */
+static int
+check_issuing_key(const char *dir, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if ((rc = fs_path(path, dir, "ca/private/issuing.key", err)) != 0)
+		return rc;
+	if (access(path, F_OK) != 0 && errno == ENOENT)
+		return err_set(err, E_NOTFOUND,
+		    "%s is not there\nNothing can be signed without the issuing CA's key: put it there, mode 0600, or "
+		    "restore a backup that has it (made with --with-keys).", path);
+	return 0;
+}
+
 int
 cmd_serve(struct cli *cli, int argc, char **argv)
 {
 	struct serve_arguments arguments = {0};
 	struct settings settings;
+	char backup_work[FS_PATH_MAX];
 	struct err err = {0};
 	struct supervisor_options options = {.dir = cli->dir, .self = "/proc/self/exe"};
 
 	if (argp_parse(&serve_argp, argc, argv, 0, NULL, &arguments) != 0)
 		return CLI_USAGE;
-	if (settings_load(cli->dir, &settings, &err) != 0 ||
+	if (settings_load(cli->dir, &settings, &err) != 0 || check_issuing_key(cli->dir, &err) != 0 ||
+	    fs_path(backup_work, cli->dir, PART_BACKUP_WORK, &err) != 0 ||
 	    owners_give(cli->dir, settings.broker_group, &err) != 0)
 		return cli_fail(cli, &err);
+	workdir_sweep(backup_work);
 	options.broker_pid_file = settings.broker_pid_file;
 	options.sandbox = settings.sandbox;
 	options.debug = arguments.debug;

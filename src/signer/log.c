@@ -437,6 +437,12 @@ signer_log_last_seq(const struct signer_log *log)
 	return log->last_seq;
 }
 
+uint64_t
+signer_log_size(const struct signer_log *log)
+{
+	return log->end;
+}
+
 int
 signer_log_walk(
     struct signer_log *log, uint64_t after, signer_log_each *each, void *ctx, struct err *err)
@@ -449,7 +455,8 @@ signer_log_walk(
 
 	if (after > log->durable_seq)
 		return err_set(err, E_CONFLICT,
-		    "the signer's log ends at row %llu, but row %llu was seen before: it was cut, or is an old copy",
+		    "the signer's log ends at row %llu, but row %llu was seen before: it was cut, or is an old copy. "
+		    "Put the newest signer.log back, or make the home anew with muster restore",
 		    (unsigned long long)log->durable_seq, (unsigned long long)after);
 	if (after == log->durable_seq)
 		return 0;

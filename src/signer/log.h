@@ -31,6 +31,9 @@ bool signer_log_has(const struct signer_log *log, const uint8_t *serial);
 uint64_t signer_log_crl_number(const struct signer_log *log);
 uint64_t signer_log_last_seq(const struct signer_log *log);
 
+/* Bytes of the file up to the end of its last whole row. */
+uint64_t signer_log_size(const struct signer_log *log);
+
 /* Call EACH for every durable row after AFTER. E_CONFLICT if AFTER is above the last seq: whoever remembers it has
  * seen a longer log. */
 MUST_CHECK int signer_log_walk(struct signer_log *log, uint64_t after, signer_log_each *each,

@@ -1,0 +1,27 @@
+/* One line, written over itself. */
+#include "cmd/progress.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+void
+progress_add(struct progress *p, uint64_t n)
+{
+	unsigned percent;
+
+	p->done += n;
+	percent = p->total == 0 || p->done > p->total ? 100 : (unsigned)(p->done * 100 / p->total);
+	if (percent + 1 == p->shown || isatty(STDERR_FILENO) != 1)
+		return;
+	p->shown = percent + 1;
+	(void)fprintf(stderr, "\r%s: %u %% of %llu MB", p->what, percent, (unsigned long long)(p->total / 1000000));
+	(void)fflush(stderr);
+}
+
+void
+progress_end(struct progress *p)
+{
+	if (p->shown > 0)
+		(void)fprintf(stderr, "\r\033[K");
+	p->shown = 0;
+}

@@ -1,0 +1,21 @@
+/* How far a long command is, for a person at a terminal. */
+#ifndef MUSTER_CMD_PROGRESS_H
+#define MUSTER_CMD_PROGRESS_H
+
+#include <stdint.h>
+
+/* Zero but for these two. */
+struct progress {
+	const char *what; /* "backup" */
+	uint64_t total;	  /* bytes */
+	uint64_t done;
+	unsigned shown; /* percent + 1 */
+};
+
+/* N bytes more. Shows a line on standard error, if that is a terminal, when the percentage changes. */
+void progress_add(struct progress *progress, uint64_t n);
+
+/* Wipe the line. */
+void progress_end(struct progress *progress);
+
+#endif
