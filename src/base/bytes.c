@@ -12,7 +12,8 @@ bytes_take(struct bytes *b, size_t len)
 		b->failed = true;
 		return NULL;
 	}
-	b->at += len;
+	if (len > 0) /* AT may be an empty buf's NULL */
+		b->at += len;
 	b->len -= len;
 	return at;
 }

@@ -156,9 +156,9 @@ scan_next(struct scan *s, struct bytes *row_out, const uint8_t **chain_out, stru
 
 	if ((rc = scan_fill(s, LENGTH_BYTES, err)) != 0)
 		return rc;
-	b = (struct bytes){s->data.data + s->at, s->data.len - s->at, false};
-	if (b.len < LENGTH_BYTES)
+	if (s->data.len - s->at < LENGTH_BYTES)
 		return 0;
+	b = (struct bytes){s->data.data + s->at, s->data.len - s->at, false};
 	len = bytes_u16(&b);
 	complement = bytes_u16(&b);
 	if (len > ROW_MAX || (len ^ complement) != UINT16_MAX)

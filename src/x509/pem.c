@@ -101,7 +101,7 @@ is_blank(const char *at, const char *end)
 int
 pem_decode(const char *text, size_t len, const char *label, struct buf *out, struct err *err)
 {
-	const char *end = text + len, *at = find_begin(text, len), *body_end;
+	const char *at = find_begin(text, len), *end, *body_end;
 	size_t start = out->len;
 	char last[MARK_MAX];
 	int rc;
@@ -109,6 +109,7 @@ pem_decode(const char *text, size_t len, const char *label, struct buf *out, str
 	if (at == NULL)
 		return err_set(
 		    err, E_INPUT, "not PEM: no line begins with -----BEGIN %s-----", label);
+	end = text + len;
 	at += strlen(begin);
 	if (!skip(&at, end, label) || !skip(&at, end, dashes))
 		return err_set(err, E_INPUT, "this PEM block is not a %s", label);
