@@ -10,11 +10,12 @@
 #define ID "6fa459ea-ee8a-4ca4-894e-db77e160355e"
 #define KEY "-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n"
 
+static const uint8_t leaf[] = {0x30, 3, 2, 1, 0};
+
 /* Build a package of OWNER and give back its file NAME. */
 static char *
 file_of(struct fixture *f, const struct credential_owner *owner, const char *name)
 {
-	static const uint8_t leaf[] = {0x30, 3, 2, 1, 0};
 	char password[PASSWORD_SIZE], path[FS_PATH_MAX], command[2 * FS_PATH_MAX], *text = calloc(1, 65536);
 	struct secret key = {0};
 	struct buf archive = {0};
@@ -54,7 +55,7 @@ test_files(void **state)
 	assert_string_equal(text, buf_str(&f->core->root_pem));
 	free(text);
 	text = file_of(f, &owner, "device.crt");
-	pem_encode(&expected, "CERTIFICATE", "\x30\x03\x02\x01\x00", 5);
+	pem_encode(&expected, "CERTIFICATE", leaf, sizeof leaf);
 	buf_text(&expected, buf_str(&f->core->issuing_pem));
 	assert_string_equal(text, buf_str(&expected));
 	free(text);

@@ -261,20 +261,18 @@ test_slow_clients_are_cut(void **state)
 	(void)close(slow);
 }
 
-/* A11: a line without an end is not collected. */
+/* A11: a line without an end is cut at the deadline too, however fast it comes. */
 static void
 test_endless_headers_are_cut(void **state)
 {
 	static char junk[65536];
 	struct served *s = *state;
 	int fd = connect_tcp(s->pki_port);
-	size_t sent = 0;
-	ssize_t n;
+	int64_t begun_ms = clock_mono_ms();
 
 	memset(junk, 'x', sizeof junk);
-	while (sent < 64U << 20 && (n = send(fd, junk, sizeof junk, MSG_NOSIGNAL)) > 0)
-		sent += (size_t)n;
-	assert_true(sent < 64U << 20);
+	while (send(fd, junk, sizeof junk, MSG_NOSIGNAL) > 0)
+		assert_true(clock_mono_ms() - begun_ms < 6000);
 	(void)close(fd);
 }
 
