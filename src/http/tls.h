@@ -12,7 +12,7 @@ struct ssl_st;
 struct tls;
 
 /* Load the chain (leaf first) and the key, both PEM, of the server; trust clients' certificates that ROOT_DER and
- * ISSUING_DER vouch for. E_INPUT (the files do not fit), E_NOTFOUND, E_NOMEM, E_SYS. */
+ * ISSUING_DER vouch for. E_INPUT (a file is not there, or they do not fit), E_NOMEM, E_SYS. */
 MUST_CHECK int tls_open(const char *chain_path, const char *key_path, const struct buf *root_der,
     const struct buf *issuing_der, struct tls **tls_out, struct err *err);
 
