@@ -149,7 +149,7 @@ orphan_record(struct reconcile *r, const struct signer_log_row *row, struct err 
 	cert.not_after = info.not_after;
 	cert.revoked_at = recovery.now;
 	hex_encode(serial, row->serial, SERIAL_LEN);
-	if (r->restored && (rc = recovery_hold(&recovery, &cert, err)) != 0)
+	if (r->restored && (rc = recovery_hold(&recovery, info.common_name, &cert, err)) != 0)
 		return rc;
 	held = cert.state == CERTIFICATE_HELD;
 	if ((rc = store_certificate_insert(r->tx, &cert, err)) != 0 ||

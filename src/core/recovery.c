@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct caller caller_system = {
     .role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT, .who = "system"};
@@ -125,7 +126,7 @@ device_make(const struct recovery *r, const struct store_certificate *cert, stru
 }
 
 int
-recovery_hold(const struct recovery *r, struct store_certificate *cert, struct err *err)
+recovery_hold(const struct recovery *r, const char *common_name, struct store_certificate *cert, struct err *err)
 {
 	struct store_device device = {0};
 	struct store_service service = {0};
@@ -133,6 +134,10 @@ recovery_hold(const struct recovery *r, struct store_certificate *cert, struct e
 	bool revoked = false;
 	int rc;
 
+	if (strcmp(common_name, cert->owner_id) != 0) {
+		cert->owner_kind = OWNER_SERVER;
+		return 0;
+	}
 	if ((rc = store_device_get(r->tx, cert->tenant_id, cert->owner_id, &device, err)) == 0) {
 		revoked = device.status == DEVICE_REVOKED || device.status == DEVICE_ARCHIVED;
 		if (!revoked && (rc = device_follow(r, cert, DEVICE_SUSPENDED, err)) == 0)

@@ -21,8 +21,10 @@ MUST_CHECK int recovery_follow(
 
 /* Decide about CERT, which is not stored yet and whose state is CERTIFICATE_REVOKED. It was issued after the backup,
  * perhaps to a device that is using it: it becomes held, and its device is suspended with all that it has. Of a revoked
- * owner it stays revoked. A device that the store does not know is recorded under a name made of its id. E_NOMEM,
- * E_SYS. */
-MUST_CHECK int recovery_hold(const struct recovery *r, struct store_certificate *cert, struct err *err);
+ * owner it stays revoked. A device that the store does not know is recorded under a name made of its id. COMMON_NAME is
+ * the certificate's: a device's or service's is its id. Another one's was made by `ca renew` for the API or the broker,
+ * whose key the backup lacks and who can have a new one at any time: it stays revoked. E_NOMEM, E_SYS. */
+MUST_CHECK int recovery_hold(
+    const struct recovery *r, const char *common_name, struct store_certificate *cert, struct err *err);
 
 #endif

@@ -309,6 +309,19 @@ def test_only_the_backups_own_log_is_taken(fresh, clones):
     clones(home, file, "--signer-log", home.dir / "signer.log")
 
 
+def test_a_renewed_servers_certificate_is_no_device(fresh, clones):
+    """What `ca renew` made after the backup is lost with its key: revoked, and nobody is asked about it."""
+    home = fresh()
+    file = backup(home, "--with-keys")
+    home.cli("ca", "renew", "server")
+    serial = openssl("x509", "-in", home.dir / "tls/server.crt", "-noout", "-serial").stdout.decode().split("=")[1]
+    new = clones(home, file, "--signer-log", home.dir / "signer.log").start()
+    assert new.json("device", "list")["items"] == []
+    text = crl(new)[0]
+    assert "Hold" not in text[text.index(serial.strip()):].split("Serial Number")[0]
+    assert new.request("GET", "/healthz", token=None).status == 200
+
+
 # ---- a new machine ---------------------------------------------------------------------------------------------------
 
 def test_a_new_machine_as_a_whole(fresh, clones):
