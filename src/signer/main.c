@@ -36,7 +36,7 @@
 #define PEM_MAX 16384
 #define CONNS_MAX 4		  /* the api has one; a second while it restarts */
 #define READ_BYTES (256 * 1024)	  /* a round's worth from one connection */
-#define OUT_MAX (1024 * 1024)	  /* unsent answers above this: read no more from that connection */
+#define OUT_MAX (1024 * 1024)	  /* unsent answers above this: make no more for that connection */
 #define LISTS_MAX 2		  /* CRLs in the making on one connection */
 #define LIST_ENTRIES_MAX 20000000 /* entries of one CRL */
 #define LOG_PART_BYTES (512 * 1024)
@@ -52,6 +52,7 @@ struct list {
 struct conn {
 	int fd; /* -1: free */
 	struct buf in, out;
+	bool waiting; /* whole requests stand in `in` until answers have left */
 	struct list lists[LISTS_MAX];
 };
 
@@ -444,16 +445,11 @@ execute(struct state *s, struct conn *c, const struct proto_frame *frame)
 	return (rc == 0 || !ops[frame->type].silent) && !buf_failed(&c->out);
 }
 
-/* Read what has arrived and execute the whole frames of it; answers wait in c->out for the log. */
 static void
-conn_serve(struct state *s, struct conn *c)
+conn_read(struct conn *c)
 {
-	struct proto_frame frame;
-	struct err err = {0};
 	uint8_t *room = buf_extend(&c->in, READ_BYTES);
-	size_t at = 0;
 	ssize_t n;
-	int size = 0;
 
 	if (room == NULL) {
 		conn_close(c);
@@ -461,11 +457,26 @@ conn_serve(struct state *s, struct conn *c)
 	}
 	n = recv(c->fd, room, READ_BYTES, 0);
 	c->in.len -= READ_BYTES - (size_t)(n > 0 ? n : 0);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		conn_close(c);
-		return;
-	}
-	while ((size = proto_frame_read(c->in.data + at, c->in.len - at, &frame, &err)) > 0) {
+}
+
+static bool
+conn_has_room(const struct conn *c)
+{
+	return c->out.len <= OUT_MAX;
+}
+
+/* Execute the whole frames that were read, as long as their answers are taken; these wait in c->out for the log. */
+static void
+conn_execute(struct state *s, struct conn *c)
+{
+	struct proto_frame frame;
+	struct err err = {0};
+	size_t at = 0;
+	int size;
+
+	while ((size = proto_frame_read(c->in.data + at, c->in.len - at, &frame, &err)) > 0 && conn_has_room(c)) {
 		at += (size_t)size;
 		if (!execute(s, c, &frame)) {
 			conn_close(c);
@@ -477,6 +488,7 @@ conn_serve(struct state *s, struct conn *c)
 		conn_close(c);
 		return;
 	}
+	c->waiting = size > 0;
 	buf_consume(&c->in, at);
 }
 
@@ -508,7 +520,8 @@ poll_prepare(const struct state *s, struct pollfd fds[POLL_ALL])
 	fds[POLL_SIGNALS] = (struct pollfd){s->signals, POLLIN, 0};
 	for (i = 0; i < CONNS_MAX; i++) {
 		const struct conn *c = &s->conns[i];
-		int events = (c->out.len <= OUT_MAX ? POLLIN : 0) | (c->out.len > 0 ? POLLOUT : 0);
+		int events = (conn_has_room(c) && !c->waiting ? POLLIN : 0) |
+		    (c->out.len > 0 || c->waiting ? POLLOUT : 0);
 
 		fds[POLL_CONNS + i] = (struct pollfd){c->fd, (short)events, 0};
 	}
@@ -541,9 +554,12 @@ serve(struct state *s, struct err *err)
 			return err_sys(err, "cannot wait for requests");
 		if (is_ending(s, fds))
 			return 0;
-		for (i = 0; i < CONNS_MAX; i++)
+		for (i = 0; i < CONNS_MAX; i++) {
 			if ((fds[POLL_CONNS + i].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
-				conn_serve(s, &s->conns[i]);
+				conn_read(&s->conns[i]);
+			if (s->conns[i].in.len > 0)
+				conn_execute(s, &s->conns[i]);
+		}
 		KILLPOINT(2, "signed, nothing of it in the log");
 		/* Nothing that was signed leaves before this. */
 		if ((rc = signer_log_sync(s->log, err)) != 0)

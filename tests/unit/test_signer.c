@@ -1045,6 +1045,46 @@ test_log_read(void **state)
 	buf_clear(&der);
 }
 
+/* I10: who does not take answers gets no more of them made: what waits in the signer has a bound. */
+static void
+test_answers_that_nobody_takes(void **state)
+{
+	struct buf body = {0}, frames = {0}, out = {0}, first = {0};
+	uint64_t seq = log_last_seq();
+	struct err err = {0};
+	struct peer p;
+	uint32_t i, id;
+
+	(void)state;
+	proto_log_read_put(&body, 0);
+	for (i = 0; i < 40; i++) /* half a megabyte each */
+		proto_frame_put(&frames, PROTO_LOG_READ, i, body.data, body.len);
+	buf_reset(&body);
+	proto_issue_put(&body, request_of("constrained"));
+	proto_frame_put(&frames, PROTO_ISSUE, i, body.data, body.len);
+	dial(&p);
+	put(&p, frames.data, frames.len);
+	assert_alive(); /* others are served, and by now the signer has seen all of this */
+	assert_int_equal(log_last_seq(), seq);
+	assert_ok(get(&p, &id, &first, &err));
+	assert_true(first.len > 512 * 1024);
+	for (i = 1; i < 40; i++) {
+		buf_reset(&out);
+		assert_ok(get(&p, &id, &out, &err));
+		assert_int_equal(id, i);
+		assert_int_equal(out.len, first.len);
+		assert_memory_equal(out.data, first.data, first.len);
+	}
+	assert_ok(get(&p, &id, &out, &err));
+	assert_int_equal(id, 40);
+	assert_int_equal(log_last_seq(), seq + 1);
+	hang_up(&p);
+	buf_clear(&body);
+	buf_clear(&frames);
+	buf_clear(&out);
+	buf_clear(&first);
+}
+
 /* ---- lists --------------------------------------------------------------------------------------------------- */
 
 /* G6: never lower, whatever is asked for, and whatever ended the signer. */
@@ -1507,6 +1547,7 @@ main(void)
 	    cmocka_unit_test(test_long_list),
 	    cmocka_unit_test(test_many_callers),
 	    cmocka_unit_test(test_log_read),
+	    cmocka_unit_test(test_answers_that_nobody_takes),
 	    cmocka_unit_test(test_ends_when_told),
 	    cmocka_unit_test(test_does_not_start_on_damage),
 	    cmocka_unit_test(test_full_disk),
