@@ -52,6 +52,7 @@ struct list {
 struct conn {
 	int fd; /* -1: free */
 	struct buf in, out;
+	size_t sent;  /* of out */
 	bool waiting; /* whole requests stand in `in` until answers have left */
 	struct list lists[LISTS_MAX];
 };
@@ -464,7 +465,7 @@ conn_read(struct conn *c)
 static bool
 conn_has_room(const struct conn *c)
 {
-	return c->out.len <= OUT_MAX;
+	return c->out.len - c->sent <= OUT_MAX;
 }
 
 /* Execute the whole frames that were read, as long as their answers are taken; these wait in c->out for the log. */
@@ -492,18 +493,24 @@ conn_execute(struct state *s, struct conn *c)
 	buf_consume(&c->in, at);
 }
 
+/* A list is long, and what a socket takes at once is short: what was sent is dropped when it is most of it. */
 static void
 conn_flush(struct conn *c)
 {
 	ssize_t n;
 
-	if (c->fd < 0 || c->out.len == 0)
+	if (c->fd < 0 || c->out.len == c->sent)
 		return;
-	n = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
+	n = send(c->fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		conn_close(c);
-	else if (n > 0)
-		buf_consume(&c->out, (size_t)n);
+		return;
+	}
+	c->sent += n > 0 ? (size_t)n : 0;
+	if (c->sent > c->out.len / 2) {
+		buf_consume(&c->out, c->sent);
+		c->sent = 0;
+	}
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
@@ -521,7 +528,7 @@ poll_prepare(const struct state *s, struct pollfd fds[POLL_ALL])
 	for (i = 0; i < CONNS_MAX; i++) {
 		const struct conn *c = &s->conns[i];
 		int events = (conn_has_room(c) && !c->waiting ? POLLIN : 0) |
-		    (c->out.len > 0 || c->waiting ? POLLOUT : 0);
+		    (c->out.len > c->sent || c->waiting ? POLLOUT : 0);
 
 		fds[POLL_CONNS + i] = (struct pollfd){c->fd, (short)events, 0};
 	}
