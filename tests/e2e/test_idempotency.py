@@ -20,6 +20,7 @@ def named(home, name):
 
 
 def test_replay_is_the_same_without_the_package(home):
+    """F5"""
     key = str(uuid.uuid4())
     first, again = register(home, key), register(home, key)
     assert first.status == again.status == 201
@@ -104,6 +105,7 @@ def test_a_hundred_at_once_are_one(home):
 
 
 def test_holds_across_a_restart(fresh):
+    """F5"""
     home = fresh().start()
     made = register(home, "k").json
     assert home.stop() == 0
@@ -115,7 +117,7 @@ def test_holds_across_a_restart(fresh):
 
 
 def test_lost_replies_and_retries(fresh):
-    """The api is killed again and again while clients, who retry with their key, register: each key has one device,
+    """F5, I1: The api is killed again and again while clients, who retry with their key, register: each key has one device,
     what was signed for nobody is revoked, and every answer that a client got names the device that is there."""
     home = fresh().start()
     answers, retries, stop = {}, [0], threading.Event()

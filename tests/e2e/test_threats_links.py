@@ -44,6 +44,7 @@ def audited(home, made, *actions):
 # ---- E1 ------------------------------------------------------------------------------------------------------------
 
 def test_e1_guesses_are_throttled(fresh):
+    """E1"""
     home = fresh(settings={"limits.auth_failures_per_min": "10"}).start()
     made = register(home)
     guesses = [f"/d/{chr(65 + i % 26)}{token_of(made)[1:]}" for i in range(40)]
@@ -57,7 +58,7 @@ def test_e1_guesses_are_throttled(fresh):
 
 
 def test_e1_time_tells_nothing(fresh):
-    """Unknown, nearly right, used and malformed tokens take the same time, on one connection, in turns."""
+    """E1: Unknown, nearly right, used and malformed tokens take the same time, on one connection, in turns."""
     home = fresh(settings=NO_LIMITS).start()
     used, waiting = register(home), register(home)
     assert home.request("POST", path_of(used), token=None).status == 200
@@ -100,6 +101,7 @@ def read_answer(s):
 # ---- E2, E3, E4, E5 --------------------------------------------------------------------------------------------------
 
 def test_e2_replay(home):
+    """E2"""
     made = register(home)
     assert home.request("POST", path_of(made), token=None).status == 200
     for method in ("POST", "GET", "HEAD", "POST"):
@@ -109,7 +111,7 @@ def test_e2_replay(home):
 
 
 def test_e3_a_hundred_at_once(home):
-    """Each with a connection of its own that is ready before any of them asks."""
+    """E3: Each with a connection of its own that is ready before any of them asks."""
     made = register(home)
     request = f"POST {path_of(made)} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode()
     sockets = [home.tls().wrap_socket(socket.create_connection(("localhost", home.api_port)),
@@ -138,6 +140,7 @@ PREVIEWS = ["WhatsApp/2.23.20.0", "TelegramBot (like TwitterBot)", "Slackbot-Lin
 
 
 def test_e4_looking_consumes_nothing(home):
+    """E4"""
     made = register(home)
     for agent in PREVIEWS:
         for method in ("GET", "HEAD"):
@@ -154,6 +157,7 @@ def test_e4_looking_consumes_nothing(home):
 
 @pytest.mark.parametrize("ranges", ["bytes=0-0", "bytes=100-", "bytes=-5", "bytes=0-1,5-9", "bytes=9999999-", "lines=1-2"])
 def test_e5_a_range_gives_the_whole(home, ranges):
+    """E5"""
     made = register(home)
     reply = home.request("POST", path_of(made), token=None, headers={"Range": ranges, "If-Range": '"x"'})
     assert reply.status == 200
@@ -235,7 +239,7 @@ def deliver_cut(home, made, k):
 
 @pytest.mark.parametrize("k", [0, 1, 5, 100, 1000, 3000, 4000, None])
 def test_e6_cut_at_byte_k(home, k):
-    """Used up, audited as incomplete, nothing to be had by asking again; a new one can be issued. After the last byte,
+    """E6: Used up, audited as incomplete, nothing to be had by asking again; a new one can be issued. After the last byte,
     too: nobody can know that it arrived."""
     made = register(home)
     got = deliver_cut(home, made, k)
@@ -249,7 +253,7 @@ def test_e6_cut_at_byte_k(home, k):
 
 
 def test_e6_what_arrives_is_not_called_incomplete(home):
-    """However the client goes: it closes, asks for something else first, or leaves the connection open."""
+    """E6: However the client goes: it closes, asks for something else first, or leaves the connection open."""
     makes = [register(home) for _ in range(4)]
     home.cli("package", "fetch", makes[0]["package"]["url"], "-o", home.base / "whole.zip")
     muster.run("curl", "-sS", "--fail", "--cacert", home.dir / "ca/root.crt", "-X", "POST", "-o", home.base / "c.zip",
@@ -269,7 +273,7 @@ def test_e6_what_arrives_is_not_called_incomplete(home):
 # ---- E7, E8 ----------------------------------------------------------------------------------------------------------
 
 def test_e7_secrets_are_nowhere(fresh):
-    """In no log with --debug, no audit row, no page and no header, whatever became of the link."""
+    """E7: In no log with --debug, no audit row, no page and no header, whatever became of the link."""
     home = fresh().start("--debug")
     makes = [register(home) for _ in range(4)]
     pages = []
@@ -300,6 +304,7 @@ def test_e7_secrets_are_nowhere(fresh):
 
 
 def test_e8_headers(home):
+    """E8"""
     made = register(home)
     replies = [home.request(method, path_of(made), token=None, headers={"Accept": accept})
                for method, accept in (("GET", "text/html"), ("HEAD", "*/*"), ("POST", "*/*"), ("GET", "text/html"),
@@ -359,6 +364,7 @@ def find(home, needles, without=()):
 
 
 def test_e9_nothing_remains_of_what_was_delivered(fresh):
+    """E9"""
     home = fresh().start()
     makes = [register(home, key=key) for key in ("ec-p256", "rsa-2048", "ec-p256")]
     last = register(home)  # and one that stays, in pages that were used before
@@ -387,6 +393,7 @@ def test_e9_nothing_remains_of_what_was_delivered(fresh):
 
 @pytest.mark.parametrize("how", ["revoke", "package"])
 def test_e9_nothing_remains_of_what_was_withdrawn(fresh, how):
+    """E9"""
     home = fresh().start()
     made = register(home)
     assert find(home, [b"device.key"]) is not None
@@ -397,7 +404,7 @@ def test_e9_nothing_remains_of_what_was_withdrawn(fresh, how):
 
 
 def test_e10_a_crash_while_building_leaves_nothing(fresh):
-    """The api dies again and again amid registrations. Afterwards there are no more archives than devices, no key and
+    """E10: The api dies again and again amid registrations. Afterwards there are no more archives than devices, no key and
     no temporary file; and when those devices are withdrawn, nothing at all."""
     home = fresh().start()
     stop, acknowledged = threading.Event(), []
@@ -443,6 +450,7 @@ OWN_KEYS = ("root.key", "issuing.key", "server.key", "broker.key")
 
 
 def test_e11_an_expired_link(fresh):
+    """E11"""
     home = fresh().start()
     made = register(home, link_ttl_s=1)
     muster.wait_for(lambda: home.request("GET", path_of(made), token=None).status == 410, 5, "the end of the link")
