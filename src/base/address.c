@@ -86,6 +86,17 @@ address_in(const struct address *address, const struct address_range *range)
 	return memcmp(start.bytes, range->first.bytes, ADDRESS_LEN) == 0;
 }
 
+bool
+address_in_any(const struct address *address, const struct address_range *ranges, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (address_in(address, &ranges[i]))
+			return true;
+	return false;
+}
+
 /* One address or range. TEXT is cut at its slash. */
 static bool
 range_parse(char *text, struct address_range *out)

@@ -33,6 +33,9 @@ void address_client(char *out, const char *text);
 
 bool address_in(const struct address *address, const struct address_range *range);
 
+/* In any of the N RANGES? */
+bool address_in_any(const struct address *address, const struct address_range *ranges, size_t n);
+
 /* LIST of addresses and CIDR ranges with commas or spaces between, at most MAX. E_INPUT (also for a range with bits
  * beyond its prefix, which is more likely a slip than meant). */
 MUST_CHECK int address_ranges_parse(

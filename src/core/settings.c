@@ -62,6 +62,8 @@ static const struct conf_key keys[] = {
     INTEGER("limits", "header_bytes", header_bytes, "16384", 1024, 65536,
 	"Largest request line and headers together."),
     INTEGER("limits", "connections", connections, "10000", 16, 1000000, "Open connections in all."),
+    INTEGER("limits", "connections_per_client", connections_per_client, "2000", 0, 1000000,
+	"Open connections of one address (IPv6: of one /64); one more takes an idle one's place, if any. 0: no limit."),
     DURATION("limits", "idle_timeout", idle_timeout_s, "60s", 1, HOUR,
 	"A connection without a request is closed after this."),
     DURATION("limits", "request_timeout", request_timeout_s, "30s", 1, HOUR,

@@ -34,7 +34,7 @@ struct settings {
 
 	int64_t body_bytes; /* [limits] */
 	int64_t header_bytes;
-	int64_t connections;
+	int64_t connections, connections_per_client;
 	int64_t idle_timeout_s, request_timeout_s;
 	int64_t queue;
 	int64_t register_per_min, register_all_per_min; /* per client address, in all; 0: none */

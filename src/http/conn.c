@@ -4,6 +4,8 @@
 #include "http/conn.h"
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "http/clients.h"
 #include "http/tls.h"
 
 #include <event2/buffer.h>
@@ -16,6 +18,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#define WARN_MS 60000
+
 static void
 conn_free(struct conn *conn)
 {
@@ -24,6 +28,7 @@ conn_free(struct conn *conn)
 	conns->n--;
 	if (conn->is_counted)
 		conns->n_counted--;
+	clients_leave(conns->clients, conn->client);
 	free(conn->refusal);
 	free(conn);
 	conns->changed(conns, conns->ctx);
@@ -145,6 +150,48 @@ by_fd_grow(struct conns *conns, size_t fd)
 	return true;
 }
 
+/* Close the connection of CLIENT that has been idle for the longest time. False: none is. */
+static bool
+idle_close(struct conns *conns, const struct client *client)
+{
+	struct conn *conn, *oldest = NULL;
+	size_t i;
+
+	for (i = 0; i < conns->n_fds; i++)
+		if ((conn = conns->by_fd[i]) != NULL && conn->client == client && conn->state == CONN_WAITING &&
+		    (oldest == NULL || conn->since_ms < oldest->since_ms))
+			oldest = conn;
+	if (oldest != NULL)
+		evhttp_connection_free(oldest->evcon);
+	return oldest != NULL;
+}
+
+/* May its client have one more? What is idle makes room: a client that opens connections and forgets them, or leaves
+ * them to the many behind its address, is still served. */
+static bool
+conn_admit(struct conn *conn)
+{
+	struct conns *conns = conn->conns;
+	const struct client *client;
+	struct err err = {0};
+	char *peer = NULL;
+	uint16_t port;
+	int rc;
+
+	if (!conn->is_counted)
+		return true;
+	evhttp_connection_get_peer(conn->evcon, &peer, &port);
+	while ((rc = clients_enter(conns->clients, peer, &client, &err)) == E_LIMIT && idle_close(conns, client))
+		continue;
+	if (rc == 0)
+		conn->client = client;
+	else if (conns->warned_ms == 0 || clock_mono_ms() - conns->warned_ms >= WARN_MS) {
+		log_warn("a connection is refused: %s", err.text);
+		conns->warned_ms = clock_mono_ms();
+	}
+	return rc == 0;
+}
+
 /* A connection that cannot be attached is not served: evhttp's own part of it is cut, or gone already. */
 static void
 conn_attach(struct conn *conn)
@@ -168,6 +215,8 @@ conn_attach(struct conn *conn)
 		conn->evcon = evcon;
 		conns->by_fd[conn->fd] = conn;
 		evhttp_connection_set_closecb(conn->evcon, on_closed, conn);
+		if (!conn_admit(conn))
+			evhttp_connection_free(evcon);
 	}
 	bufferevent_decref(bev);
 }

@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 struct bufferevent;
+struct client;
+struct clients;
 struct event;
 struct event_base;
 struct evhttp_connection;
@@ -41,6 +43,7 @@ struct conn {
 	struct bufferevent *bev;
 	struct evhttp_connection *evcon; /* NULL until it is attached */
 	int fd;
+	const struct client *client; /* whose it is, counted; or NULL */
 	enum conn_state state;
 	int64_t since_ms;
 	bool is_overfull; /* it sent more than any request may hold */
@@ -57,6 +60,8 @@ struct conn {
 struct conns {
 	struct event_base *base;
 	size_t max, n_counted, n;
+	struct clients *clients; /* shared by all loops */
+	int64_t warned_ms;	 /* when a client last had too many, or 0 */
 	size_t head_max, body_max;
 	size_t input_max;	/* bytes that may wait unparsed */
 	int64_t idle_ms, request_ms;

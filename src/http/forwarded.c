@@ -11,17 +11,6 @@
 #include <strings.h>
 #include <sys/queue.h>
 
-static bool
-is_trusted(const struct address *address, const struct address_range *trusted, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (address_in(address, &trusted[i]))
-			return true;
-	return false;
-}
-
 /* The last address of LIST, which ends at *END; *END moves before it. False if that is none. */
 static bool
 last_address(const char *list, size_t *end, struct address *out)
@@ -51,7 +40,7 @@ list_follow(const char *list, const struct address_range *trusted, size_t n, str
 	struct address before;
 
 	while (end > 0) {
-		if (!is_trusted(client, trusted, n) || !last_address(list, &end, &before))
+		if (!address_in_any(client, trusted, n) || !last_address(list, &end, &before))
 			return false;
 		*client = before;
 	}

@@ -447,6 +447,7 @@ loop_new(const struct loop_config *config, struct loop **loop_out, struct err *e
 	loop->base = event_base_new();
 	loop->conns = (struct conns){.base = loop->base,
 	    .max = config->max_connections,
+	    .clients = config->clients,
 	    .head_max = (size_t)settings->header_bytes,
 	    .body_max = (size_t)settings->body_bytes,
 	    .input_max = (size_t)(settings->header_bytes + settings->body_bytes + INPUT_SLACK),

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct clients;
 struct loop;
 struct pool;
 struct tls;
@@ -21,6 +22,7 @@ struct loop_config {
 	struct core *core;
 	struct pool *pool;
 	struct tls *tls;
+	struct clients *clients;
 	int fds[LISTENERS];	/* listening, non-blocking; the loops use copies */
 	uid_t local_admins[3];	/* who is admin on the Unix socket */
 	size_t max_connections; /* a loop */

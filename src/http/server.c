@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "http/clients.h"
 #include "http/listen.h"
 #include "http/loop.h"
 #include "http/tls.h"
@@ -116,6 +117,8 @@ http_server_open(struct core *core, struct http_server **server_out, struct err 
 	connections = connections_allow((size_t)core->settings.connections);
 	server->config.max_connections = connections / server->n_loops + 1;
 	if ((rc = local_admins_find(&server->config, err)) == 0 &&
+	    (rc = clients_new((size_t)core->settings.connections_per_client, core->settings.trusted_proxies,
+		 core->settings.n_trusted_proxies, &server->config.clients, err)) == 0 &&
 	    (rc = tls_load(core, &server->config.tls, err)) == 0 &&
 	    (rc = listeners_open(server, err)) == 0)
 		*server_out = server;
@@ -184,5 +187,6 @@ http_server_close(struct http_server *server, int64_t timeout_ms)
 	for (i = 0; i < server->n_loops; i++)
 		loop_free(server->loops[i]);
 	tls_close(server->config.tls);
+	clients_free(server->config.clients);
 	free(server);
 }

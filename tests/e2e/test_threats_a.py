@@ -607,6 +607,63 @@ def test_a13_reset_while_a_worker_has_it(home):
         assert certificate["state"] == "active"
 
 
+@pytest.fixture(scope="module")
+def crowded():
+    """A server that allows an address twenty connections; with one event loop it is sure which idle one goes."""
+    h = muster.Home(settings={"limits.connections_per_client": 20, "api.threads": 1}).start()
+    yield h
+    h.close()
+
+
+def still_there(wires):
+    return [w for w in wires if w.send(head("GET", "/healthz")) and w.reply() is not None]
+
+
+@pytest.mark.parametrize("listener", ["api", "pki"])
+def test_a14_idle_ones_make_room(crowded, listener):
+    """A14 an address that has all its connections idle is served all the same: the longest idle one is closed. Others, and
+    the Unix socket, do not notice."""
+    others = [Wire(crowded, listener, source="127.0.0.2") for _ in range(20)]
+    wires = []
+    for _ in range(30):
+        wires.append(Wire(crowded, listener))
+        assert still_there(wires[-1:])
+    assert crowded.request("GET", "/healthz", token=None).status == 200
+    kept = still_there(wires)
+    assert 15 <= len(kept) <= 20 and set(kept) <= set(wires[-20:])
+    assert len(still_there(others)) == 20
+    sockets = [Wire(crowded, "socket") for _ in range(50)]
+    assert len(still_there(sockets)) == 50
+    for w in wires + others + sockets:
+        w.socket.close()
+
+
+def test_a14_busy_ones_do_not(crowded):
+    """A14 an address whose connections are all at work gets no more of them: closed before a handshake, and told in the
+    log; as soon as one ends there is room again."""
+    calm = descriptors(crowded)
+    busy = [Wire(crowded, "pki") for _ in range(20)]
+    for w in busy:
+        w.send(b"GET /healthz HTTP/1.1\r\n")
+    time.sleep(0.3)
+    for _ in range(5):
+        with Silent(crowded) as more:
+            more.socket.settimeout(10 * PATIENCE)
+            assert more.socket.recv(1) == b""
+    with Wire(crowded, source="127.0.0.3") as other:
+        assert still_there([other])
+    assert crowded.json("device", "list") is not None  # over the Unix socket
+    crowded.process.wait_line(r"warn api: a connection is refused: 127\.0\.0\.1 has 20 connections open")
+    assert len([line for line in crowded.process.lines if "a connection is refused" in line]) == 1  # a minute
+    busy.pop().socket.close()
+    wait_for(lambda: descriptors(crowded) < calm + 20, 5)
+    assert crowded.request("GET", "/healthz", token=None).status == 200
+    for w in busy:
+        w.send(b"Host: localhost\r\n\r\n")
+        assert w.reply().status == 200
+        w.socket.close()
+
+
 def test_a14_idle_connections(fresh):
     """A14 5,000 idle connections, with and without a handshake: new ones are still served, quickly, and each idle one costs
     little."""

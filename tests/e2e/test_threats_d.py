@@ -361,6 +361,7 @@ def test_d8_large_requests(home, roomy, own):
     refused(roomy, long_name, "subject is larger")
 
 
+@pytest.mark.release_only
 def test_d8_memory(roomy, own):
     """D8 such requests leave no memory behind."""
     def resident():
