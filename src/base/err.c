@@ -56,18 +56,19 @@ int
 err_sys(struct err *err, const char *fmt, ...)
 {
 	int saved = errno;
+	int code = saved == ENOSPC || saved == EDQUOT ? E_FULL : E_SYS;
 	size_t len;
 	va_list ap;
 
 	va_start(ap, fmt);
-	set(err, E_SYS, "", fmt, ap);
+	set(err, code, "", fmt, ap);
 	va_end(ap);
 	if (err != NULL) {
 		len = strlen(err->text);
 		(void)snprintf(err->text + len, sizeof err->text - len, ": %s", strerrordesc_np(saved));
 	}
 	errno = saved;
-	return E_SYS;
+	return code;
 }
 
 int
@@ -98,7 +99,7 @@ const char *
 err_name(int code)
 {
 	static const char *const names[] = {"ok", "invalid-input", "unauthenticated", "forbidden",
-	    "not-found", "conflict", "gone", "limit", "busy", "out-of-memory", "internal"};
+	    "not-found", "conflict", "gone", "limit", "busy", "out-of-memory", "internal", "disk-full"};
 	int i = -code;
 
 	return i >= 0 && i < (int)(sizeof names / sizeof names[0]) ? names[i] : "internal";

@@ -16,7 +16,8 @@ enum err_code {
 	E_LIMIT = -7,	 /* too large, too many or too often */
 	E_BUSY = -8,	 /* not now; the same call may work later */
 	E_NOMEM = -9,	 /* out of memory */
-	E_SYS = -10	 /* the operating system, a library or a file failed us */
+	E_SYS = -10,	 /* the operating system, a library or a file failed us */
+	E_FULL = -11	 /* no room on the disk for what can wait; revocations have a reserve */
 };
 
 #define ERR_FIELD_MAX 64
@@ -44,7 +45,7 @@ int err_field(struct err *err, int code, const char *field, const char *fmt, ...
 int err_too_often(struct err *err, int retry_after_s, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* E_SYS with errno's text appended. */
+/* E_SYS, or E_FULL if errno says so, with errno's text appended. */
 int err_sys(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* E_NOMEM with the usual sentence. */

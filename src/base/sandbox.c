@@ -117,7 +117,7 @@ static const char *const calls_common[] = {"brk", "clock_getres", "clock_gettime
     "write", "writev", "lstat", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "pipe2"};
 
 /* The signer talks on sockets that it was given or accepts; it makes none. */
-static const char *const calls_signer[] = {"accept", "accept4", "getpeername", "getsockname", "getsockopt", "recvfrom",
+static const char *const calls_signer[] = {"accept", "accept4", "fallocate", "getpeername", "getsockname", "getsockopt", "recvfrom",
     "recvmsg", "sendmsg", "sendto", "shutdown", "setsockopt"};
 
 /* The api serves the network with threads, and writes the broker's files. */

@@ -73,6 +73,20 @@ signals_open(struct err *err)
 	return fd;
 }
 
+/* Once when the disk is full, and once when it is not any more. */
+static void
+tell_room(struct core *core, bool *is_full)
+{
+	struct err err = {0};
+	bool now_full = store_room(core->store, &err) == E_FULL;
+
+	if (now_full && !*is_full)
+		log_error("%s", err.text);
+	else if (!now_full && *is_full)
+		log_info("there is room on the disk again");
+	*is_full = now_full;
+}
+
 /* Returns when it is time to end. A store that failed cannot be trusted: the supervisor starts us anew, and
  * opening it again finds what is really on disk. */
 static int
@@ -81,9 +95,11 @@ wait_for_end(struct core *core, struct http_server *server, int signals, int ali
 	struct pollfd fds[] = {{signals, POLLIN, 0}, {alive_fd, POLLIN, 0}};
 	struct signalfd_siginfo info;
 	struct err reload = {0};
+	bool is_full = false;
 	int rc;
 
 	for (;;) {
+		tell_room(core, &is_full);
 		if (poll(fds, alive_fd < 0 ? 1 : 2, 1000) < 0 && errno != EINTR)
 			return err_sys(err, "cannot wait");
 		if ((rc = store_check(core->store, err)) != 0)
@@ -129,5 +145,5 @@ out:
 		log_error("%s%s%s", err.field, err.field[0] != '\0' ? ": " : "", err.text);
 	if (rc == 0)
 		return 0;
-	return served || rc == E_BUSY ? 1 : SUPERVISOR_HOPELESS;
+	return served || rc == E_BUSY || rc == E_FULL ? 1 : SUPERVISOR_HOPELESS;
 }

@@ -16,6 +16,7 @@ static const struct part parts[] = {
     {"muster.db", 0600, PART_SAVED, false, false},
     {"muster.db-wal", 0600, PART_LEFT_OUT, false, false},
     {"muster.db-shm", 0600, PART_LEFT_OUT, false, false},
+    {"muster.db-reserve", 0600, PART_LEFT_OUT, false, false},
     {"tls", S_IFDIR | 0700, PART_LEFT_OUT, false, false},
     {"tls/server.crt", 0644, PART_SAVED, false, false},
     {"tls/server.key", 0600, PART_SAVED, false, false},

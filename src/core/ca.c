@@ -56,7 +56,7 @@ ca_issue(struct core *core, const struct profile *profile, const char *id, const
 	bool in_doubt = false;
 	int rc;
 
-	if ((rc = spki_check(spki, spki_len, &kind, err)) != 0 ||
+	if ((rc = spki_check(spki, spki_len, &kind, err)) != 0 || (rc = store_room(core->store, err)) != 0 ||
 	    (rc = signer_issue(core->signer, &request, &der, &in_doubt, err)) != 0)
 		goto out;
 	in_doubt = true; /* until it is handed over */

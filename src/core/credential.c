@@ -249,7 +249,7 @@ credential_abandon(struct core *core, const struct credential_owner *owner,
 	row.revoked_at = core->now();
 	if ((rc = signer_note_revocation(core->signer, row.serial, REASON_CESSATION_OF_OPERATION,
 		 row.revoked_at, &err)) == 0 &&
-	    (rc = store_begin(core->store, &tx, &err)) == 0 &&
+	    (rc = store_begin_urgent(core->store, &tx, &err)) == 0 &&
 	    (rc = store_certificate_insert(tx, &row, &err)) == 0 &&
 	    (rc = audit_write(tx, &system, row.revoked_at, "certificate.abandon",
 		 store_owner_kind_name(owner->kind), owner->id, &err, "{\"serial\":\"%s\"}", serial)) == 0)

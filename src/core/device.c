@@ -302,12 +302,13 @@ struct move {
 	const char *action;
 	unsigned from; /* bits of enum device_status */
 	enum device_status to;
+	int (*begin)(struct store *store, struct store_tx **tx_out, struct err *err); /* as urgent as it is */
 };
 
 static const struct move move_revoke = {"device.revoke",
-    1U << DEVICE_PENDING | 1U << DEVICE_ACTIVE | 1U << DEVICE_SUSPENDED, DEVICE_REVOKED};
-static const struct move move_suspend = {"device.suspend", 1U << DEVICE_ACTIVE, DEVICE_SUSPENDED};
-static const struct move move_resume = {"device.resume", 1U << DEVICE_SUSPENDED, DEVICE_ACTIVE};
+    1U << DEVICE_PENDING | 1U << DEVICE_ACTIVE | 1U << DEVICE_SUSPENDED, DEVICE_REVOKED, store_begin_urgent};
+static const struct move move_suspend = {"device.suspend", 1U << DEVICE_ACTIVE, DEVICE_SUSPENDED, store_begin_urgent};
+static const struct move move_resume = {"device.resume", 1U << DEVICE_SUSPENDED, DEVICE_ACTIVE, store_begin};
 
 static int
 device_move(struct core *core, const struct caller *caller, const char *id, const struct move *move,
@@ -318,7 +319,7 @@ device_move(struct core *core, const struct caller *caller, const char *id, cons
 	struct store_tx *tx = NULL;
 	int rc;
 
-	if ((rc = check_id("device", id, err)) != 0 || (rc = store_begin(core->store, &tx, err)) != 0)
+	if ((rc = check_id("device", id, err)) != 0 || (rc = move->begin(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = store_device_get(tx, caller->tenant_id, id, &row, err)) != 0)
 		goto out;

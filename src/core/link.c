@@ -115,7 +115,7 @@ link_incomplete(struct core *core, const struct store_package *package, const ch
 	struct err err = {0};
 	int rc;
 
-	if ((rc = store_begin(core->store, &tx, &err)) == 0 &&
+	if ((rc = store_begin_urgent(core->store, &tx, &err)) == 0 &&
 	    (rc = audit_write(tx, &caller, core->now(), "package.incomplete",
 		 store_owner_kind_name(package->owner_kind), package->owner_id, &err,
 		 "{\"peer\":\"%s\"}", peer)) == 0)

@@ -21,7 +21,8 @@
 #include <string.h>
 
 #define GAP_MS 1000   /* between two rounds of a kind: a SIGHUP makes the broker reload everything */
-#define RETRY_MS 1000 /* after a failed round */
+#define RETRY_MS 1000 /* after a failed round; */
+#define RETRY_MAX 4   /* doubled with each, up to this, if nobody waits: a CRL costs the signer's log a row */
 #define CRL_OVERLAP_S 3600 /* a revoked certificate stays listed this long after its end */
 
 struct publisher {
@@ -38,6 +39,7 @@ struct publisher {
 	uint64_t done;	  /* all tickets up to this one have had their round */
 	struct err result; /* of the last round */
 	unsigned left;	   /* what the last round could not do */
+	unsigned n_failed; /* rounds in a row, up to RETRY_MAX */
 	struct buf crl;	  /* DER, as published */
 	struct crl_info info; /* what it says */
 
@@ -93,7 +95,7 @@ crl_store(struct core *core, const struct store_crl *crl, const struct buf *der,
 	struct store_tx *tx = NULL;
 	int rc;
 
-	if ((rc = store_begin(core->store, &tx, err)) != 0)
+	if ((rc = store_begin_urgent(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = store_crl_put(tx, core->issuer.key_id_hex, crl, der->data, der->len, err)) == 0)
 		rc = store_commit(&tx, err);
@@ -115,12 +117,25 @@ broker_file_write(struct core *core, const char *name, const struct buf *content
 	return fs_write(path, 0640, (gid_t)-1, content->data, content->len, err);
 }
 
+/* For whoever fetches it. Takes DER over. */
+static void
+crl_show(struct publisher *p, struct buf *der, const struct crl_info *info)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	buf_clear(&p->crl);
+	p->crl = *der;
+	p->info = *info;
+	*der = (struct buf){0};
+	(void)pthread_mutex_unlock(&p->lock);
+}
+
+/* A list that cannot be stored, for want of room, is shown all the same. */
 static int
 crl_publish(struct publisher *p, struct err *err)
 {
 	struct store_crl crl = {0};
 	struct buf der = {0}, pem = {0};
-	struct crl_info info;
+	struct crl_info info = {0}; /* its number is not 0 once the list is checked */
 	int rc;
 
 	if ((rc = crl_make(p->core, &crl, &der, &info, err)) != 0)
@@ -130,16 +145,11 @@ crl_publish(struct publisher *p, struct err *err)
 		goto out;
 	KILLPOINT(14, "a CRL stored, not written for the broker");
 	pem_encode(&pem, "X509 CRL", der.data, der.len);
-	if ((rc = broker_file_write(p->core, "broker/crl.pem", &pem, err)) != 0)
-		goto out;
-	(void)pthread_mutex_lock(&p->lock);
-	buf_clear(&p->crl);
-	p->crl = der;
-	p->info = info;
-	der = (struct buf){0};
-	(void)pthread_mutex_unlock(&p->lock);
-	p->crl_due_s = crl.this_update + p->core->settings.crl_renew_s;
+	if ((rc = broker_file_write(p->core, "broker/crl.pem", &pem, err)) == 0)
+		p->crl_due_s = crl.this_update + p->core->settings.crl_renew_s;
 out:
+	if (info.number > 0)
+		crl_show(p, &der, &info);
 	buf_clear(&pem);
 	buf_clear(&der);
 	return rc;
@@ -208,8 +218,10 @@ until_due_ms(struct publisher *p)
 
 	if (crl_ms <= 0)
 		p->pending |= PUBLISH_CRL;
-	if (p->result.code != 0) /* a failed round rests, whoever waits */
-		return p->last_ms + RETRY_MS > now_ms ? p->last_ms + RETRY_MS - now_ms : 0;
+	if (p->result.code != 0) { /* a failed round rests, whoever waits */
+		gap_ms = p->last_ms + (p->urgent != 0 ? RETRY_MS : RETRY_MS << (p->n_failed - 1)) - now_ms;
+		return gap_ms > 0 ? gap_ms : 0;
+	}
 	if (p->pending != 0) {
 		/* Revocations wait for the last revocation only, so that registrations never delay them. */
 		gap_ms = (p->urgent != 0 ? p->last_urgent_ms : p->last_ms) + GAP_MS - now_ms;
@@ -254,6 +266,7 @@ round_do(struct publisher *p)
 	if (urgent != 0)
 		p->last_urgent_ms = p->last_ms;
 	p->result = rc == 0 ? (struct err){0} : err;
+	p->n_failed = rc == 0 ? 0 : p->n_failed < RETRY_MAX ? p->n_failed + 1 : RETRY_MAX;
 	p->left = left;
 	p->pending |= left;
 	p->done = ticket;
@@ -297,8 +310,12 @@ publisher_start(struct core *core, struct publisher **publisher_out, struct err 
 	(void)pthread_cond_init(&p->ended, NULL);
 	(void)pthread_condattr_destroy(&attr);
 	p->last_ms = p->last_urgent_ms = clock_mono_ms() - GAP_MS;
-	if ((rc = round_run(p, PUBLISH_CRL | PUBLISH_RIGHTS, &left, err)) != 0)
+	if ((rc = round_run(p, PUBLISH_CRL | PUBLISH_RIGHTS, &left, err)) != 0 && rc != E_FULL)
 		goto out;
+	if (rc != 0)
+		log_error("publishing failed, trying again: %s", err->text);
+	p->pending = left;
+	rc = 0;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (pthread_create(&p->thread, NULL, publisher_run, p) != 0)

@@ -192,7 +192,7 @@ on_row(void *ctx, const struct signer_log_row *row, struct err *err)
 	int rc = 0;
 
 	r->last_seq = row->seq;
-	if (r->tx == NULL && (rc = store_begin(r->core->store, &r->tx, err)) != 0)
+	if (r->tx == NULL && (rc = store_begin_urgent(r->core->store, &r->tx, err)) != 0)
 		return rc;
 	if (row->kind == SIGNER_LOG_ISSUED) {
 		rc = store_certificate_by_serial(r->tx, row->serial, &cert, &none);
@@ -289,12 +289,19 @@ reconcile_run(struct core *core, struct err *err)
 		return rc;
 	r.last_seq = mark;
 	if ((rc = signer_log_read(core->signer, mark, on_row, &r, err)) != 0 ||
-	    (r.tx == NULL && (rc = store_begin(core->store, &r.tx, err)) != 0) ||
+	    (r.tx == NULL && (rc = store_begin_urgent(core->store, &r.tx, err)) != 0) ||
 	    (rc = log_to_store(&r, err)) != 0 || (rc = store_commit(&r.tx, err)) != 0)
 		goto out;
 	KILLPOINT(23, "log and store compared, the mark not moved");
-	if ((rc = store_to_log(&r, err)) != 0 || (rc = store_begin(core->store, &r.tx, err)) != 0 ||
-	    (rc = mark_put(r.tx, r.last_seq, core->now(), false, err)) != 0 || (rc = store_commit(&r.tx, err)) != 0)
+	if ((rc = store_to_log(&r, err)) != 0)
+		goto out;
+	if ((rc = store_begin_urgent(core->store, &r.tx, err)) == 0 && (rc = mark_put(r.tx, r.last_seq, core->now(), false, err)) == 0)
+		rc = store_commit(&r.tx, err);
+	if (rc == E_FULL) { /* the next start compares more rows */
+		log_warn("the mark in the signer's log was not moved: %s", err->text);
+		rc = 0;
+	}
+	if (rc != 0)
 		goto out;
 	core->suspects->last_seq = r.last_seq;
 	if (r.n_orphans + r.n_held + r.n_revoked + r.n_noted > 0)
@@ -454,7 +461,7 @@ search_settle(struct core *core, struct search *search, struct err *err)
 	if ((rc = signer_log_read(core->signer, search->last_seq, on_searched_row, search, err)) != 0 ||
 	    search->finds == NULL)
 		return rc;
-	if ((rc = store_begin(core->store, &r.tx, err)) != 0)
+	if ((rc = store_begin_urgent(core->store, &r.tx, err)) != 0)
 		return rc;
 	for (find = search->finds; rc == 0 && find != NULL; find = find->next)
 		rc = find_record(&r, find, err);

@@ -193,7 +193,7 @@ service_revoke(struct core *core, const struct caller *caller, const char *id_or
 	if (reason == REASON_CERTIFICATE_HOLD || reason == REASON_REMOVE_FROM_CRL)
 		return err_field(err, E_INPUT, "reason", "%s is no reason to revoke for good",
 		    reason_name(reason));
-	if ((rc = store_begin(core->store, &tx, err)) != 0)
+	if ((rc = store_begin_urgent(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = get_active(tx, caller, id_or_name, &row, err)) != 0)
 		goto out;

@@ -16,6 +16,7 @@
 
 #define HSTS "max-age=31536000"
 #define BUSY_RETRY_S 1
+#define FULL_RETRY_S 30
 
 /* By code. E_LIMIT is too large a body, unless it says when to come back, or which field is to blame; E_CONFLICT is
  * about a thing's state, unless a key came with two requests. */
@@ -31,6 +32,7 @@ static const struct {
     {E_GONE, 410},
     {E_LIMIT, 413},
     {E_BUSY, 503},
+    {E_FULL, 503},
 };
 
 static const struct {
@@ -119,7 +121,9 @@ reply_problem(struct http_reply *reply, const struct err *err, int status, const
 
 	reply_clear(reply);
 	reply->status = status != 0 ? status : reply_status(err);
-	reply->retry_after_s = reply->status == 503 ? BUSY_RETRY_S : err->retry_after_s;
+	reply->retry_after_s = err->retry_after_s;
+	if (reply->status == 503)
+		reply->retry_after_s = err->code == E_FULL ? FULL_RETRY_S : BUSY_RETRY_S;
 	reply->content_type = "application/problem+json";
 	problem = problem_new(err, reply->status, request_id);
 	if (problem != NULL)

@@ -30,11 +30,14 @@
 #define SECTOR 512
 #define TORN_ZEROS_MIN 8
 #define INDEX_STEP 1024
+#define RESERVE_BYTES (256 * 1024) /* room for some 3,000 revocations and CRL numbers when the disk is full */
+#define ALLOCATE_BYTES (1024 * 1024)
 
 struct signer_log {
 	int fd;
 	bool read_only;
 	uint64_t end;		     /* bytes that are durable */
+	uint64_t allocated;	     /* the file's blocks reach to here, beyond its end */
 	struct buf batch;	     /* rows not yet written */
 	uint8_t chain[SHA256_LEN]; /* over all rows, the batch included */
 	uint64_t last_seq, durable_seq, crl_number;
@@ -320,6 +323,26 @@ open_file(struct signer_log *log, const char *path, uint64_t *size_out, struct e
 	return 0;
 }
 
+/* Have blocks up to UPTO, so that no write behind the end fails for want of room. False: the disk is full. A file
+ * system that cannot do it is trusted, and a write that fails there ends the process. */
+static bool
+room_keep(struct signer_log *log, uint64_t upto)
+{
+	uint64_t wanted = upto + ALLOCATE_BYTES;
+
+	if (upto <= log->allocated)
+		return true;
+	if (fallocate(log->fd, FALLOC_FL_KEEP_SIZE, (off_t)log->end, (off_t)(wanted - log->end)) != 0) {
+		if (errno != ENOSPC && errno != EDQUOT)
+			return true;
+		wanted = upto;
+		if (fallocate(log->fd, FALLOC_FL_KEEP_SIZE, (off_t)log->end, (off_t)(wanted - log->end)) != 0)
+			return false;
+	}
+	log->allocated = wanted;
+	return true;
+}
+
 int
 signer_log_open(const char *path, bool read_only, struct signer_log **log_out, struct err *err)
 {
@@ -343,6 +366,8 @@ signer_log_open(const char *path, bool read_only, struct signer_log **log_out, s
 		goto out;
 	}
 	log->durable_seq = log->last_seq;
+	if (!read_only)
+		(void)room_keep(log, log->end + RESERVE_BYTES);
 	*log_out = log;
 	log = NULL;
 out:
@@ -379,6 +404,9 @@ signer_log_add(struct signer_log *log, struct signer_log_row *row, struct err *e
 		rc = err_nomem(err);
 	else if (bytes.len > ROW_MAX)
 		rc = err_set(err, E_INPUT, "a row of %zu bytes does not fit the log", bytes.len);
+	else if (!room_keep(log, offset + LENGTH_BYTES + bytes.len + SHA256_LEN +
+			(row->kind == SIGNER_LOG_ISSUED ? RESERVE_BYTES : 0)))
+		rc = err_set(err, E_FULL, "the disk of the signer's log is full: nothing is issued until there is room");
 	else
 		rc = remember(log, row, offset, err);
 	if (rc != 0)

@@ -18,7 +18,8 @@ MUST_CHECK int signer_log_open(
     const char *path, bool read_only, struct signer_log **log_out, struct err *err);
 void signer_log_close(struct signer_log *log);
 
-/* Add a row to the batch in memory and give it its seq; nothing is durable yet. E_NOMEM. */
+/* Add a row to the batch in memory and give it its seq; nothing is durable yet. E_FULL: the disk is
+ * full; what is issued must leave a reserve for revocations and CRL numbers. E_NOMEM. */
 MUST_CHECK int signer_log_add(struct signer_log *log, struct signer_log_row *row, struct err *err);
 
 /* Write the batch and fdatasync. After E_SYS the file's state is unknown: the process must end. */

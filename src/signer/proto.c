@@ -88,7 +88,7 @@ proto_error_read(const struct proto_frame *frame, struct err *err)
 	e.code = -(int)bytes_u8(&b);
 	bytes_text(&b, e.field, sizeof e.field);
 	bytes_text(&b, e.text, sizeof e.text);
-	if (!bytes_end(&b) || e.code > E_INPUT || e.code < E_SYS)
+	if (!bytes_end(&b) || e.code > E_INPUT || e.code < E_FULL)
 		return err_set(err, E_SYS, "the signer's answer is malformed");
 	if (err != NULL)
 		*err = e;

@@ -66,6 +66,8 @@ failed(struct sqlite *c, int code, struct err *err)
 	case SQLITE_NOTADB:
 		return err_set(err, c->opening ? E_INPUT : E_SYS,
 		    "the database is damaged (%s): restore a backup", text);
+	case SQLITE_FULL:
+		return err_set(err, E_FULL, "the disk is full");
 	default:
 		break;
 	}

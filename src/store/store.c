@@ -16,9 +16,11 @@
 #include "base/text.h"
 #include "store/db.h"
 #include "store/migrate.h"
+#include "store/reserve.h"
 #include "store/tx.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -42,6 +44,7 @@ struct queue {
 struct store {
 	const struct db_engine *engine;
 	char path[FS_PATH_MAX];
+	struct reserve *reserve;
 	pthread_mutex_t lock; /* of all that follows but what only the holder of the turn touches */
 	bool taken;	      /* somebody has the turn */
 	struct queue turn;    /* who wants it, first come first served */
@@ -162,6 +165,15 @@ group_begin(struct store *store, struct err *err)
 	return 0;
 }
 
+/* Undo what a commit has left, if the engine has not. */
+static bool
+group_drop(struct store *store)
+{
+	struct db *db = store->writer.db;
+
+	return !store->engine->in_transaction(db) || db_exec(db, "ROLLBACK", DB_NONE, NULL, NULL) == 0;
+}
+
 /* Commit the group, wake its members, look after the log. By the holder of the turn, who keeps it.
  */
 static int
@@ -181,13 +193,14 @@ group_end(struct store *store, struct err *err)
 		sound = false;
 	} else if (!store->engine->in_transaction(db)) {
 		if (store->n_joined > 0)
-			rc = err_set(&why, E_SYS,
-			    "the database dropped the transaction: out of space or memory?");
+			rc = err_set(&why, E_BUSY,
+			    "the database dropped the transaction: out of space or memory");
 	} else if (store->n_joined > 0) {
 		KILLPOINT(7, "a group of transactions complete, not committed");
 		rc = db_exec(db, "COMMIT", DB_NONE, NULL, &why);
 		KILLPOINT(8, "a group committed, its members not told");
-		sound = rc == 0;
+		/* Without room the frame that would make the others count was not written, and all are dropped. */
+		sound = rc == 0 || (rc == E_FULL && group_drop(store));
 	} else {
 		sound = db_exec(db, "ROLLBACK", DB_NONE, NULL, &why) == 0;
 	}
@@ -195,7 +208,7 @@ group_end(struct store *store, struct err *err)
 	if (!sound)
 		poison(store, &why);
 	if (rc != 0)
-		rc = err_set(&told, E_SYS, "not stored: %s", why.text);
+		rc = err_set(&told, sound ? rc : E_SYS, "not stored: %s", why.text);
 	while (queue_wake(&store->members, rc, &told))
 		;
 	(void)pthread_mutex_unlock(&store->lock);
@@ -236,8 +249,8 @@ leave(struct store *store, bool joined, struct err *err)
 	return joined ? rc : 0;
 }
 
-int
-store_begin(struct store *store, struct store_tx **tx_out, struct err *err)
+static int
+begin(struct store *store, struct store_tx **tx_out, struct err *err)
 {
 	int rc;
 
@@ -250,6 +263,29 @@ store_begin(struct store *store, struct store_tx **tx_out, struct err *err)
 	else
 		(void)leave(store, false, NULL);
 	return rc;
+}
+
+int
+store_room(struct store *store, struct err *err)
+{
+	return reserve_ask(store->reserve, err);
+}
+
+int
+store_begin(struct store *store, struct store_tx **tx_out, struct err *err)
+{
+	int rc;
+
+	if ((rc = store_room(store, err)) != 0)
+		return rc;
+	return begin(store, tx_out, err);
+}
+
+int
+store_begin_urgent(struct store *store, struct store_tx **tx_out, struct err *err)
+{
+	reserve_use(store->reserve);
+	return begin(store, tx_out, err);
 }
 
 /* Undo the present transaction of the group. If even that fails, the group cannot be told from it,
@@ -459,16 +495,17 @@ store_new(const char *path)
 int
 store_open(const char *path, struct store **store_out, struct err *err)
 {
-	char whole[FS_PATH_MAX];
+	char reserve[FS_PATH_MAX];
 	struct store *store;
 	int rc;
 
-	if (!text_copy(whole, sizeof whole, path))
+	if (snprintf(reserve, sizeof reserve, "%s-reserve", path) >= (int)sizeof reserve)
 		return err_set(err, E_INPUT, "path too long: %s", path);
 	if ((store = store_new(path)) == NULL)
 		return err_nomem(err);
-	if ((rc = store->engine->open(path, DB_WRITER, &store->writer.db, err)) == 0)
-		rc = migrate(store->writer.db, store->engine->migrations, err);
+	if ((rc = store->engine->open(path, DB_WRITER, &store->writer.db, err)) == 0 &&
+	    (rc = migrate(store->writer.db, store->engine->migrations, err)) == 0)
+		rc = reserve_open(reserve, &store->reserve, err);
 	if (rc == 0)
 		*store_out = store;
 	else
@@ -492,6 +529,7 @@ store_close(struct store *store)
 			(void)store->engine->checkpoint(store->writer.db, NULL);
 		store->engine->close(store->writer.db);
 	}
+	reserve_close(store->reserve);
 	(void)pthread_cond_destroy(&store->readers_gone);
 	(void)pthread_cond_destroy(&store->reader_free);
 	(void)pthread_mutex_destroy(&store->lock);

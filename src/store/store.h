@@ -32,15 +32,22 @@ MUST_CHECK int store_copy(const char *path, const char *to, struct err *err);
 void store_close(struct store *store);
 
 /* Start a write transaction: waits for its turn, sees every earlier one of its group. Hold it briefly and
- * never wait for another process in it. E_SYS; after a failed commit of any group every call fails, for
+ * never wait for another process in it. E_FULL: there is little room on the disk. E_SYS; after a failed commit of any group every call fails, for
  * the state of the file is unknown: the process must end. */
 MUST_CHECK int store_begin(struct store *store, struct store_tx **tx_out, struct err *err);
+
+/* The same for a revocation and what must follow from one: on a full disk it has a reserve, while store_begin fails
+ * with E_FULL. */
+MUST_CHECK int store_begin_urgent(struct store *store, struct store_tx **tx_out, struct err *err);
+
+/* E_FULL if store_begin would fail with it now: for work that is expensive, or signs something, before it stores. */
+MUST_CHECK int store_room(struct store *store, struct err *err);
 
 /* Start a read transaction on a connection of its own: one consistent snapshot. E_SYS. */
 MUST_CHECK int store_read(struct store *store, struct store_tx **tx_out, struct err *err);
 
 /* Commit and wait until it is durable. *TX is NULL afterwards, also on failure (then nothing of it is
- * stored, except that after E_SYS nobody can know). */
+ * stored, except that after E_SYS nobody can know). E_FULL, E_SYS. */
 MUST_CHECK int store_commit(struct store_tx **tx, struct err *err);
 
 /* Drop a write transaction's changes, or end a read. *TX is NULL afterwards; NULL is harmless. */

@@ -126,8 +126,8 @@ class Reply:
 class Home:
     """A Muster home and, once started, its server."""
 
-    def __init__(self, *init_args, settings=None, init=True):
-        self.base = folder("home")
+    def __init__(self, *init_args, settings=None, init=True, base=None):
+        self.base = base or folder("home")
         self.dir = self.base / "home"
         self.api_port = free_port()
         self.pki_port = free_port()

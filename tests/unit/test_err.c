@@ -14,11 +14,11 @@ test_each_code_has_its_own_name(void **state)
 	assert_string_equal(err_name(0), "ok");
 	assert_string_equal(err_name(E_NOTFOUND), "not-found");
 	assert_string_equal(err_name(E_SYS), "internal");
-	for (a = 0; a >= E_SYS; a--)
-		for (b = a - 1; b >= E_SYS; b--)
+	for (a = 0; a >= E_FULL; a--)
+		for (b = a - 1; b >= E_FULL; b--)
 			assert_string_not_equal(err_name(a), err_name(b));
 	/* What is no code of ours tells nothing. */
-	assert_string_equal(err_name(E_SYS - 1), "internal");
+	assert_string_equal(err_name(E_FULL - 1), "internal");
 	assert_string_equal(err_name(1), "internal");
 }
 
@@ -49,9 +49,11 @@ test_errno_is_told_and_kept(void **state)
 
 	(void)state;
 	errno = ENOSPC;
-	assert_int_equal(err_sys(&err, "cannot write %s", "x"), E_SYS);
+	assert_int_equal(err_sys(&err, "cannot write %s", "x"), E_FULL);
 	assert_string_equal(err.text, "cannot write x: No space left on device");
 	assert_int_equal(errno, ENOSPC);
+	errno = EIO;
+	assert_int_equal(err_sys(&err, "cannot write %s", "x"), E_SYS);
 }
 
 /* B3: whatever is put in, it ends within its field. */

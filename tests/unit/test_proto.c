@@ -194,7 +194,7 @@ test_longest_error(void **state)
 static void
 test_malformed_errors(void **state)
 {
-	static const uint8_t codes[] = {0, 11, 12, 127, 128, 255};
+	static const uint8_t codes[] = {0, 12, 13, 127, 128, 255};
 	struct buf body = {0}, out = {0};
 	struct err sent = {0}, err = {0};
 	struct proto_frame frame;

@@ -42,7 +42,7 @@ statuses_follow_codes(void **state)
 		int code, status;
 	} expected[] = {{E_INPUT, 400}, {E_UNAUTH, 401}, {E_DENIED, 403}, {E_NOTFOUND, 404},
 	    {E_CONFLICT, 409}, {E_GONE, 410}, {E_LIMIT, 413}, {E_BUSY, 503}, {E_NOMEM, 500}, {E_SYS, 500},
-	    {0, 500}, {-999, 500}};
+	    {E_FULL, 503}, {0, 500}, {-999, 500}};
 	struct err err = {0};
 	size_t i;
 
