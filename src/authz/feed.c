@@ -224,7 +224,7 @@ feed_line_encode(struct buf *out, const struct feed_line *line, struct err *err)
 			put_member(out, line, m);
 	buf_text(out, "}\n");
 	if (buf_failed(out)) {
-		out->len = before;
+		buf_cut(out, before);
 		return err_nomem(err);
 	}
 	return 0;

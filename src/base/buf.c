@@ -159,6 +159,17 @@ buf_consume(struct buf *b, size_t len)
 	b->len -= len;
 }
 
+void
+buf_cut(struct buf *b, size_t len)
+{
+	if (len >= b->len)
+		return;
+	if (b->wipe)
+		explicit_bzero(b->data + len, b->len - len);
+	b->data[len] = '\0';
+	b->len = len;
+}
+
 bool
 buf_failed(const struct buf *b)
 {

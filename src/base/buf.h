@@ -40,6 +40,9 @@ uint8_t *buf_extend(struct buf *b, size_t len);
 /* Drop the first LEN bytes (at most all). */
 void buf_consume(struct buf *b, size_t len);
 
+/* Keep the first LEN bytes (at most all). */
+void buf_cut(struct buf *b, size_t len);
+
 bool buf_failed(const struct buf *b);
 
 /* The content as a NUL-terminated string; "" for an empty buffer. Borrowed. */

@@ -81,7 +81,7 @@ copy_out(zip_source_t *memory, struct buf *out, struct err *err)
 	if (at == NULL)
 		return err_nomem(err);
 	if (n < 0 || (zip_uint64_t)n != stat.size) {
-		out->len = before;
+		buf_cut(out, before);
 		return err_set(err, E_SYS, "cannot read the archive back from memory");
 	}
 	return 0;

@@ -82,7 +82,7 @@ store_crl_get(struct store_tx *tx, const char *issuer, struct store_crl *crl_out
 	if (rc == 0)
 		*crl_out = crl;
 	else
-		der_out->len = before;
+		buf_cut(der_out, before);
 	return rc;
 }
 

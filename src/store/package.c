@@ -97,7 +97,7 @@ store_package_take(struct store_tx *tx, const uint8_t *token_hash, int64_t now,
 	if (rc != 0) {
 		if (archive_out->len > before)
 			explicit_bzero(archive_out->data + before, archive_out->len - before);
-		archive_out->len = before;
+		buf_cut(archive_out, before);
 		return rc;
 	}
 	row.state = PACKAGE_DELIVERED;

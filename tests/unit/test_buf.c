@@ -16,6 +16,11 @@ test_appends_grow(void **state)
 		buf_text(&b, "0123456789");
 	assert_int_equal(b.len, 10000);
 	assert_memory_equal(b.data + 9990, "0123456789", 11);
+	buf_cut(&b, 20000);
+	assert_int_equal(b.len, 10000);
+	buf_cut(&b, 9999);
+	assert_string_equal(buf_str(&b) + 9990, "012345678");
+	buf_byte(&b, '9');
 	buf_consume(&b, 9995);
 	assert_string_equal(buf_str(&b), "56789");
 	buf_consume(&b, 100);
