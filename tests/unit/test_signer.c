@@ -1461,7 +1461,8 @@ run_on_full_disk(const struct signer_options *options)
 	(void)snprintf(kept, sizeof kept, "%s/kept.log", home.base);
 	if (unshare(CLONE_NEWNS | (root ? 0 : CLONE_NEWUSER)) != 0 ||
 	    (!root && !(write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/uid_map", map))) ||
-	    mkdir(small, 0700) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mkdir(small, 0700) != 0 ||
+	    (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 && errno != EINVAL) ||
 	    mount("none", small, "tmpfs", 0, "size=512k") != 0)
 		_exit(99);
 	copy_file(own, log);
@@ -1469,6 +1470,9 @@ run_on_full_disk(const struct signer_options *options)
 		_exit(99);
 	rc = signer_main(options);
 	copy_file(log, kept);
+	/* In a chroot "/" is no mount point that could be made private: others may see the two. */
+	if (umount2(own, MNT_DETACH) != 0 || umount2(small, MNT_DETACH) != 0)
+		_exit(99);
 	return rc;
 }
 
