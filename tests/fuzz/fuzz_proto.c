@@ -84,7 +84,7 @@ check_error(const struct proto_frame *frame)
 	struct err err = {0};
 	int rc = proto_error_read(frame, &err);
 
-	FUZZ_ASSERT(rc <= E_INPUT && rc >= E_SYS && err.code == rc);
+	FUZZ_ASSERT(rc <= E_INPUT && rc >= E_FULL && err.code == rc);
 	FUZZ_ASSERT(proto_error_read(frame, NULL) == rc);
 }
 

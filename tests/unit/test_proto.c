@@ -153,7 +153,7 @@ test_errors(void **state)
 	int code;
 
 	(void)state;
-	for (code = E_INPUT; code >= E_SYS; code--) {
+	for (code = E_INPUT; code >= E_FULL; code--) {
 		struct err sent = {0}, got = {0}, none = {0};
 
 		(void)err_field(&sent, code, "valid", "longer than %s allows", "that");
