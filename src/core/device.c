@@ -80,7 +80,7 @@ finish_tx(struct store_tx **tx, const struct caller *caller, const struct store_
 	int64_t now = device->updated_at, seq;
 	int rc;
 
-	if ((rc = store_change_append(*tx, "device", device->id, now, &seq, err)) != 0)
+	if ((rc = store_change_append(*tx, device->tenant_id, "device", device->id, now, &seq, err)) != 0)
 		return rc;
 	if (member != NULL)
 		rc = audit_write(*tx, caller, now, action, "device", device->id, err,
@@ -109,7 +109,7 @@ register_commit(struct core *core, const struct caller *caller, const struct cre
 	if ((rc = store_device_insert(tx, row, err)) == 0 &&
 	    (rc = credential_store(tx, owner, credential, now, err)) == 0 &&
 	    (rc = idempotency_note(tx, caller, request, row->id, certificate->serial, now, err)) == 0 &&
-	    (rc = store_change_append(tx, "device", row->id, now, &seq, err)) == 0 &&
+	    (rc = store_change_append(tx, row->tenant_id, "device", row->id, now, &seq, err)) == 0 &&
 	    (rc = audit_write(tx, caller, now, "device.register", "device", row->id, err,
 		 "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\",\"link\":%s}", fingerprint,
 		 certificate->profile, certificate->key, credential->has_package ? "true" : "false")) == 0)

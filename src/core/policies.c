@@ -60,7 +60,7 @@ policies_set(struct core *core, const struct caller *caller, const char *name,
 	if ((rc = row_make(core, caller, name, request, &row, err)) != 0 ||
 	    (rc = store_begin(core->store, &tx, err)) != 0 ||
 	    (rc = store_policy_put(tx, &row, err)) != 0 ||
-	    (rc = store_change_append(tx, "policy", name, row.updated_at, &seq, err)) != 0 ||
+	    (rc = store_change_append(tx, row.tenant_id, "policy", name, row.updated_at, &seq, err)) != 0 ||
 	    (rc = audit_write(tx, caller, row.updated_at, "policy.set", "policy", name, err,
 		 "{\"write\":%zu,\"read\":%zu}", request->n_write, request->n_read)) != 0 ||
 	    (rc = store_commit(&tx, err)) != 0 || (rc = publish(core, err)) != 0)
@@ -99,7 +99,7 @@ policies_remove(struct core *core, const struct caller *caller, const char *name
 	if ((rc = store_begin(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = store_policy_remove(tx, caller->tenant_id, name, err)) == 0 &&
-	    (rc = store_change_append(tx, "policy", name, now, &seq, err)) == 0 &&
+	    (rc = store_change_append(tx, caller->tenant_id, "policy", name, now, &seq, err)) == 0 &&
 	    (rc = audit_write(tx, caller, now, "policy.remove", "policy", name, err, NULL)) == 0)
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);

@@ -26,7 +26,8 @@ device_set_status(const struct recovery *r, struct store_device *device, enum de
 	device->status = status;
 	device->updated_at = r->now;
 	if ((rc = store_device_update(r->tx, device, err)) != 0 ||
-	    (rc = store_change_append(r->tx, "device", device->id, device->updated_at, &seq, err)) != 0)
+	    (rc = store_change_append(
+		 r->tx, device->tenant_id, "device", device->id, device->updated_at, &seq, err)) != 0)
 		return rc;
 	return audit_write(r->tx, &caller_system, device->updated_at,
 	    status == DEVICE_REVOKED ? "device.revoke" : "device.suspend", "device", device->id, err,
@@ -60,7 +61,8 @@ service_revoke(const struct recovery *r, const struct store_certificate *cert, s
 		service.status = DEVICE_REVOKED;
 		service.updated_at = r->now;
 		if ((rc = store_service_update(r->tx, &service, err)) == 0 &&
-		    (rc = store_change_append(r->tx, "service", service.id, service.updated_at, &seq, err)) == 0)
+		    (rc = store_change_append(
+			 r->tx, service.tenant_id, "service", service.id, service.updated_at, &seq, err)) == 0)
 			rc = audit_write(r->tx, &caller_system, service.updated_at, "service.revoke", "service",
 			    service.id, err, "{\"by\":\"signer log\"}");
 	}
@@ -93,8 +95,15 @@ int
 recovery_follow(const struct recovery *r, const struct store_certificate *cert, bool hold, struct err *err)
 {
 	bool left = true;
+	int64_t seq;
 	int rc;
 
+	/* With another certificate left, the owner stays as it is; but brokers must not take this one any more. */
+	if (cert->owner_kind == OWNER_DEVICE || cert->owner_kind == OWNER_SERVICE) {
+		if ((rc = store_change_append(r->tx, cert->tenant_id, store_owner_kind_name(cert->owner_kind),
+			 cert->owner_id, r->now, &seq, err)) != 0)
+			return rc;
+	}
 	if (hold)
 		return cert->owner_kind == OWNER_DEVICE ? device_follow(r, cert, DEVICE_SUSPENDED, err) : 0;
 	if ((rc = owner_is_left(r, cert, &left, err)) != 0 || left)
@@ -120,7 +129,8 @@ device_make(const struct recovery *r, const struct store_certificate *cert, stru
 	(void)text_copy(device.policy, sizeof device.policy, POLICY_BUILTIN);
 	device.created_at = device.updated_at = r->now;
 	if ((rc = store_device_insert(r->tx, &device, err)) != 0 ||
-	    (rc = store_change_append(r->tx, "device", device.id, device.created_at, &seq, err)) != 0)
+	    (rc = store_change_append(
+		 r->tx, device.tenant_id, "device", device.id, device.created_at, &seq, err)) != 0)
 		return rc;
 	return audit_write(r->tx, &caller_system, device.created_at, "device.recover", "device", device.id, err, NULL);
 }

@@ -62,7 +62,7 @@ finish_tx(struct store_tx **tx, const struct caller *caller, const struct store_
 	int64_t seq;
 	int rc;
 
-	if ((rc = store_change_append(*tx, "service", row->id, row->updated_at, &seq, err)) != 0)
+	if ((rc = store_change_append(*tx, row->tenant_id, "service", row->id, row->updated_at, &seq, err)) != 0)
 		return rc;
 	if (reason != NULL)
 		rc = audit_write(*tx, caller, row->updated_at, action, "service", row->id, err,

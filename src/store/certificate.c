@@ -185,6 +185,28 @@ store_certificate_unrevoked(struct store_tx *tx, int64_t tenant_id, const char *
 }
 
 int
+store_certificate_current(struct store_tx *tx, int64_t tenant_id, const char *owner_id, int64_t now,
+    struct store_fingerprint *out, size_t max, size_t *n_out, struct err *err)
+{
+	struct db_rows rows;
+	size_t n = 0;
+	int rc;
+
+	db_query(&rows, tx->db,
+	    "SELECT fingerprint, not_after FROM certificate WHERE owner_id = $1 AND tenant_id = $2 AND state = $3"
+	    " AND not_after > $4 ORDER BY n DESC LIMIT $5",
+	    DB_ARGS(db_text(owner_id), db_int(tenant_id), db_int(CERTIFICATE_ACTIVE), db_int(now),
+		db_int((int64_t)max)));
+	for (; db_next(&rows); n++) {
+		db_col_bytes(&rows, 0, out[n].sha256, sizeof out[n].sha256);
+		out[n].not_after = db_col_int(&rows, 1);
+	}
+	if ((rc = db_end(&rows, err)) == 0)
+		*n_out = n;
+	return rc;
+}
+
+int
 store_certificate_set_state(struct store_tx *tx, const uint8_t *serial,
     enum certificate_state state, int reason, int64_t revoked_at, const uint8_t *superseded_by,
     struct err *err)

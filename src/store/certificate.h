@@ -72,6 +72,16 @@ MUST_CHECK int store_certificate_unrevoked(struct store_tx *tx, int64_t tenant_i
     const char *owner_id, struct store_certificate *rows_out, size_t max, size_t *n_out,
     struct err *err);
 
+/* What a broker must know of one that may connect. */
+struct store_fingerprint {
+	uint8_t sha256[SHA256_LEN];
+	int64_t not_after;
+};
+
+/* Those of one owner that are active and end after NOW, newest first, at most MAX. */
+MUST_CHECK int store_certificate_current(struct store_tx *tx, int64_t tenant_id, const char *owner_id, int64_t now,
+    struct store_fingerprint *out, size_t max, size_t *n_out, struct err *err);
+
 /* Move a certificate to STATE with REASON and REVOKED_AT (0 when back to active); SUPERSEDED_BY may be
  * NULL. A revoked one stays revoked: E_CONFLICT. E_NOTFOUND. */
 MUST_CHECK int store_certificate_set_state(struct store_tx *tx, const uint8_t *serial,

@@ -280,20 +280,44 @@ store_device_list(struct store_tx *tx, const struct store_device_filter *filter,
 	return 0;
 }
 
+/* Hand each row to EACH, and end the query. */
+static int
+rows_each(struct db_rows *rows, store_device_each_fn *each, void *ctx, size_t *n_out, struct err *err)
+{
+	struct store_device row;
+	size_t n = 0;
+	int rc;
+
+	for (; db_next(rows); n++) {
+		row_read(rows, &row);
+		if (rows->rc == 0)
+			rows->rc = each(ctx, &row, &rows->err);
+		store_device_clear(&row);
+	}
+	if ((rc = db_end(rows, err)) == 0)
+		*n_out = n;
+	return rc;
+}
+
 int
 store_device_each(struct store_tx *tx, enum device_status status, store_device_each_fn *each,
     void *ctx, struct err *err)
 {
-	struct store_device row;
 	struct db_rows rows;
+	size_t n;
 
 	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM device WHERE status = $1 ORDER BY id",
 	    DB_ARGS(db_int(status)));
-	while (db_next(&rows)) {
-		row_read(&rows, &row);
-		if (rows.rc == 0)
-			rows.rc = each(ctx, &row, &rows.err);
-		store_device_clear(&row);
-	}
-	return db_end(&rows, err);
+	return rows_each(&rows, each, ctx, &n, err);
+}
+
+int
+store_device_page(struct store_tx *tx, const char *after, size_t max, store_device_each_fn *each, void *ctx,
+    size_t *n_out, struct err *err)
+{
+	struct db_rows rows;
+
+	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM device WHERE id > $1 ORDER BY id LIMIT $2",
+	    DB_ARGS(db_text(after), db_int((int64_t)max)));
+	return rows_each(&rows, each, ctx, n_out, err);
 }

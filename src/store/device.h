@@ -79,4 +79,9 @@ typedef int store_device_each_fn(void *ctx, const struct store_device *row, stru
 MUST_CHECK int store_device_each(struct store_tx *tx, enum device_status status,
     store_device_each_fn *each, void *ctx, struct err *err);
 
+/* Call EACH, as store_device_each does, for the devices of every tenant and status whose id is behind AFTER ("" to begin
+ * with), at most MAX; how many into *N_OUT. Its cost does not depend on AFTER. */
+MUST_CHECK int store_device_page(struct store_tx *tx, const char *after, size_t max, store_device_each_fn *each,
+    void *ctx, size_t *n_out, struct err *err);
+
 #endif

@@ -4,11 +4,12 @@
 #include <stddef.h>
 
 /* Made by script/embed. */
-extern const char migration_sqlite_001[], migration_sqlite_002[];
+extern const char migration_sqlite_001[], migration_sqlite_002[], migration_sqlite_003[];
 
 const struct migration *const migrate_sqlite[] = {
     &(const struct migration){"001_init", migration_sqlite_001},
     &(const struct migration){"002_idempotency", migration_sqlite_002},
+    &(const struct migration){"003_feed", migration_sqlite_003},
     NULL,
 };
 

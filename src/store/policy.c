@@ -86,12 +86,31 @@ store_policy_remove(struct store_tx *tx, int64_t tenant_id, const char *name, st
 	return rc;
 }
 
+/* Hand each row to EACH, and end the query. */
+static int
+rows_each(struct db_rows *rows, store_policy_each_fn *each, void *ctx, size_t *n_out, struct err *err)
+{
+	struct store_policy row;
+	size_t n = 0;
+	int rc;
+
+	for (; db_next(rows); n++) {
+		row_read(rows, &row);
+		if (rows->rc == 0)
+			rows->rc = each(ctx, &row, &rows->err);
+		store_policy_clear(&row);
+	}
+	if ((rc = db_end(rows, err)) == 0)
+		*n_out = n;
+	return rc;
+}
+
 int
 store_policy_each(
     struct store_tx *tx, int64_t tenant_id, store_policy_each_fn *each, void *ctx, struct err *err)
 {
-	struct store_policy row;
 	struct db_rows rows;
+	size_t n;
 
 	if (tenant_id == 0)
 		db_query(&rows, tx->db, "SELECT " COLUMNS " FROM policy ORDER BY name, tenant_id",
@@ -100,13 +119,19 @@ store_policy_each(
 		db_query(&rows, tx->db,
 		    "SELECT " COLUMNS " FROM policy WHERE tenant_id = $1 ORDER BY name",
 		    DB_ARGS(db_int(tenant_id)));
-	while (db_next(&rows)) {
-		row_read(&rows, &row);
-		if (rows.rc == 0)
-			rows.rc = each(ctx, &row, &rows.err);
-		store_policy_clear(&row);
-	}
-	return db_end(&rows, err);
+	return rows_each(&rows, each, ctx, &n, err);
+}
+
+int
+store_policy_page(struct store_tx *tx, int64_t after_tenant_id, const char *after_name, size_t max,
+    store_policy_each_fn *each, void *ctx, size_t *n_out, struct err *err)
+{
+	struct db_rows rows;
+
+	db_query(&rows, tx->db,
+	    "SELECT " COLUMNS " FROM policy WHERE (tenant_id, name) > ($1, $2) ORDER BY tenant_id, name LIMIT $3",
+	    DB_ARGS(db_int(after_tenant_id), db_text(after_name), db_int((int64_t)max)));
+	return rows_each(&rows, each, ctx, n_out, err);
 }
 
 int

@@ -31,6 +31,10 @@ typedef int store_policy_each_fn(void *ctx, const struct store_policy *row, stru
 MUST_CHECK int store_policy_each(struct store_tx *tx, int64_t tenant_id,
     store_policy_each_fn *each, void *ctx, struct err *err);
 
+/* As store_device_page, in the order of tenant and name; 0 and "" to begin with. */
+MUST_CHECK int store_policy_page(struct store_tx *tx, int64_t after_tenant_id, const char *after_name, size_t max,
+    store_policy_each_fn *each, void *ctx, size_t *n_out, struct err *err);
+
 /* The tenant's name. E_NOTFOUND. */
 MUST_CHECK int store_tenant_name(
     struct store_tx *tx, int64_t tenant_id, char name_out[STORE_WORD_SIZE], struct err *err);

@@ -139,19 +139,43 @@ store_service_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const c
 	return 0;
 }
 
+/* Hand each row to EACH, and end the query. */
+static int
+rows_each(struct db_rows *rows, store_service_each_fn *each, void *ctx, size_t *n_out, struct err *err)
+{
+	struct store_service row;
+	size_t n = 0;
+	int rc;
+
+	for (; db_next(rows); n++) {
+		row_read(rows, &row);
+		if (rows->rc == 0)
+			rows->rc = each(ctx, &row, &rows->err);
+		store_service_clear(&row);
+	}
+	if ((rc = db_end(rows, err)) == 0)
+		*n_out = n;
+	return rc;
+}
+
 int
 store_service_each(struct store_tx *tx, store_service_each_fn *each, void *ctx, struct err *err)
 {
-	struct store_service row;
 	struct db_rows rows;
+	size_t n;
 
 	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM service WHERE status = $1 ORDER BY id",
 	    DB_ARGS(db_int(DEVICE_ACTIVE)));
-	while (db_next(&rows)) {
-		row_read(&rows, &row);
-		if (rows.rc == 0)
-			rows.rc = each(ctx, &row, &rows.err);
-		store_service_clear(&row);
-	}
-	return db_end(&rows, err);
+	return rows_each(&rows, each, ctx, &n, err);
+}
+
+int
+store_service_page(struct store_tx *tx, const char *after, size_t max, store_service_each_fn *each, void *ctx,
+    size_t *n_out, struct err *err)
+{
+	struct db_rows rows;
+
+	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM service WHERE id > $1 ORDER BY id LIMIT $2",
+	    DB_ARGS(db_text(after), db_int((int64_t)max)));
+	return rows_each(&rows, each, ctx, n_out, err);
 }

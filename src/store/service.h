@@ -38,4 +38,8 @@ typedef int store_service_each_fn(void *ctx, const struct store_service *row, st
 MUST_CHECK int store_service_each(
     struct store_tx *tx, store_service_each_fn *each, void *ctx, struct err *err);
 
+/* As store_device_page. */
+MUST_CHECK int store_service_page(struct store_tx *tx, const char *after, size_t max, store_service_each_fn *each,
+    void *ctx, size_t *n_out, struct err *err);
+
 #endif

@@ -45,6 +45,8 @@ struct store {
 	const struct db_engine *engine;
 	char path[FS_PATH_MAX];
 	struct reserve *reserve;
+	void (*news)(void *ctx); /* or NULL */
+	void *news_ctx;
 	pthread_mutex_t lock; /* of all that follows but what only the holder of the turn touches */
 	bool taken;	      /* somebody has the turn */
 	struct queue turn;    /* who wants it, first come first served */
@@ -101,6 +103,13 @@ check(const struct store *store, struct err *err)
 	if (store->failed && err != NULL)
 		*err = store->failure;
 	return store->failed ? E_SYS : 0;
+}
+
+void
+store_on_change(struct store *store, void (*news)(void *ctx), void *ctx)
+{
+	store->news = news;
+	store->news_ctx = ctx;
 }
 
 int
@@ -162,6 +171,7 @@ group_begin(struct store *store, struct err *err)
 	db->in_tx = true;
 	store->group_open = true;
 	store->n_left = store->n_joined = 0;
+	store->writer.has_change = false;
 	return 0;
 }
 
@@ -212,6 +222,8 @@ group_end(struct store *store, struct err *err)
 	while (queue_wake(&store->members, rc, &told))
 		;
 	(void)pthread_mutex_unlock(&store->lock);
+	if (rc == 0 && store->writer.has_change && store->news != NULL)
+		store->news(store->news_ctx);
 	if (rc == 0 && sound && store->engine->maintain(db, &why) != 0) {
 		(void)pthread_mutex_lock(&store->lock);
 		poison(store, &why);

@@ -53,6 +53,10 @@ MUST_CHECK int store_commit(struct store_tx **tx, struct err *err);
 /* Drop a write transaction's changes, or end a read. *TX is NULL afterwards; NULL is harmless. */
 void store_rollback(struct store_tx **tx);
 
+/* Call NEWS after each commit that has appended to the feed and is durable; before any transaction. It runs on whichever
+ * thread committed, between groups: it must be short, and may not use the store. It may also come for nothing. */
+void store_on_change(struct store *store, void (*news)(void *ctx), void *ctx);
+
 /* E_SYS once a commit has failed; for readiness and for the process to know that it must end. */
 MUST_CHECK int store_check(struct store *store, struct err *err);
 

@@ -12,6 +12,7 @@ struct store_tx {
 	struct store *store;
 	struct db *db;
 	bool writes;
+	bool has_change; /* of a writer: something was appended to the feed since the group began */
 };
 
 #endif

@@ -408,7 +408,7 @@ write_many(void *arg)
 
 		assert_ok(store_begin(w->store, &tx, &err));
 		assert_ok(store_device_insert(tx, &d, &err));
-		assert_ok(store_change_append(tx, "device", d.id, 5, &seq, &err));
+		assert_ok(store_change_append(tx, 1, "device", d.id, 5, &seq, &err));
 		assert_true(seq > 0);
 		if (i % 10 == 9)
 			assert_int_equal(store_device_insert(tx, &d, &err), E_CONFLICT);
