@@ -99,7 +99,8 @@ const char *
 err_name(int code)
 {
 	static const char *const names[] = {"ok", "invalid-input", "unauthenticated", "forbidden",
-	    "not-found", "conflict", "gone", "limit", "busy", "out-of-memory", "internal", "disk-full"};
+	    "not-found", "conflict", "gone", "limit", "busy", "out-of-memory", "internal", "disk-full",
+	    "snapshot-required"};
 	int i = -code;
 
 	return i >= 0 && i < (int)(sizeof names / sizeof names[0]) ? names[i] : "internal";

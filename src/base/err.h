@@ -17,7 +17,8 @@ enum err_code {
 	E_BUSY = -8,	 /* not now; the same call may work later */
 	E_NOMEM = -9,	 /* out of memory */
 	E_SYS = -10,	 /* the operating system, a library or a file failed us */
-	E_FULL = -11	 /* no room on the disk for what can wait; revocations have a reserve */
+	E_FULL = -11,	 /* no room on the disk for what can wait; revocations have a reserve */
+	E_STALE = -12	 /* what the caller has cannot be brought up to date: begin afresh with a snapshot */
 };
 
 #define ERR_FIELD_MAX 64

@@ -13,10 +13,10 @@
 #include "base/sandbox.h"
 #include "base/vault.h"
 #include "core/audit.h"
+#include "core/feed.h"
 #include "core/reconcile.h"
 #include "core/settings.h"
 #include "signer/log.h"
-#include "store/change.h"
 #include "store/store.h"
 
 #include <argp.h>
@@ -276,15 +276,14 @@ static int
 database_settle(struct restore *r, struct err *err)
 {
 	struct caller caller = {.role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT};
-	char path[FS_PATH_MAX], epoch[UUID_LEN + 1];
+	char path[FS_PATH_MAX];
 	struct store *store = NULL;
 	struct store_tx *tx = NULL;
 	int rc;
 
 	(void)snprintf(caller.who, sizeof caller.who, "uid:%u", (unsigned)getuid());
-	if ((rc = fs_path(path, r->work.path, "muster.db", err)) == 0 && (rc = uuid_make(epoch, err)) == 0 &&
-	    (rc = store_open(path, &store, err)) == 0 && (rc = store_begin(store, &tx, err)) == 0 &&
-	    (rc = reconcile_restored(tx, err)) == 0 && (rc = store_setting_put(tx, "feed_epoch", epoch, err)) == 0 &&
+	if ((rc = fs_path(path, r->work.path, "muster.db", err)) == 0 && 	    (rc = store_open(path, &store, err)) == 0 && (rc = store_begin(store, &tx, err)) == 0 &&
+	    (rc = reconcile_restored(tx, err)) == 0 && (rc = feed_epoch_renew(tx, err)) == 0 &&
 	    (rc = audit_write(tx, &caller, clock_now(), "restore", "backup", r->made_at, err, "{\"newer_log\":%s}",
 		 r->arguments->signer_log != NULL ? "true" : "false")) == 0 &&
 	    (rc = store_commit(&tx, err)) == 0)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/authfail.h"
+#include "core/feed.h"
 #include "core/idempotency.h"
 #include "core/keypool.h"
 #include "core/publisher.h"
@@ -105,7 +106,8 @@ core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct 
 	    (rc = cert_issuer_init(&core->issuer, core->issuing_der.data, core->issuing_der.len,
 		 core->settings.pki_public_url, err)) != 0 ||
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
-	    (rc = store_open(path, &core->store, err)) != 0)
+	    (rc = store_open(path, &core->store, err)) != 0 ||
+	    (rc = feed_open(core, err)) != 0)
 		goto out;
 	*core_out = core;
 	core = NULL;
@@ -172,6 +174,7 @@ core_close(struct core *core)
 	if (core->store != NULL)
 		authfail_flush(core, true);
 	authfail_free(core->authfail);
+	feed_close(core);
 	store_close(core->store);
 	buf_clear(&core->root_pem);
 	buf_clear(&core->root_der);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct authfail;
+struct feed;
 struct idempotency;
 struct keypool;
 struct publisher;
@@ -37,6 +38,7 @@ struct core {
 	struct sweeper *sweeper;
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
 	struct idempotency *idempotency;
+	struct feed *feed;
 	struct authfail *authfail;
 	struct suspects *suspects;   /* of core/reconcile */
 	struct ratelimit *registrations, *links;

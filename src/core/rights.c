@@ -43,6 +43,23 @@ topics_parse(const char *json, struct topics *t, struct err *err)
 	return 0;
 }
 
+int
+rights_parse(const char *json, struct feed_topics *out, struct err *err)
+{
+	struct topics t = {0};
+	size_t i;
+	int rc;
+
+	if ((rc = topics_parse(json, &t, err)) == 0)
+		for (i = 0; i < t.n; i++)
+			if (!text_copy(out->topic[i], sizeof out->topic[i], t.text[i]))
+				rc = err_set(err, E_SYS, "a stored topic is too long");
+	if (rc == 0)
+		out->n = t.n;
+	topics_clear(&t);
+	return rc;
+}
+
 static int
 array_append(json_t *array, struct buf *out, struct err *err)
 {

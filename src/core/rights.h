@@ -2,6 +2,7 @@
 #ifndef MUSTER_CORE_RIGHTS_H
 #define MUSTER_CORE_RIGHTS_H
 
+#include "authz/feed.h"
 #include "authz/policy.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -15,6 +16,9 @@
  * array. E_INPUT with the field "FIELD[i]", E_LIMIT above POLICY_TEMPLATES_MAX. */
 MUST_CHECK int rights_to_json(const char *field, const char *const *topics, size_t n,
     int (*check)(const char *topic, struct err *err), struct buf *out, struct err *err);
+
+/* Read a stored JSON array of topics. E_SYS if it is none. */
+MUST_CHECK int rights_parse(const char *json, struct feed_topics *out, struct err *err);
 
 /* Expand DEVICE's policy: JSON arrays of topic filters appended to WRITE and READ. E_INPUT (field "policy") if
  * there is no such policy. */

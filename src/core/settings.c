@@ -83,6 +83,11 @@ static const struct conf_key keys[] = {
     INTEGER("limits", "links_all_per_min", links_all_per_min, "6000", 0, 1000000000,
 	"The same from all addresses together; 0: no limit."),
 
+    DURATION("feed", "keep", feed_keep_s, "1d", 1, 365 * DAY,
+	"How long a broker may be away and still catch up by changes; after that it takes a snapshot."),
+    INTEGER("feed", "keep_changes", feed_keep_changes, "100000", 1, 100000000,
+	"So many of the latest changes are kept, however old they are."),
+
     INTEGER("keypool", "rsa_2048", keypool_rsa_2048, "32", 0, 1024,
 	"RSA-2048 keys kept ready, made while the machine is idle."),
 };

@@ -41,6 +41,8 @@ struct settings {
 	int64_t auth_failures_per_min, auth_failures_all_per_min;
 	int64_t links_per_min, links_all_per_min;
 
+	int64_t feed_keep_s, feed_keep_changes; /* [feed] */
+
 	int64_t keypool_rsa_2048; /* [keypool] */
 
 	struct address_range trusted_proxies[SETTINGS_PROXIES_MAX]; /* api_trusted_proxies, read */

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "core/authfail.h"
+#include "core/feed.h"
 #include "core/reconcile.h"
 #include "store/idempotency.h"
 #include "store/package.h"
@@ -87,6 +88,15 @@ settle(struct sweeper *s)
 		log_error("certificates whose answer was lost are not settled, trying again: %s", err.text);
 }
 
+static void
+prune(struct sweeper *s)
+{
+	struct err err = {0};
+
+	if (feed_prune(s->core, &err) != 0)
+		log_error("old changes of the feed were not pruned: %s", err.text);
+}
+
 static void *
 sweeper_run(void *arg)
 {
@@ -105,6 +115,7 @@ sweeper_run(void *arg)
 		if (++second % ROUND_S == 0) {
 			dirty = sweep(s, store_package_expire, "packages") || dirty;
 			(void)sweep(s, store_idempotency_expire, "idempotency keys");
+			prune(s);
 		}
 		if (dirty)
 			dirty = !checkpoint(s);

@@ -33,6 +33,7 @@ static const struct {
     {E_LIMIT, 413},
     {E_BUSY, 503},
     {E_FULL, 503},
+    {E_STALE, 409},
 };
 
 static const struct {
