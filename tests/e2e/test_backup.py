@@ -273,7 +273,7 @@ def test_each_restore_has_an_epoch_of_its_own(fresh, clones):
         new = clones(home, file)
         dump = run("sqlite3", f"file:{new.dir}/muster.db?mode=ro", "SELECT value FROM setting WHERE name='feed_epoch'")
         epochs.add(dump.stdout.strip())
-    assert len(epochs) == 2 and all(re.fullmatch("[0-9a-f]{32}", e) for e in epochs)
+    assert len(epochs) == 2 and all(re.fullmatch(b"[0-9a-f]{32}", e) for e in epochs)
 
 
 def test_a_log_older_than_its_database_is_refused(fresh):
