@@ -223,7 +223,7 @@ def test_b4_organizations_refused(org):
 
 
 @pytest.mark.parametrize("text", MARKUP)
-def test_b5_markup(home, text):
+def test_b5_before_there_is_a_console(home, text):
     """B5 in what exists today: JSON answers that no browser takes for a page, the landing page, which shows no name at all,
     and the package's files. (The console's issue adds every field that it shows.)"""
     made = device(home, name=text, location=text, labels={"a": text}).json
@@ -255,7 +255,7 @@ def test_b5_nothing_is_reflected(home, text):
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_b6_formulas(home, text):
+def test_b6_before_there_is_csv(home, text):
     """B6 in what exists today: names that a spreadsheet would run are kept as they are and come back so, in JSON and in
     tables. There is no CSV yet: `muster device export` is refused as unknown. (Its issue adds the quoting.)"""
     made = device(home, name=text, location=text, labels={"a": text}).json
