@@ -18,7 +18,7 @@ struct keypool {
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* a key was taken, or closing */
 	pthread_t thread;
-	bool closing;
+	atomic_bool closing; /* also read without the lock, by a generation under way */
 	size_t want, count;
 	struct key *ready[];
 };
@@ -59,7 +59,7 @@ fill(void *arg)
 			continue;
 		}
 		(void)pthread_mutex_unlock(&pool->lock);
-		rc = key_generate(KEY_RSA_2048, &key, NULL);
+		rc = key_generate_unless(&pool->closing, KEY_RSA_2048, &key, NULL);
 		(void)pthread_mutex_lock(&pool->lock);
 		if (rc == 0)
 			pool->ready[pool->count++] = key;

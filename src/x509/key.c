@@ -127,18 +127,51 @@ key_take(EVP_PKEY *pkey, enum key_kind kind, struct key **key_out, struct err *e
 	return 0;
 }
 
+/* OpenSSL asks between two numbers that it tries. */
+static int
+may_go_on(EVP_PKEY_CTX *ctx)
+{
+	const atomic_bool *stop = EVP_PKEY_CTX_get_app_data(ctx);
+
+	return !atomic_load(stop);
+}
+
+static EVP_PKEY *
+generate_rsa(int bits, const atomic_bool *stop)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	EVP_PKEY *pkey = NULL;
+
+	if (ctx != NULL && EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, bits) == 1) {
+		EVP_PKEY_CTX_set_app_data(ctx, (void *)stop);
+		EVP_PKEY_CTX_set_cb(ctx, may_go_on);
+		if (EVP_PKEY_generate(ctx, &pkey) != 1)
+			pkey = NULL;
+	}
+	EVP_PKEY_CTX_free(ctx);
+	return pkey;
+}
+
 int
-key_generate(enum key_kind kind, struct key **key_out, struct err *err)
+key_generate_unless(const atomic_bool *stop, enum key_kind kind, struct key **key_out, struct err *err)
 {
 	EVP_PKEY *pkey;
 
 	if (kind == KEY_NONE || (unsigned)kind >= KEY_KINDS)
 		return err_set(err, E_INPUT, "no such kind of key");
-	pkey = key_kind_is_rsa(kind) ? EVP_RSA_gen(alg_kinds[kind].bits)
+	pkey = key_kind_is_rsa(kind) ? generate_rsa((int)alg_kinds[kind].bits, stop)
 				     : EVP_EC_gen(alg_kinds[kind].group);
 	if (pkey == NULL)
 		return alg_error(err, E_SYS, "cannot make a key");
 	return key_take(pkey, kind, key_out, err);
+}
+
+int
+key_generate(enum key_kind kind, struct key **key_out, struct err *err)
+{
+	static const atomic_bool never;
+
+	return key_generate_unless(&never, kind, key_out, err);
 }
 
 /* The one private key in DER, nothing behind it; NULL if it is anything else. */

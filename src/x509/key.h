@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/secret.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +35,10 @@ bool key_kind_is_rsa(enum key_kind kind);
 
 /* Make a key pair. RSA takes 50 to 250 ms: on a worker, never on an event loop. E_SYS, E_NOMEM. */
 MUST_CHECK int key_generate(enum key_kind kind, struct key **key_out, struct err *err);
+
+/* The same, but E_SYS within milliseconds once *STOP is true. */
+MUST_CHECK int key_generate_unless(
+    const atomic_bool *stop, enum key_kind kind, struct key **key_out, struct err *err);
 
 /* Read an unencrypted private key, PEM. E_INPUT for anything else or an unknown kind. */
 MUST_CHECK int key_from_pem(const void *pem, size_t len, struct key **key_out, struct err *err);

@@ -454,6 +454,21 @@ test_nothing_remains_of_a_key(void **state)
 	check_nothing_remains(KEY_RSA_2048, 26 + 7 + 261 + 5 + 11, 32);
 }
 
+/* A server that is to end waits for no prime. */
+static void
+test_generation_is_given_up(void **state)
+{
+	const atomic_bool stop = true;
+	struct key *key = NULL;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(key_generate_unless(&stop, KEY_RSA_4096, &key, &err), E_SYS);
+	assert_null(key);
+	assert_int_equal(key_generate(KEY_EC_P256, &key, &err), 0);
+	key_free(key);
+}
+
 int
 main(void)
 {
@@ -469,6 +484,7 @@ main(void)
 	    cmocka_unit_test(test_no_such_kind),
 	    cmocka_unit_test(test_private_numbers_are_in_the_locked_heap),
 	    cmocka_unit_test(test_nothing_remains_of_a_key),
+	    cmocka_unit_test(test_generation_is_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
