@@ -269,8 +269,10 @@ on_time(struct supervisor *s)
 	for (i = 0; i < CHILDREN; i++) {
 		struct child *c = &s->children[i];
 
-		if (s->stopping && c->pid > 0 && now_ms >= s->kill_at_ms)
+		if (s->stopping && c->pid > 0 && now_ms >= s->kill_at_ms) {
+			log_error("%s did not end in time and is killed", c->name);
 			(void)kill(c->pid, SIGKILL);
+		}
 		if (s->stopping || c->pid > 0)
 			continue;
 		if (c->start_at_ms <= now_ms && start(s, (enum which)i, &err) != 0) {

@@ -169,7 +169,8 @@ choose_end(struct state *s, const struct profile *profile, int64_t valid_s, int6
 	if (valid_s > 0 && now + valid_s > s->issuer.not_after)
 		return err_field(err, E_INPUT, "valid", "the certificate would outlive the issuing CA's");
 	if (now >= s->issuer.not_after)
-		return err_set(err, E_SYS, "the issuing CA's certificate has expired");
+		return err_set(err, E_CONFLICT,
+		    "the issuing CA's certificate has expired, or this machine's clock is wrong");
 	*end_out = now + (valid_s > 0 ? valid_s : profile->validity_s);
 	if (*end_out > s->issuer.not_after)
 		*end_out = s->issuer.not_after;

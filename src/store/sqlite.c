@@ -437,7 +437,9 @@ check_header(const char *path, struct err *err)
 	int fd;
 
 	if (lstat(path, &st) != 0 && errno == ENOENT)
-		return err_set(err, E_NOTFOUND, "%s: no such database: run muster init", path);
+		return err_set(err, E_NOTFOUND,
+		    "%s: no such database: restore a backup with `muster restore`, or make a home with `muster init`",
+		    path);
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0 && errno != ELOOP)
 		return err_sys(err, "cannot open %s", path);
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
