@@ -1,5 +1,5 @@
-/* The file's blocks are the room: it is cut to nothing to let go of them. Whoever fills the disk, we or another program,
- * cannot have them first. */
+/* The file's blocks are the room: it is cut to nothing to let go of them. Whoever fills the disk,
+ * we or another program, cannot have them first. */
 #include "store/reserve.h"
 
 #include <errno.h>
@@ -53,7 +53,8 @@ reserve_open(const char *path, struct reserve **reserve_out, struct err *err)
 			reserve_close(r);
 			return E_SYS;
 		}
-	} else if (fstat(r->fd, &st) == 0 && st.st_size == RESERVE_BYTES && st.st_blocks * 512 >= RESERVE_BYTES) {
+	} else if (fstat(r->fd, &st) == 0 && st.st_size == RESERVE_BYTES &&
+		   st.st_blocks * 512 >= RESERVE_BYTES) {
 		r->is_whole = true;
 	} else if (room(r) >= RESERVE_BYTES + RESERVE_LOW_BYTES) {
 		make(r);

@@ -1,4 +1,5 @@
-/* The reserve where files may not grow; on disks that are really full it is tried by tests/fault. */
+/* The reserve where files may not grow; on disks that are really full it is tried by tests/fault.
+ */
 #include "check.h"
 
 #include "store/reserve.h"
