@@ -6,6 +6,7 @@
 #include "signer/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/sha.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ static char dir[64], path[96];
 /* ---- the disk, where it can be told to fail ------------------------------------------------------------------ */
 
 static unsigned syncs;
-static bool sync_fails;
+static bool sync_fails, full;
 
 /* In libc's place for this program: no test here cuts the power, and a real one takes longer than all else. */
 int
@@ -43,6 +44,17 @@ fsync(int fd)
 {
 	(void)fd;
 	return 0;
+}
+
+int
+fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	(void)fd;
+	(void)mode;
+	(void)offset;
+	(void)len;
+	errno = ENOSPC;
+	return full ? -1 : 0;
 }
 
 static int
@@ -802,6 +814,42 @@ test_write_fails(void **state)
 	(void)signal(SIGXFSZ, SIG_DFL);
 }
 
+/* H7: with the disk full nothing more is issued, and what is refused leaves no trace; revocations and numbers of lists
+ * have their reserve, until that is used up as well. */
+static void
+test_reserve(void **state)
+{
+	struct signer_log_row issued = row_of(1), revoked = row_of(2);
+	unsigned n_issued = 0, n_revoked = 0;
+	struct signer_log *log;
+	struct err err = {0};
+	int rc;
+
+	(void)state;
+	log = must_open(false);
+	full = true;
+	while ((rc = signer_log_add(log, &issued, &err)) == 0 && n_issued < 100000)
+		n_issued++;
+	assert_int_equal(rc, E_FULL);
+	memset(issued.serial, 0x77, SERIAL_LEN);
+	while ((rc = signer_log_add(log, &revoked, &err)) == 0 && n_revoked < 100000) {
+		n_revoked++;
+		assert_int_equal(signer_log_add(log, &issued, &err), E_FULL);
+	}
+	assert_int_equal(rc, E_FULL);
+	assert_in_range(n_revoked, 3000, 5000);
+	assert_false(signer_log_has(log, issued.serial));
+	assert_ok(signer_log_sync(log, &err));
+	assert_int_equal(signer_log_add(log, &issued, &err), E_FULL);
+	full = false;
+	assert_ok(signer_log_add(log, &issued, &err)); /* there is room again */
+	assert_ok(signer_log_sync(log, &err));
+	signer_log_close(log);
+	log = must_open(true);
+	assert_int_equal(signer_log_last_seq(log), n_issued + n_revoked + 1);
+	signer_log_close(log);
+}
+
 static void
 test_reader_cannot_write(void **state)
 {
@@ -960,6 +1008,7 @@ main(void)
 	    TEST(test_not_a_log),
 	    TEST(test_sync_fails),
 	    TEST(test_write_fails),
+	    TEST(test_reserve),
 	    TEST(test_reader_cannot_write),
 	    TEST(test_cut_while_it_is_open),
 	    TEST(test_row_bytes),
