@@ -663,7 +663,8 @@ class OtherBroker(muster.Broker):
         wait_for(home.pid_file.exists, 5, "the broker's pid file")
 
 
-def test_a_server_that_may_not_signal_the_broker(fresh):
+@pytest.mark.needs_root
+def test_a_server_that_may_not_signal_the_broker(fresh, anybodys_program):
     """It runs as nobody, the broker as root."""
     nobody = 65534
 
