@@ -13,6 +13,11 @@ pytestmark = pytest.mark.long
 
 # What is taken away: file, line, what stands there instead, and the tests that must notice.
 MUTANTS = {
+    "the signer's fsync": (
+        "src/signer/log.c", "if (fdatasync(log->fd) != 0)\n\t\treturn err_sys(err, \"cannot sync the signer's log\");",
+        "", ["fault:signer-fdatasync-EIO"]),
+    "the database's fsync": (
+        "src/store/sqlite.c", "PRAGMA synchronous = FULL", "PRAGMA synchronous = OFF", ["fault:api-fdatasync-EIO"]),
     "the revocation check of a client certificate": (
         "src/core/operator.c", "row.state == CERTIFICATE_ACTIVE && ", "", ["unit:operator"]),
     "the revocation check of the ACL file": (
