@@ -247,15 +247,23 @@ base64_decode(struct buf *out, const char *text, size_t len, struct err *err)
 int
 uuid_make(char *out, struct err *err)
 {
-	uint8_t raw[16];
-	char hex[33];
+	uint8_t raw[UUID_BYTES];
 	int rc;
 
 	if ((rc = random_bytes(raw, sizeof raw, err)) != 0)
 		return rc;
 	raw[6] = (uint8_t)((raw[6] & 0x0f) | 0x40);
 	raw[8] = (uint8_t)((raw[8] & 0x3f) | 0x80);
-	hex_encode(hex, raw, sizeof raw);
+	uuid_format(out, raw);
+	return 0;
+}
+
+void
+uuid_format(char *out, const uint8_t *raw)
+{
+	char hex[2 * UUID_BYTES + 1];
+
+	hex_encode(hex, raw, UUID_BYTES);
 	memcpy(out, hex, 8);
 	out[8] = '-';
 	memcpy(out + 9, hex + 8, 4);
@@ -266,7 +274,22 @@ uuid_make(char *out, struct err *err)
 	out[23] = '-';
 	memcpy(out + 24, hex + 20, 12);
 	out[36] = '\0';
-	return 0;
+}
+
+bool
+uuid_parse(uint8_t *out, const char *s)
+{
+	char hex[2 * UUID_BYTES + 1];
+
+	if (!uuid_is_valid(s))
+		return false;
+	memcpy(hex, s, 8);
+	memcpy(hex + 8, s + 9, 4);
+	memcpy(hex + 12, s + 14, 4);
+	memcpy(hex + 16, s + 19, 4);
+	memcpy(hex + 20, s + 24, 12);
+	hex[sizeof hex - 1] = '\0';
+	return hex_decode(out, UUID_BYTES, hex);
 }
 
 bool

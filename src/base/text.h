@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UUID_LEN 36 /* 8-4-4-4-12 in lower case; char id[UUID_LEN + 1] */
+#define UUID_LEN 36   /* 8-4-4-4-12 in lower case; char id[UUID_LEN + 1] */
+#define UUID_BYTES 16 /* the same as it is kept where there are many */
 
 /* Copy SRC into DST of SIZE bytes, always terminated. False if it did not fit (DST is then cut). */
 bool text_copy(char *dst, size_t size, const char *src);
@@ -46,6 +47,10 @@ MUST_CHECK int uuid_make(char *out, struct err *err);
 
 /* True if S is a UUID in its canonical lower-case form. */
 bool uuid_is_valid(const char *s);
+
+/* Between that form and UUID_BYTES bytes. uuid_parse is false for what uuid_is_valid refuses. */
+MUST_CHECK bool uuid_parse(uint8_t *out, const char *s);
+void uuid_format(char *out, const uint8_t *raw);
 
 /* Parse a duration such as 90d, 8h, 30m or 45s into seconds, > 0. False if it is not one. */
 bool duration_parse(const char *text, int64_t *seconds_out);

@@ -96,7 +96,9 @@ static void
 test_uuid(void **state)
 {
 	char a[UUID_LEN + 1], b[UUID_LEN + 1];
+	uint8_t raw[UUID_BYTES];
 	struct err err = {0};
+	size_t i;
 
 	(void)state;
 	assert_ok(uuid_make(a, &err));
@@ -105,6 +107,14 @@ test_uuid(void **state)
 	assert_true(uuid_is_valid(a));
 	assert_int_equal(a[14], '4');
 	assert_non_null(strchr("89ab", a[19]));
+	assert_true(uuid_parse(raw, a));
+	assert_int_equal(raw[6] >> 4, 4);
+	uuid_format(b, raw);
+	assert_string_equal(a, b);
+	assert_true(uuid_parse(raw, "00112233-4455-6677-8899-aabbccddeeff"));
+	for (i = 0; i < UUID_BYTES; i++)
+		assert_int_equal(raw[i], i * 0x11);
+	assert_false(uuid_parse(raw, "00112233-4455-6677-8899-aabbccddeefF"));
 	assert_false(uuid_is_valid("6FA459EA-EE8A-4CA4-894E-DB77E160355E"));
 	assert_false(uuid_is_valid("6fa459ea-ee8a-4ca4-894e-db77e160355"));
 	assert_false(uuid_is_valid("6fa459ea-ee8a-4ca4-894e-db77e160355e0"));
