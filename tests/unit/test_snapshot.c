@@ -238,6 +238,10 @@ test_cut_anywhere(void **state)
 		if (n < 0)
 			continue;
 		assert_int_equal(info.seq, i < first ? 41 : 42);
+		if (i % 16 != 0) { /* each append waits for the disk */
+			snapshot_close(file);
+			continue;
+		}
 		append(file, 2, 60);
 		snapshot_close(file);
 		assert_int_equal(load_close(&info), n - 1);
