@@ -30,7 +30,6 @@ sandbox_enter(const char *dir, struct err *err)
 		const char *name;
 		enum sandbox_access access;
 	} wanted[] = {
-	    {"muster.conf", SANDBOX_READ_FILE},
 	    {"muster.db", SANDBOX_WRITE_FILE},
 	    {"muster.db-wal", SANDBOX_WRITE_FILE},
 	    {"muster.db-shm", SANDBOX_WRITE_FILE},
@@ -87,6 +86,24 @@ tell_room(struct core *core, bool *is_full)
 	*is_full = now_full;
 }
 
+/* The supervisor has refused a bad file already, so that here all or nothing changes. */
+static void
+reload(struct core *core, struct http_server *server)
+{
+	struct err err = {0};
+	bool changed = false;
+
+	if (config_reload(core, &changed, &err) != 0)
+		log_error("configuration not reloaded, the old one stays: %s%s%s", err.field,
+		    err.field[0] != '\0' ? ": " : "", err.text);
+	else
+		log_info("configuration %s", changed ? "reloaded" : "unchanged");
+	if (http_server_reload(server, &err) != 0)
+		log_error("certificate not reloaded, the old one stays: %s", err.text);
+	else
+		log_info("certificate reloaded");
+}
+
 /* Returns when it is time to end. A store that failed cannot be trusted: the supervisor starts us anew, and
  * opening it again finds what is really on disk. */
 static int
@@ -94,7 +111,6 @@ wait_for_end(struct core *core, struct http_server *server, int signals, int ali
 {
 	struct pollfd fds[] = {{signals, POLLIN, 0}, {alive_fd, POLLIN, 0}};
 	struct signalfd_siginfo info;
-	struct err reload = {0};
 	bool is_full = false;
 	int rc;
 
@@ -110,10 +126,7 @@ wait_for_end(struct core *core, struct http_server *server, int signals, int ali
 			continue;
 		if (info.ssi_signo != SIGHUP)
 			return 0;
-		if (http_server_reload(server, &reload) != 0)
-			log_error("certificate not reloaded, the old one stays: %s", reload.text);
-		else
-			log_info("certificate reloaded");
+		reload(core, server);
 	}
 }
 
@@ -129,7 +142,7 @@ api_run(const struct api_options *options)
 	log_init("api", options->debug);
 	if ((rc = secret_process_protect(&err)) != 0 || (rc = signals = signals_open(&err)) < 0 ||
 	    (rc = secret_heap_open(SECRET_HEAP_BYTES, &err)) != 0 ||
-	    (rc = core_open(options->dir, options->signal_fd, &core, &err)) != 0 ||
+	    (rc = core_open(options->dir, options->conf_fd, options->signal_fd, &core, &err)) != 0 ||
 	    (rc = http_server_open(core, &server, &err)) != 0 ||
 	    (options->sandbox && (rc = sandbox_enter(options->dir, &err)) != 0) ||
 	    (rc = core_start(core, &err)) != 0 || (rc = http_server_run(server, &err)) != 0)

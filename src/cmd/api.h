@@ -9,6 +9,7 @@
 struct api_options {
 	const char *dir;
 	int signal_fd; /* to the supervisor, for the broker's SIGHUP; -1 without one */
+	int conf_fd;   /* muster.conf as the supervisor hands it over; -1: the file itself */
 	int alive_fd;  /* EOF here means that the supervisor is gone */
 	bool sandbox;
 	bool debug;

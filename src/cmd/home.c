@@ -144,7 +144,8 @@ make_settings(struct build *b, struct err *err)
 	if (geteuid() == 0 && sandbox_group("mosquitto", &gid, NULL) == 0)
 		(void)text_copy(s->broker_group, sizeof s->broker_group, "mosquitto");
 	buf_text(&text, "; Muster's configuration. Every key is here with its default; an absent key means its\n"
-			"; default. Restart `muster serve` after a change.\n\n");
+			"; default. After a change: SIGHUP to `muster serve`. What needs a restart\n"
+			"; (listen, threads, workers, sandbox and their like) is named in the log then.\n\n");
 	settings_print(&text, s);
 	buf_byte(&text, '\n');
 	profiles_print(&text, o->org != NULL ? o->org : "", o->country != NULL ? o->country : "");

@@ -43,7 +43,8 @@ serve_parse(int key, char *arg, struct argp_state *state)
 static const struct argp serve_argp = {serve_options, serve_parse, "",
     "Run the service in the foreground: the api, the signer, and a supervisor that restarts them.\v"
     "It logs a line that ends in \" ready\" on standard error once it answers, and tells systemd. SIGTERM ends it "
-    "within 5 seconds, after finishing what was accepted; SIGHUP loads tls/ again.\n\n"
+    "within 5 seconds, after finishing what was accepted. SIGHUP loads tls/ and muster.conf again without dropping a connection; a "
+    "muster.conf with a mistake is refused as a whole, and a key that only a start can change is named in the log.\n\n"
     "As root, the two processes run as the users muster and muster-signer.\n\n"
     "Exit status: 0 after SIGTERM, 1 if it could not start or a process kept dying.",
     NULL, NULL, NULL};
@@ -80,7 +81,6 @@ cmd_serve(struct cli *cli, int argc, char **argv)
 	    owners_give(cli->dir, settings.broker_group, &err) != 0)
 		return cli_fail(cli, &err);
 	workdir_sweep(backup_work);
-	options.broker_pid_file = settings.broker_pid_file;
 	options.sandbox = settings.sandbox;
 	options.debug = arguments.debug;
 	return supervisor_run(&options);
@@ -88,16 +88,17 @@ cmd_serve(struct cli *cli, int argc, char **argv)
 
 /* ---- the two processes, started by the supervisor alone ---------------------------------------------------------- */
 
-enum { OPT_ALIVE = 0x100, OPT_FD, OPT_NO_SANDBOX };
+enum { OPT_ALIVE = 0x100, OPT_FD, OPT_CONF, OPT_NO_SANDBOX };
 
 struct process_arguments {
-	int alive_fd, fd;
+	int alive_fd, fd, conf_fd;
 	bool sandbox, debug;
 };
 
 static const struct argp_option process_options[] = {
     {"alive-fd", OPT_ALIVE, "N", 0, "A pipe whose other end the supervisor holds", 0},
     {"fd", OPT_FD, "N", 0, "signer: its listening socket; api: the supervisor's ear for the broker's signal", 0},
+    {"conf-fd", OPT_CONF, "N", 0, "muster.conf as the supervisor hands it over", 0},
     {"no-sandbox", OPT_NO_SANDBOX, NULL, 0, "As sandbox = off in muster.conf", 0},
     {"debug", 'D', NULL, 0, "Log each request", 0}, {0}};
 
@@ -110,9 +111,10 @@ process_parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case OPT_ALIVE:
 	case OPT_FD:
+	case OPT_CONF:
 		if (!integer_parse(arg, 3, 1023, &fd))
 			argp_error(state, "not a file descriptor: %s", arg);
-		*(key == OPT_FD ? &a->fd : &a->alive_fd) = (int)fd;
+		*(key == OPT_FD ? &a->fd : key == OPT_CONF ? &a->conf_fd : &a->alive_fd) = (int)fd;
 		return 0;
 	case OPT_NO_SANDBOX:
 		a->sandbox = false;
@@ -121,7 +123,7 @@ process_parse(int key, char *arg, struct argp_state *state)
 		a->debug = true;
 		return 0;
 	case ARGP_KEY_END:
-		if (a->fd < 0 || a->alive_fd < 0)
+		if (a->fd < 0 || a->alive_fd < 0 || a->conf_fd < 0)
 			argp_error(state, "only `muster serve` starts this");
 		return 0;
 	default:
@@ -142,7 +144,7 @@ process_name(const char *name)
 int
 cmd_signer_process(struct cli *cli, int argc, char **argv)
 {
-	struct process_arguments a = {.alive_fd = -1, .fd = -1, .sandbox = true};
+	struct process_arguments a = {.alive_fd = -1, .fd = -1, .conf_fd = -1, .sandbox = true};
 	struct signer_options options = {.dir = cli->dir};
 	struct err err = {0};
 
@@ -155,6 +157,7 @@ cmd_signer_process(struct cli *cli, int argc, char **argv)
 		return SUPERVISOR_HOPELESS;
 	}
 	options.listen_fd = a.fd;
+	options.conf_fd = a.conf_fd;
 	options.alive_fd = a.alive_fd;
 	options.sandbox = a.sandbox;
 	return signer_main(&options) == 0 ? 0 : 1;
@@ -163,12 +166,13 @@ cmd_signer_process(struct cli *cli, int argc, char **argv)
 int
 cmd_api_process(struct cli *cli, int argc, char **argv)
 {
-	struct process_arguments a = {.alive_fd = -1, .fd = -1, .sandbox = true};
+	struct process_arguments a = {.alive_fd = -1, .fd = -1, .conf_fd = -1, .sandbox = true};
 	struct api_options options = {.dir = cli->dir};
 
 	if (argp_parse(&process_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	options.signal_fd = a.fd;
+	options.conf_fd = a.conf_fd;
 	options.alive_fd = a.alive_fd;
 	options.sandbox = a.sandbox;
 	options.debug = a.debug;

@@ -9,9 +9,11 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/secret.h"
+#include "base/handover.h"
 #include "cmd/home.h"
 #include "cmd/owners.h"
 #include "core/brokersignal.h"
+#include "core/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +49,8 @@ struct child {
 struct supervisor {
 	const struct supervisor_options *options;
 	struct child children[CHILDREN];
+	struct handover conf; /* muster.conf as both children have it */
+	char broker_pid_file[CONF_TEXT_SIZE];
 	int signals, lock, listener;
 	int alive[2];  /* children watch [0]; EOF there means that we are gone */
 	int broker[2]; /* [0] ours, [1] the api's; a new pair for each api */
@@ -77,6 +81,38 @@ listen_for_signer(struct supervisor *s, struct err *err)
 	return 0;
 }
 
+/* Read muster.conf for both children. A bad one changes nothing. */
+static int
+conf_load(struct supervisor *s, struct err *err)
+{
+	struct settings settings;
+	struct buf text = {0};
+	int rc;
+
+	if ((rc = settings_text(s->options->dir, &text, err)) == 0 &&
+	    (rc = settings_parse(&text, &settings, err)) == 0) {
+		handover_put(&s->conf, text.data, text.len);
+		memcpy(s->broker_pid_file, settings.broker_pid_file, sizeof s->broker_pid_file);
+	}
+	buf_clear(&text);
+	return rc;
+}
+
+/* The signer first: the api compares what it answers. */
+static void
+reload(struct supervisor *s)
+{
+	struct err err = {0};
+	size_t i;
+
+	if (conf_load(s, &err) != 0)
+		log_error("configuration not reloaded, the old one stays: %s%s%s", err.field,
+		    err.field[0] != '\0' ? ": " : "", err.text);
+	for (i = 0; i < CHILDREN; i++)
+		if (s->children[i].pid > 0)
+			(void)kill(s->children[i].pid, SIGHUP);
+}
+
 static int
 prepare(struct supervisor *s, struct err *err)
 {
@@ -89,7 +125,8 @@ prepare(struct supervisor *s, struct err *err)
 	    ((rc = sandbox_user(OWNERS_SIGNER, &s->uid[SIGNER], &s->gid[SIGNER], err)) != 0 ||
 		(rc = sandbox_user(OWNERS_API, &s->uid[API], &s->gid[API], err)) != 0))
 		return rc;
-	if ((rc = listen_for_signer(s, err)) != 0)
+	if ((rc = handover_open(CONF_FILE_MAX, &s->conf, err)) != 0 || (rc = conf_load(s, err)) != 0 ||
+	    (rc = listen_for_signer(s, err)) != 0)
 		return rc;
 	if (pipe2(s->alive, O_CLOEXEC) != 0)
 		return err_sys(err, "cannot make a pipe");
@@ -118,12 +155,13 @@ static void
 become_child(struct supervisor *s, enum which which, pid_t parent)
 {
 	const struct supervisor_options *o = s->options;
-	char alive[16], passed[16];
-	char *argv[12];
+	char alive[16], passed[16], conf[16];
+	char *argv[14];
 	struct err err = {0};
 	int n = 0;
 
 	keep_fd(s->alive[0], alive);
+	keep_fd(s->conf.fd, conf);
 	keep_fd(which == SIGNER ? s->listener : s->broker[1], passed);
 	argv[n++] = (char *)"muster";
 	argv[n++] = (char *)"--dir";
@@ -133,6 +171,8 @@ become_child(struct supervisor *s, enum which which, pid_t parent)
 	argv[n++] = alive;
 	argv[n++] = (char *)"--fd";
 	argv[n++] = passed;
+	argv[n++] = (char *)"--conf-fd";
+	argv[n++] = conf;
 	if (!o->sandbox)
 		argv[n++] = (char *)"--no-sandbox";
 	if (o->debug)
@@ -253,8 +293,8 @@ on_signals(struct supervisor *s)
 			reap(s);
 		else if (info.ssi_signo != SIGHUP)
 			stop(s, 0);
-		else if (s->children[API].pid > 0)
-			(void)kill(s->children[API].pid, SIGHUP);
+		else
+			reload(s);
 	}
 }
 
@@ -299,7 +339,7 @@ watch(struct supervisor *s)
 		if (poll(fds, 2, wait_ms) < 0 && errno != EINTR)
 			log_error("cannot wait: %s", strerrordesc_np(errno));
 		if (fds[1].revents != 0 &&
-		    brokersignal_serve(s->broker[0], s->options->broker_pid_file, &err) != 0) {
+		    brokersignal_serve(s->broker[0], s->broker_pid_file, &err) != 0) {
 			(void)close(s->broker[0]); /* that api is gone; the next gets its own */
 			s->broker[0] = -1;
 		}

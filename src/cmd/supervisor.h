@@ -10,7 +10,6 @@
 struct supervisor_options {
 	const char *dir;
 	const char *self;	     /* the program to start for both children */
-	const char *broker_pid_file; /* "" : nobody is signalled */
 	bool sandbox;
 	bool debug;
 };

@@ -53,6 +53,12 @@ authfail_new(int64_t per_min, int64_t all_per_min, struct authfail **out, struct
 }
 
 void
+authfail_set(struct authfail *a, int64_t per_min, int64_t all_per_min)
+{
+	ratelimit_set(a->limit, per_min, all_per_min);
+}
+
+void
 authfail_free(struct authfail *a)
 {
 	if (a == NULL)

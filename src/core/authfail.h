@@ -17,6 +17,9 @@ MUST_CHECK int authfail_new(
     int64_t per_min, int64_t all_per_min, struct authfail **out, struct err *err);
 void authfail_free(struct authfail *authfail);
 
+/* Other limits from now on. Any thread. */
+void authfail_set(struct authfail *authfail, int64_t per_min, int64_t all_per_min);
+
 /* May PEER try to authenticate? Refusals are counted for the audit. What is urgent only waits if PEER itself has failed
  * too often. E_LIMIT with retry_after_s. Any thread; does not block. */
 MUST_CHECK int authfail_may_try(

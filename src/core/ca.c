@@ -39,7 +39,7 @@ check_answer(struct core *core, const struct profile *profile, const char *id, c
 	if (info->not_before > now + 5 || info->not_before < now - 3600 ||
 	    info->not_after > now + longest + 5 || info->not_after <= now)
 		return err_set(err, E_SYS, "the signer answered with another validity than asked for");
-	return cert_matches(der->data, der->len, &spec, &core->issuer, err);
+	return cert_matches(der->data, der->len, &spec, &core_config(core)->issuer, err);
 }
 
 int
@@ -63,8 +63,11 @@ ca_issue(struct core *core, const struct profile *profile, const char *id, const
 	KILLPOINT(5, "a certificate signed and logged, not yet compared or recorded");
 	if ((rc = cert_info_read(der.data, der.len, &info, err)) != 0 ||
 	    (rc = check_answer(core, profile, id, spki, spki_len, valid_s, sans, n_sans, &der, &info,
-		 kind, err)) != 0)
+		 kind, err)) != 0) {
+		if (config_is_fresh(core))
+			rc = err_set(err, E_BUSY, "the configuration has just changed; try again");
 		goto out;
+	}
 	if ((row.der = malloc(der.len)) == NULL) {
 		rc = err_nomem(err);
 		goto out;
@@ -109,7 +112,7 @@ ca_certificate(struct core *core, const struct caller *caller, const char *finge
 int
 ca_crl(struct core *core, const char *issuer, struct buf *der_out, struct err *err)
 {
-	if (strcmp(issuer, "issuing") != 0 && strcmp(issuer, core->issuer.key_id_hex) != 0)
+	if (strcmp(issuer, "issuing") != 0 && strcmp(issuer, core_config(core)->issuer.key_id_hex) != 0)
 		return err_set(err, E_NOTFOUND, "no such issuer");
 	return publisher_crl(core->publisher, der_out, err);
 }

@@ -114,7 +114,7 @@ is_host_of(const char *name, const char *url_or_address)
 static int
 check_san(struct core *core, const char *id, const char *san, struct err *err)
 {
-	const struct settings *s = &core->settings;
+	const struct settings *s = &core_config(core)->settings;
 	char lower[CERT_SAN_SIZE];
 	const char *value;
 	int rc;

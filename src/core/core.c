@@ -21,7 +21,6 @@
 #include <string.h>
 #include <time.h>
 
-#define CONF_MAX CONF_FILE_MAX
 #define CA_PEM_MAX 16384
 #define SIGNER_WAIT_MS 10000
 #define SIGNER_RETRY_MS 20
@@ -55,23 +54,9 @@ root_load(struct core *core, struct err *err)
 }
 
 static int
-profiles_load(struct core *core, struct err *err)
-{
-	char path[FS_PATH_MAX];
-	struct buf text = {0};
-	int rc;
-
-	if ((rc = fs_path(path, core->dir, "muster.conf", err)) == 0 &&
-	    (rc = fs_read(path, CONF_MAX, &text, err)) == 0)
-		rc = profiles_parse(buf_str(&text), &core->profiles, err);
-	buf_clear(&text);
-	return rc;
-}
-
-static int
 limits_open(struct core *core, struct err *err)
 {
-	const struct settings *s = &core->settings;
+	const struct settings *s = &core_config(core)->settings;
 	int rc;
 
 	if ((rc = ratelimit_new(s->register_per_min, s->register_all_per_min, &core->registrations, err)) != 0 ||
@@ -81,7 +66,7 @@ limits_open(struct core *core, struct err *err)
 }
 
 int
-core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct err *err)
+core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core_out, struct err *err)
 {
 	struct core *core = calloc(1, sizeof *core);
 	char path[FS_PATH_MAX];
@@ -91,20 +76,17 @@ core_open(const char *dir, int broker_signal_fd, struct core **core_out, struct 
 		free(core);
 		return err_nomem(err);
 	}
+	core->conf_fd = conf_fd;
 	core->broker_signal_fd = broker_signal_fd;
 	core->now = clock_now;
 	if (!text_copy(core->dir, sizeof core->dir, dir)) {
 		rc = err_set(err, E_INPUT, "the home's path is longer than %zu bytes", sizeof core->dir - 1);
 		goto out;
 	}
-	if ((rc = settings_load(dir, &core->settings, err)) != 0 ||
-	    (rc = idempotency_new(&core->idempotency, err)) != 0 ||
-	    (rc = limits_open(core, err)) != 0 ||
-	    (rc = profiles_load(core, err)) != 0 ||
-	    (rc = root_load(core, err)) != 0 ||
+	if ((rc = root_load(core, err)) != 0 ||
 	    (rc = ca_load(core, "ca/issuing.crt", &core->issuing_pem, &core->issuing_der, err)) != 0 ||
-	    (rc = cert_issuer_init(&core->issuer, core->issuing_der.data, core->issuing_der.len,
-		 core->settings.pki_public_url, err)) != 0 ||
+	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
+	    (rc = idempotency_new(&core->idempotency, err)) != 0 ||
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
 	    (rc = store_open(path, &core->store, err)) != 0 ||
 	    (rc = feed_open(core, err)) != 0)
@@ -157,8 +139,8 @@ core_start(struct core *core, struct err *err)
 	    (rc = publisher_start(core, &core->publisher, err)) != 0 ||
 	    (rc = sweeper_start(core, &core->sweeper, err)) != 0)
 		return rc;
-	if (core->settings.keypool_rsa_2048 > 0)
-		rc = keypool_new((size_t)core->settings.keypool_rsa_2048, &core->keypool, err);
+	if (core_config(core)->settings.keypool_rsa_2048 > 0)
+		rc = keypool_new((size_t)core_config(core)->settings.keypool_rsa_2048, &core->keypool, err);
 	return rc;
 }
 
@@ -176,6 +158,7 @@ core_close(struct core *core)
 	authfail_free(core->authfail);
 	feed_close(core);
 	store_close(core->store);
+	config_close(core);
 	buf_clear(&core->root_pem);
 	buf_clear(&core->root_der);
 	buf_clear(&core->issuing_pem);

@@ -5,11 +5,9 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/secret.h"
-#include "core/settings.h"
-#include "signer/profile.h"
-#include "x509/cert.h"
+#include "core/config.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 struct authfail;
@@ -25,11 +23,10 @@ struct sweeper;
 
 struct core {
 	char dir[512];
-	struct settings settings;
-	struct profiles profiles;
+	_Atomic(struct config *) config; /* core_config */
+	int conf_fd;			 /* the supervisor's snapshot of muster.conf; -1: the file */
 	struct store *store;
 	struct signer *signer;
-	struct cert_issuer issuer;   /* what the signer's certificates are compared with */
 	struct buf root_pem;	     /* ca.crt in a package */
 	struct buf issuing_pem;	     /* chain_pem */
 	struct buf root_der, issuing_der;
@@ -46,10 +43,18 @@ struct core {
 	int64_t (*now)(void);	     /* clock_now, or a test's */
 };
 
-/* Open what the api process needs from the home DIR before it enters its sandbox: settings, CA certificates,
- * store. Starts no thread, for Landlock binds only the thread that asks for it. E_*. */
-MUST_CHECK int core_open(
-    const char *dir, int broker_signal_fd, struct core **core_out, struct err *err);
+/* What the configuration says now. Take it once for what must fit together. Any thread. */
+static inline const struct config *
+core_config(const struct core *core)
+{
+	return atomic_load_explicit(&core->config, memory_order_acquire);
+}
+
+/* Open what the api process needs from the home DIR before it enters its sandbox: settings (from CONF_FD, the
+ * supervisor's snapshot of them; -1: from the file), CA certificates, store. Starts no thread, for Landlock binds only
+ * the thread that asks for it. E_*. */
+MUST_CHECK int core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core_out,
+    struct err *err);
 
 /* Inside the sandbox: connect to the signer (waits up to 10 s for it), compare its log's tail with the store,
  * start the publisher's and the key pool's threads. E_*. */

@@ -26,15 +26,15 @@ static int
 choose_profile(struct core *core, const char *name, enum key_kind kind,
     const struct profile **profile_out, struct err *err)
 {
-	const struct profile *p = profile_find(&core->profiles, name != NULL ? name : PROFILE_DEFAULT);
+	const struct profile *p = profile_find(&core_config(core)->profiles, name != NULL ? name : PROFILE_DEFAULT);
 	size_t i;
 
 	if (p == NULL)
 		return err_field(err, E_INPUT, "profile",
 		    "there is no profile of that name; `muster profile list` shows those there are");
 	if (name == NULL && kind != KEY_NONE && !profile_allows_key(p, kind))
-		for (i = 0; i < core->profiles.n && !profile_allows_key(p, kind); i++)
-			p = &core->profiles.list[i];
+		for (i = 0; i < core_config(core)->profiles.n && !profile_allows_key(p, kind); i++)
+			p = &core_config(core)->profiles.list[i];
 	if (kind != KEY_NONE && !profile_allows_key(p, kind))
 		return err_field(err, E_INPUT, name != NULL ? "key" : "profile",
 		    "profile %s does not take %s keys", p->name, key_kind_name(kind));
@@ -86,8 +86,8 @@ check_csr_key(struct core *core, const struct credential_owner *owner, const str
 	int rc;
 
 	sha256(hash, csr->spki, csr->spki_len);
-	if ((csr->spki_len == core->issuer.spki_len &&
-		memcmp(csr->spki, core->issuer.spki, csr->spki_len) == 0) ||
+	if ((csr->spki_len == core_config(core)->issuer.spki_len &&
+		memcmp(csr->spki, core_config(core)->issuer.spki, csr->spki_len) == 0) ||
 	    memcmp(hash, core->root_spki_hash, sizeof hash) == 0)
 		return err_field(err, E_CONFLICT, "csr", "this is the CA's own key");
 	if ((rc = store_read(core->store, &tx, err)) != 0)
@@ -136,7 +136,7 @@ link_mint(struct core *core, const struct credential_request *request, struct cr
 	if ((rc = token_mint("", token, err)) != 0)
 		return rc;
 	token_digest(token, out->token_hash);
-	if (snprintf(out->url, sizeof out->url, "%s/d/%s", core->settings.api_public_url, token) >=
+	if (snprintf(out->url, sizeof out->url, "%s/d/%s", core_config(core)->settings.api_public_url, token) >=
 	    (int)sizeof out->url)
 		rc = err_set(err, E_SYS, "api.public_url is too long for a link");
 	out->expires_at = core->now() +

@@ -554,7 +554,7 @@ out:
 int
 feed_prune(struct core *core, struct err *err)
 {
-	const struct settings *s = &core->settings;
+	const struct settings *s = &core_config(core)->settings;
 	struct store_tx *tx = NULL;
 	size_t n = 0;
 	int rc;

@@ -36,7 +36,7 @@ device_json(struct core *core, const struct credential_owner *owner, struct buf 
 {
 	json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:o}", "id", owner->id, "name",
 	    owner->name, "kind", store_owner_kind_name(owner->kind), "broker",
-	    broker_json(core->settings.broker_public_host), "client_id", owner->id, "publish",
+	    broker_json(core_config(core)->settings.broker_public_host), "client_id", owner->id, "publish",
 	    json_loads(owner->write_json, 0, NULL), "subscribe", json_loads(owner->read_json, 0, NULL));
 	char *text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2));
 
@@ -55,7 +55,7 @@ readme_text(struct core *core, const struct credential_owner *owner, struct buf 
 	char host[64];
 	uint16_t port;
 
-	broker_split(core->settings.broker_public_host, host, &port);
+	broker_split(core_config(core)->settings.broker_public_host, host, &port);
 	buf_printf(out,
 	    "Credentials of %s %s, made by Muster.\n\n"
 	    "  device.key   the private key; it exists nowhere else: keep it on the device\n"
@@ -65,7 +65,7 @@ readme_text(struct core *core, const struct credential_owner *owner, struct buf 
 	    "The broker is %s, MQTT over TLS with client certificate. The MQTT client id is the id:\n\n"
 	    "  mosquitto_pub --cafile ca.crt --cert device.crt --key device.key \\\n"
 	    "      -h %s -p %d -i %s -t TOPIC -m hello\n",
-	    store_owner_kind_name(owner->kind), owner->id, core->settings.broker_public_host, host,
+	    store_owner_kind_name(owner->kind), owner->id, core_config(core)->settings.broker_public_host, host,
 	    (int)port, owner->id);
 }
 

@@ -15,7 +15,7 @@
 static int
 publish(struct core *core, struct err *err)
 {
-	if (strcmp(core->settings.broker_mode, "acl-file") == 0)
+	if (strcmp(core_config(core)->settings.broker_mode, "acl-file") == 0)
 		return publisher_wait(
 		    core->publisher, publisher_ask(core->publisher, PUBLISH_RIGHTS), PUBLISH_RIGHTS, err);
 	publisher_wake(core->publisher, PUBLISH_RIGHTS);

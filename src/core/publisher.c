@@ -72,7 +72,7 @@ crl_make(struct core *core, struct store_crl *crl, struct buf *der, struct crl_i
 	int rc;
 
 	crl->this_update = core->now();
-	crl->next_update = crl->this_update + core->settings.crl_validity_s;
+	crl->next_update = crl->this_update + core_config(core)->settings.crl_validity_s;
 	if ((rc = store_read(core->store, &tx, err)) != 0 ||
 	    (rc = store_revoked_open(tx, crl->this_update - CRL_OVERLAP_S, &revoked, err)) != 0)
 		goto out;
@@ -82,7 +82,7 @@ crl_make(struct core *core, struct store_crl *crl, struct buf *der, struct crl_i
 		*err = walk_err;
 		rc = walk_err.code;
 	}
-	if (rc == 0 && (rc = crl_info_read(der->data, der->len, &core->issuer, info, err)) == 0)
+	if (rc == 0 && (rc = crl_info_read(der->data, der->len, &core_config(core)->issuer, info, err)) == 0)
 		crl->number = (int64_t)info->number;
 out:
 	store_rollback(&tx);
@@ -97,7 +97,7 @@ crl_store(struct core *core, const struct store_crl *crl, const struct buf *der,
 
 	if ((rc = store_begin_urgent(core->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_crl_put(tx, core->issuer.key_id_hex, crl, der->data, der->len, err)) == 0)
+	if ((rc = store_crl_put(tx, core_config(core)->issuer.key_id_hex, crl, der->data, der->len, err)) == 0)
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);
 	return rc;
@@ -146,7 +146,7 @@ crl_publish(struct publisher *p, struct err *err)
 	KILLPOINT(14, "a CRL stored, not written for the broker");
 	pem_encode(&pem, "X509 CRL", der.data, der.len);
 	if ((rc = broker_file_write(p->core, "broker/crl.pem", &pem, err)) == 0)
-		p->crl_due_s = crl.this_update + p->core->settings.crl_renew_s;
+		p->crl_due_s = crl.this_update + core_config(p->core)->settings.crl_renew_s;
 out:
 	if (info.number > 0)
 		crl_show(p, &der, &info);
@@ -173,7 +173,7 @@ broker_reload(struct core *core, struct err *err)
 {
 	int rc;
 
-	if (core->settings.broker_pid_file[0] == '\0' || core->broker_signal_fd < 0)
+	if (core_config(core)->settings.broker_pid_file[0] == '\0' || core->broker_signal_fd < 0)
 		return 0;
 	if ((rc = brokersignal_send(core->broker_signal_fd, err)) == E_NOTFOUND) {
 		log_warn("broker not signalled: %s", err->text);

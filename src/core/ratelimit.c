@@ -42,6 +42,17 @@ ratelimit_new(int64_t per_min, int64_t all_per_min, struct ratelimit **limit_out
 }
 
 void
+ratelimit_set(struct ratelimit *limit, int64_t per_min, int64_t all_per_min)
+{
+	(void)pthread_mutex_lock(&limit->lock);
+	limit->per_min = per_min;
+	if (limit->all_per_min != all_per_min)
+		limit->all.tokens = all_per_min * TOKEN;
+	limit->all_per_min = all_per_min;
+	(void)pthread_mutex_unlock(&limit->lock);
+}
+
+void
 ratelimit_free(struct ratelimit *limit)
 {
 	struct bucket *b, *next;

@@ -17,6 +17,9 @@ MUST_CHECK int ratelimit_new(
     int64_t per_min, int64_t all_per_min, struct ratelimit **limit_out, struct err *err);
 void ratelimit_free(struct ratelimit *limit);
 
+/* Other limits from now on. Any thread. */
+void ratelimit_set(struct ratelimit *limit, int64_t per_min, int64_t all_per_min);
+
 /* Count one action from ADDRESS (or "socket") at NOW_MS (clock_mono_ms). The client is its address_client. E_LIMIT with
  * err->retry_after_s if it is one too many; what is too many for the client does not count for all. Any thread. */
 int ratelimit_take(struct ratelimit *limit, const char *address, int64_t now_ms, struct err *err);

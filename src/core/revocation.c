@@ -67,7 +67,7 @@ int
 revocation_finish(struct core *core, const struct revocation *r, struct err *err)
 {
 	const unsigned work = PUBLISH_CRL | PUBLISH_RIGHTS;
-	bool must_wait = strcmp(core->settings.broker_mode, "acl-file") == 0;
+	bool must_wait = strcmp(core_config(core)->settings.broker_mode, "acl-file") == 0;
 	struct err note_err = {0};
 	int rc = 0, note_rc = 0;
 	uint64_t ticket = 0;

@@ -6,6 +6,7 @@
 #include "signer/profile.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MINUTE 60
@@ -176,34 +177,104 @@ settings_check(struct settings *s, struct err *err)
 }
 
 int
-settings_load(const char *dir, struct settings *out, struct err *err)
+settings_text(const char *dir, struct buf *out, struct err *err)
 {
-	struct settings settings;
-	struct profiles profiles;
 	char path[FS_PATH_MAX];
-	struct buf text = {0};
 	int rc;
 
 	if ((rc = fs_path(path, dir, "muster.conf", err)) != 0)
 		return rc;
-	settings_defaults(&settings);
-	rc = fs_read(path, CONF_FILE_MAX, &text, err);
-	if (rc == E_NOTFOUND)
+	if ((rc = fs_read(path, CONF_FILE_MAX, out, err)) == E_NOTFOUND)
 		rc = err_set(err, E_NOTFOUND,
 		    "no Muster home in %s: make one with `muster --dir %s init`", dir, dir);
-	else if (rc == 0 && strlen(buf_str(&text)) != text.len)
-		rc = err_set(err, E_INPUT, "%s has a NUL byte in it", path);
-	if (rc != 0)
-		goto out;
-	if ((rc = conf_parse(buf_str(&text), keys, N_KEYS, &settings, other_section, NULL, err)) != 0 ||
-	    (rc = settings_check(&settings, err)) != 0 ||
-	    (rc = profiles_parse(buf_str(&text), &profiles, err)) != 0)
-		(void)err_prefix(err, "%s", path);
-	else
+	return rc;
+}
+
+int
+settings_parse(const struct buf *text, struct settings *out, struct err *err)
+{
+	struct settings settings;
+	struct profiles profiles;
+	int rc;
+
+	settings_defaults(&settings);
+	if (strlen(buf_str(text)) != text->len)
+		rc = err_set(err, E_INPUT, "there is a NUL byte in it");
+	else if ((rc = conf_parse(buf_str(text), keys, N_KEYS, &settings, other_section, NULL, err)) == 0 &&
+	    (rc = settings_check(&settings, err)) == 0 &&
+	    (rc = profiles_parse(buf_str(text), &profiles, err)) == 0)
 		*out = settings;
-out:
+	return rc == 0 ? 0 : err_prefix(err, "muster.conf");
+}
+
+int
+settings_load(const char *dir, struct settings *out, struct err *err)
+{
+	struct buf text = {0};
+	int rc;
+
+	if ((rc = settings_text(dir, &text, err)) == 0 && (rc = settings_parse(&text, out, err)) != 0)
+		(void)err_prefix(err, "%s", dir);
 	buf_clear(&text);
 	return rc;
+}
+
+/* What the program is built on when it starts: sockets, threads, users, sandbox. */
+static const char *const at_start[] = {"server.sandbox", "server.workers", "api.listen", "api.trusted_proxies",
+    "api.threads", "pki.listen", "broker.mode", "broker.group", "limits.connections", "limits.connections_per_client",
+    "limits.queue", "keypool.rsa_2048"};
+
+static bool
+is_at_start(const struct conf_key *key)
+{
+	char name[2 * ERR_FIELD_MAX];
+	size_t i;
+
+	(void)snprintf(name, sizeof name, "%s.%s", key->section, key->name);
+	for (i = 0; i < sizeof at_start / sizeof at_start[0]; i++)
+		if (strcmp(name, at_start[i]) == 0)
+			return true;
+	return false;
+}
+
+static size_t
+field_size(const struct conf_key *key)
+{
+	switch (key->type) {
+	case CONF_TEXT:
+	case CONF_CHOICE:
+		return CONF_TEXT_SIZE;
+	case CONF_SWITCH:
+		return sizeof(bool);
+	default:
+		return sizeof(int64_t);
+	}
+}
+
+static bool
+fields_equal(const struct conf_key *key, const uint8_t *a, const uint8_t *b)
+{
+	if (key->type == CONF_TEXT || key->type == CONF_CHOICE)
+		return strcmp((const char *)a, (const char *)b) == 0;
+	return memcmp(a, b, field_size(key)) == 0;
+}
+
+void
+settings_keep(const struct settings *old, struct settings *new, struct buf *names)
+{
+	size_t i;
+
+	for (i = 0; i < N_KEYS; i++) {
+		const uint8_t *from = (const uint8_t *)old + keys[i].offset;
+		uint8_t *to = (uint8_t *)new + keys[i].offset;
+
+		if (!is_at_start(&keys[i]) || fields_equal(&keys[i], from, to))
+			continue;
+		buf_printf(names, "%s%s.%s", names->len > 0 ? ", " : "", keys[i].section, keys[i].name);
+		memcpy(to, from, field_size(&keys[i]));
+	}
+	memcpy(new->trusted_proxies, old->trusted_proxies, sizeof new->trusted_proxies);
+	new->n_trusted_proxies = old->n_trusted_proxies;
 }
 
 int

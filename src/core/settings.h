@@ -53,6 +53,14 @@ struct settings {
  * `muster init`), E_INPUT (err.field is "section.key"). */
 MUST_CHECK int settings_load(const char *dir, struct settings *out, struct err *err);
 
+/* The two halves of that. */
+MUST_CHECK int settings_text(const char *dir, struct buf *out, struct err *err);
+MUST_CHECK int settings_parse(const struct buf *text, struct settings *out, struct err *err);
+
+/* Of NEW, which takes OLD's place in a running server, give back what only a start can change, and append those keys'
+ * names ("api.listen, api.threads"). */
+void settings_keep(const struct settings *old, struct settings *new, struct buf *names);
+
 void settings_defaults(struct settings *out);
 
 /* Append the commented file, without profiles. */

@@ -24,7 +24,7 @@ crl_shape(struct core *core, json_t **shape_out, struct err *err)
 	struct crl_info info;
 
 	ca_crl_info(core, &info);
-	*shape_out = shape_crl(&info, core->issuer.crl_url);
+	*shape_out = shape_crl(&info, core_config(core)->issuer.crl_url);
 	return *shape_out != NULL ? 0 : err_nomem(err);
 }
 

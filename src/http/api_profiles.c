@@ -16,8 +16,8 @@ api_profiles_list(struct core *core, const struct caller *caller, const struct h
 	if ((rc = http_query_only(req, args_none, err)) != 0)
 		return rc;
 	items = json_array();
-	for (i = 0; i < core->profiles.n; i++) {
-		if (json_array_append_new(items, shape_profile(&core->profiles.list[i])) != 0) {
+	for (i = 0; i < core_config(core)->profiles.n; i++) {
+		if (json_array_append_new(items, shape_profile(&core_config(core)->profiles.list[i])) != 0) {
 			json_decref(items);
 			return err_nomem(err);
 		}
@@ -29,7 +29,7 @@ int
 api_profiles_get(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	const struct profile *profile = profile_find(&core->profiles, req->params[0]);
+	const struct profile *profile = profile_find(&core_config(core)->profiles, req->params[0]);
 	int rc;
 
 	(void)caller;

@@ -64,7 +64,7 @@ attempt_check(struct exchange *x, struct err *err)
 bool
 exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *peer, unsigned listener)
 {
-	const struct settings *settings = &x->core->settings;
+	const struct settings *settings = &core_config(x->core)->settings;
 	char client[ADDRESS_TEXT_SIZE];
 	struct err err = {0};
 

@@ -52,7 +52,7 @@ struct loop {
 
 	pthread_mutex_t lock; /* of what follows */
 	struct exchange *done, **done_end;
-	bool must_drain, must_stop;
+	bool must_drain, must_stop, must_reload;
 
 	pthread_t thread;
 	bool is_started;
@@ -316,6 +316,27 @@ on_accept_error(struct evconnlistener *lev, void *ctx)
 	(void)evconnlistener_disable(lev);
 }
 
+/* What the configuration says now. A connection that is there already keeps evhttp's, which are only a second wall:
+ * framing.c refuses sooner. */
+static void
+limits_apply(struct loop *loop)
+{
+	const struct settings *s = &core_config(loop->config->core)->settings;
+	size_t i;
+
+	loop->conns.head_max = (size_t)s->header_bytes;
+	loop->conns.body_max = (size_t)s->body_bytes;
+	loop->conns.input_max = (size_t)(s->header_bytes + s->body_bytes + INPUT_SLACK);
+	loop->conns.idle_ms = s->idle_timeout_s * 1000;
+	loop->conns.request_ms = s->request_timeout_s * 1000;
+	for (i = 0; i < LISTENERS; i++) {
+		if (loop->listeners[i].http == NULL)
+			continue;
+		evhttp_set_max_headers_size(loop->listeners[i].http, (ev_ssize_t)s->header_bytes);
+		evhttp_set_max_body_size(loop->listeners[i].http, (ev_ssize_t)s->body_bytes);
+	}
+}
+
 static void
 drain(struct loop *loop)
 {
@@ -336,7 +357,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *loop = arg;
 	struct exchange *x, *done;
-	bool must_drain, must_stop;
+	bool must_drain, must_stop, must_reload;
 	uint64_t count;
 
 	(void)what;
@@ -349,6 +370,8 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	loop->done_end = &loop->done;
 	must_drain = loop->must_drain;
 	must_stop = loop->must_stop;
+	must_reload = loop->must_reload;
+	loop->must_reload = false;
 	(void)pthread_mutex_unlock(&loop->lock);
 	while ((x = done) != NULL) {
 		done = x->next;
@@ -357,6 +380,8 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 		else
 			finish(loop, x, false);
 	}
+	if (must_reload)
+		limits_apply(loop);
 	if (must_drain && !loop->is_draining)
 		drain(loop);
 	if (must_stop)
@@ -389,16 +414,12 @@ on_accept(struct event_base *base, void *arg)
 static int
 listener_open(struct loop *loop, enum listener_kind kind, struct err *err)
 {
-	const struct settings *settings = &loop->config->core->settings;
 	struct listener *listener = &loop->listeners[kind];
 	int fd;
 
 	*listener = (struct listener){.loop = loop, .kind = kind};
 	if ((listener->http = evhttp_new(loop->base)) == NULL)
 		return err_nomem(err);
-	/* Never reached: framing.c refuses sooner. */
-	evhttp_set_max_headers_size(listener->http, (ev_ssize_t)settings->header_bytes);
-	evhttp_set_max_body_size(listener->http, (ev_ssize_t)settings->body_bytes);
 	evhttp_set_allowed_methods(listener->http, METHODS);
 	(void)evhttp_set_flags(listener->http, EVHTTP_SERVER_LINGERING_CLOSE);
 	evhttp_set_default_content_type(listener->http, NULL);
@@ -430,7 +451,6 @@ events_open(struct loop *loop, struct err *err)
 int
 loop_new(const struct loop_config *config, struct loop **loop_out, struct err *err)
 {
-	const struct settings *settings = &config->core->settings;
 	struct loop *loop = calloc(1, sizeof *loop);
 	enum listener_kind kind;
 	int rc;
@@ -448,11 +468,6 @@ loop_new(const struct loop_config *config, struct loop **loop_out, struct err *e
 	loop->conns = (struct conns){.base = loop->base,
 	    .max = config->max_connections,
 	    .clients = config->clients,
-	    .head_max = (size_t)settings->header_bytes,
-	    .body_max = (size_t)settings->body_bytes,
-	    .input_max = (size_t)(settings->header_bytes + settings->body_bytes + INPUT_SLACK),
-	    .idle_ms = settings->idle_timeout_s * 1000,
-	    .request_ms = settings->request_timeout_s * 1000,
 	    .changed = on_changed,
 	    .refused = on_refused,
 	    .closed = on_closed,
@@ -464,6 +479,7 @@ loop_new(const struct loop_config *config, struct loop **loop_out, struct err *e
 	rc = events_open(loop, err);
 	for (kind = 0; rc == 0 && kind < LISTENERS; kind++)
 		rc = listener_open(loop, kind, err);
+	limits_apply(loop);
 out:
 	if (rc == 0)
 		*loop_out = loop;
@@ -499,6 +515,15 @@ loop_drain(struct loop *loop)
 {
 	(void)pthread_mutex_lock(&loop->lock);
 	loop->must_drain = true;
+	(void)pthread_mutex_unlock(&loop->lock);
+	loop_wake(loop);
+}
+
+void
+loop_reload(struct loop *loop)
+{
+	(void)pthread_mutex_lock(&loop->lock);
+	loop->must_reload = true;
 	(void)pthread_mutex_unlock(&loop->lock);
 	loop_wake(loop);
 }

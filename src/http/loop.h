@@ -35,6 +35,9 @@ MUST_CHECK int loop_start(struct loop *loop, struct err *err);
 /* Accept nothing new, close what waits, and end when everything accepted is answered. Any thread. */
 void loop_drain(struct loop *loop);
 
+/* Take over the limits of the present configuration. Any thread. */
+void loop_reload(struct loop *loop);
+
 /* End at once. Any thread. */
 void loop_stop(struct loop *loop);
 

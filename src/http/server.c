@@ -77,8 +77,8 @@ listeners_open(struct http_server *server, struct err *err)
 	const struct core *core = config->core;
 	int rc;
 
-	if ((rc = listen_tcp(core->settings.api_listen, &config->fds[LISTENER_API], server->names[0], err)) != 0 ||
-	    (rc = listen_tcp(core->settings.pki_listen, &config->fds[LISTENER_PKI], server->names[1], err)) != 0 ||
+	if ((rc = listen_tcp(core_config(core)->settings.api_listen, &config->fds[LISTENER_API], server->names[0], err)) != 0 ||
+	    (rc = listen_tcp(core_config(core)->settings.pki_listen, &config->fds[LISTENER_PKI], server->names[1], err)) != 0 ||
 	    (rc = fs_path(server->socket_path, core->dir, "muster.sock", err)) != 0)
 		return rc;
 	return listen_unix(server->socket_path, &config->fds[LISTENER_SOCKET], err);
@@ -110,15 +110,15 @@ http_server_open(struct core *core, struct http_server **server_out, struct err 
 	server->config.core = core;
 	for (i = 0; i < LISTENERS; i++)
 		server->config.fds[i] = -1;
-	server->n_loops = (size_t)core->settings.api_threads;
+	server->n_loops = (size_t)core_config(core)->settings.api_threads;
 	if (server->n_loops > LOOPS_MAX)
 		server->n_loops = LOOPS_MAX;
 	event_set_log_callback(on_libevent_log);
-	connections = connections_allow((size_t)core->settings.connections);
+	connections = connections_allow((size_t)core_config(core)->settings.connections);
 	server->config.max_connections = connections / server->n_loops + 1;
 	if ((rc = local_admins_find(&server->config, err)) == 0 &&
-	    (rc = clients_new((size_t)core->settings.connections_per_client, core->settings.trusted_proxies,
-		 core->settings.n_trusted_proxies, &server->config.clients, err)) == 0 &&
+	    (rc = clients_new((size_t)core_config(core)->settings.connections_per_client, core_config(core)->settings.trusted_proxies,
+		 core_config(core)->settings.n_trusted_proxies, &server->config.clients, err)) == 0 &&
 	    (rc = tls_load(core, &server->config.tls, err)) == 0 &&
 	    (rc = listeners_open(server, err)) == 0)
 		*server_out = server;
@@ -130,7 +130,7 @@ http_server_open(struct core *core, struct http_server **server_out, struct err 
 int
 http_server_run(struct http_server *server, struct err *err)
 {
-	const struct settings *settings = &server->config.core->settings;
+	const struct settings *settings = &core_config(server->config.core)->settings;
 	size_t i;
 	int rc;
 
@@ -148,6 +148,10 @@ http_server_run(struct http_server *server, struct err *err)
 int
 http_server_reload(struct http_server *server, struct err *err)
 {
+	size_t i;
+
+	for (i = 0; i < server->n_loops; i++)
+		loop_reload(server->loops[i]);
 	return tls_reload(server->config.tls, err);
 }
 

@@ -8,13 +8,14 @@
 
 struct http_server;
 
-/* Bind the listeners of core->settings (port 0 picks one and logs it), DIR/muster.sock, load
+/* Bind the listeners of the configuration (port 0 picks one and logs it), DIR/muster.sock, load
  * DIR/tls/server.crt and server.key, start loops and workers. Binding happens before the sandbox, so this is
  * split: open binds and loads, run starts the threads and logs the line that ends in " ready". */
 MUST_CHECK int http_server_open(struct core *core, struct http_server **server_out, struct err *err);
 MUST_CHECK int http_server_run(struct http_server *server, struct err *err);
 
-/* Load certificate and key again (SIGHUP); connections stay. The old ones stay on failure. */
+/* After a change of the configuration (SIGHUP): take its limits, load certificate and key again; connections stay. The
+ * old certificate stays on failure. */
 MUST_CHECK int http_server_reload(struct http_server *server, struct err *err);
 
 /* Accept nothing new, finish what was accepted (at most TIMEOUT_MS), free everything. */

@@ -2,7 +2,8 @@
  * log once, and only then lets the answers go. Typed operations only (proto.h); ceilings are its own: the profiles
  * of the configuration and the CA's certificate, whatever the request says.
  *
- * It opens everything before it enters its sandbox and nothing afterwards. If the log fails it ends: what reached the
+ * It opens everything before it enters its sandbox and nothing afterwards; at SIGHUP it reads the configuration anew
+ * from a descriptor of the supervisor's. If the log fails it ends: what reached the
  * disk is then unknown, and the next start reads it. */
 #include "signer/main.h"
 
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/secret.h"
+#include "base/handover.h"
 #include "base/text.h"
 #include "signer/log.h"
 #include "signer/profile.h"
@@ -58,6 +60,7 @@ struct conn {
 };
 
 struct state {
+	const struct signer_options *options;
 	struct profiles profiles;
 	struct buf ca_der;
 	struct cert_issuer issuer;
@@ -70,33 +73,48 @@ struct state {
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
 static int
-load_conf(struct state *s, const char *dir, char *pki_url, struct err *err)
+conf_text(const struct signer_options *options, struct buf *text, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if (options->conf_fd > STDERR_FILENO)
+		return handover_read(options->conf_fd, CONF_FILE_MAX, text, err);
+	if ((rc = fs_path(path, options->dir, "muster.conf", err)) != 0)
+		return rc;
+	return fs_read(path, CONF_FILE_MAX, text, err);
+}
+
+/* Profiles and URLs from the configuration; S->CA_DER is there. On failure the old ones stay. */
+static int
+load_conf(struct state *s, const struct signer_options *options, struct err *err)
 {
 	const struct conf_key url = {"pki", "public_url", CONF_TEXT, 0, "http://localhost:8080", "", 0, 0,
 	    NULL};
-	char path[FS_PATH_MAX];
+	char pki_url[CONF_TEXT_SIZE] = "";
+	struct profiles profiles;
 	struct buf text = {0};
 	int rc;
 
-	if ((rc = fs_path(path, dir, "muster.conf", err)) == 0 &&
-	    (rc = fs_read(path, CONF_FILE_MAX, &text, err)) == 0 &&
-	    (rc = profiles_parse(buf_str(&text), &s->profiles, err)) == 0)
-		rc = conf_find(buf_str(&text), &url, pki_url, err);
+	if ((rc = conf_text(options, &text, err)) == 0 &&
+	    (rc = profiles_parse(buf_str(&text), &profiles, err)) == 0 &&
+	    (rc = conf_find(buf_str(&text), &url, pki_url, err)) == 0 &&
+	    (rc = cert_issuer_init(&s->issuer, s->ca_der.data, s->ca_der.len, pki_url, err)) == 0)
+		s->profiles = profiles;
 	buf_clear(&text);
 	return rc;
 }
 
 static int
-load_ca(struct state *s, const char *dir, const char *pki_url, struct err *err)
+load_ca(struct state *s, const char *dir, struct err *err)
 {
 	char path[FS_PATH_MAX];
 	struct buf pem = {0};
 	int rc;
 
 	if ((rc = fs_path(path, dir, "ca/issuing.crt", err)) == 0 &&
-	    (rc = fs_read(path, PEM_MAX, &pem, err)) == 0 &&
-	    (rc = pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &s->ca_der, err)) == 0)
-		rc = cert_issuer_init(&s->issuer, s->ca_der.data, s->ca_der.len, pki_url, err);
+	    (rc = fs_read(path, PEM_MAX, &pem, err)) == 0)
+		rc = pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &s->ca_der, err);
 	buf_clear(&pem);
 	return rc;
 }
@@ -123,19 +141,12 @@ load_key(struct state *s, const char *dir, struct err *err)
 	return rc == 0 ? 0 : err_prefix(err, "ca/private/issuing.key");
 }
 
+/* First of all: a SIGHUP must not end a process that is still reading its log. */
 static int
-open_all(struct state *s, const struct signer_options *options, struct err *err)
+signals_open(struct state *s, struct err *err)
 {
-	char path[FS_PATH_MAX], pki_url[CONF_TEXT_SIZE] = "";
 	sigset_t set;
-	int rc;
 
-	if ((rc = secret_heap_open(SECRET_HEAP_BYTES, err)) != 0 ||
-	    (rc = load_conf(s, options->dir, pki_url, err)) != 0 ||
-	    (rc = load_ca(s, options->dir, pki_url, err)) != 0 || (rc = load_key(s, options->dir, err)) != 0 ||
-	    (rc = fs_path(path, options->dir, "signer.log", err)) != 0 ||
-	    (rc = signer_log_open(path, false, &s->log, err)) != 0)
-		return rc;
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
@@ -145,6 +156,20 @@ open_all(struct state *s, const struct signer_options *options, struct err *err)
 	if ((s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
 		return err_sys(err, "cannot watch signals");
 	return 0;
+}
+
+static int
+open_all(struct state *s, const struct signer_options *options, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if ((rc = signals_open(s, err)) != 0 || (rc = secret_heap_open(SECRET_HEAP_BYTES, err)) != 0 ||
+	    (rc = load_ca(s, options->dir, err)) != 0 || (rc = load_conf(s, options, err)) != 0 ||
+	    (rc = load_key(s, options->dir, err)) != 0 ||
+	    (rc = fs_path(path, options->dir, "signer.log", err)) != 0)
+		return rc;
+	return signer_log_open(path, false, &s->log, err);
 }
 
 static int
@@ -535,17 +560,32 @@ poll_prepare(const struct state *s, struct pollfd fds[POLL_ALL])
 	}
 }
 
-/* SIGTERM and SIGINT end the process; SIGHUP is the api's. */
+/* Without the supervisor's snapshot there is nothing that the sandbox would let it read. */
+static void
+reload(struct state *s)
+{
+	struct err err = {0};
+
+	if (s->options->conf_fd > STDERR_FILENO && load_conf(s, s->options, &err) != 0)
+		log_error("configuration not reloaded, the old one stays: %s", err.text);
+}
+
+/* SIGTERM and SIGINT end the process, SIGHUP is for the configuration. */
 static bool
-is_ending(const struct state *s, const struct pollfd fds[POLL_ALL])
+is_ending(struct state *s, const struct pollfd fds[POLL_ALL])
 {
 	struct signalfd_siginfo info;
+	bool must_reload = false;
 
 	if (fds[POLL_ALIVE].revents != 0)
 		return true;
-	while (read(s->signals, &info, sizeof info) == sizeof info)
+	while (read(s->signals, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo != SIGHUP)
 			return true;
+		must_reload = true;
+	}
+	if (must_reload)
+		reload(s);
 	return false;
 }
 
@@ -591,6 +631,7 @@ signer_main(const struct signer_options *options)
 		log_error("out of memory");
 		return E_NOMEM;
 	}
+	s->options = options;
 	s->listen_fd = options->listen_fd;
 	s->alive_fd = options->alive_fd;
 	s->signals = -1;

@@ -8,6 +8,7 @@
 
 struct signer_options {
 	const char *dir;	  /* the home */
+	int conf_fd;		  /* muster.conf as the supervisor hands it over; 0: read the file, once */
 	int listen_fd;		  /* the listening Unix socket, made by the supervisor */
 	int alive_fd;		  /* a pipe whose other end the supervisor holds: at EOF the signer ends */
 	bool sandbox;		  /* false only when the configuration says sandbox = off */

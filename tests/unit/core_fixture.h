@@ -25,14 +25,21 @@ struct fixture {
 	struct caller caller;
 };
 
+/* Its configuration, to be changed before anybody else looks. */
+static inline struct config *
+fixture_config(struct core *core)
+{
+	return atomic_load(&core->config);
+}
+
 static inline void
 fixture_core_open(struct fixture *f)
 {
 	struct err err = {0};
 
 	f->core = NULL;
-	assert_ok(core_open(f->home.dir, -1, &f->core, &err));
-	f->core->settings.keypool_rsa_2048 = 0; /* tests make P-256 keys */
+	assert_ok(core_open(f->home.dir, -1, -1, &f->core, &err));
+	fixture_config(f->core)->settings.keypool_rsa_2048 = 0; /* tests make P-256 keys */
 	assert_ok(core_start(f->core, &err));
 }
 

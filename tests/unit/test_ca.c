@@ -124,7 +124,7 @@ answer_make(struct liar *l, const struct proto_issue *request, struct buf *out)
 	}
 	if (l->lie == NOTHING)
 		return;
-	assert_ok(cert_tbs_build(&spec, &core->issuer, &tbs, &err));
+	assert_ok(cert_tbs_build(&spec, &fixture_config(core)->issuer, &tbs, &err));
 	assert_ok(cert_sign(tbs.data, tbs.len, l->lie == OTHER_SIGNER ? l->other : l->ca, out, &err));
 	buf_clear(&tbs);
 	if (l->lie == FLIPPED)
@@ -217,7 +217,7 @@ test_only_what_was_asked_for_is_taken(void **state)
 	size_t len;
 	int lie;
 
-	l.profile = profile_find(&core->profiles, "constrained");
+	l.profile = profile_find(&fixture_config(core)->profiles, "constrained");
 	assert_non_null(l.profile);
 	assert_ok(key_generate(KEY_EC_P256, &key, &err));
 	spki = key_spki(key, &len);
@@ -254,7 +254,7 @@ static void
 test_the_row_is_the_certificates(void **state)
 {
 	struct fixture *f = *state;
-	const struct profile *profile = profile_find(&f->core->profiles, "short");
+	const struct profile *profile = profile_find(&fixture_config(f->core)->profiles, "short");
 	struct store_certificate row = {0};
 	struct cert_info info;
 	struct key *key = NULL;

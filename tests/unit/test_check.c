@@ -94,20 +94,25 @@ static int
 open_core(void **state)
 {
 	struct core *core = calloc(1, sizeof *core);
+	struct config *config = calloc(1, sizeof *config);
 
 	*state = core;
-	if (core == NULL)
+	if (core == NULL || config == NULL)
 		return -1;
-	(void)snprintf(core->settings.api_public_url, CONF_TEXT_SIZE, "https://muster.example:8443");
-	(void)snprintf(core->settings.pki_public_url, CONF_TEXT_SIZE, "http://192.0.2.7");
-	(void)snprintf(core->settings.broker_public_host, CONF_TEXT_SIZE, "[2001:db8::1]:8883");
+	atomic_store(&core->config, config);
+	(void)snprintf(config->settings.api_public_url, CONF_TEXT_SIZE, "https://muster.example:8443");
+	(void)snprintf(config->settings.pki_public_url, CONF_TEXT_SIZE, "http://192.0.2.7");
+	(void)snprintf(config->settings.broker_public_host, CONF_TEXT_SIZE, "[2001:db8::1]:8883");
 	return 0;
 }
 
 static int
 close_core(void **state)
 {
-	free(*state);
+	struct core *core = *state;
+
+	free(atomic_load(&core->config));
+	free(core);
 	return 0;
 }
 

@@ -16,7 +16,7 @@ open_with(struct fixture *f, const char *name, const char *text, struct err *err
 	assert_int_equal(rename(path, aside), 0);
 	if (text != NULL)
 		assert_int_equal(fs_write(path, 0600, (gid_t)-1, text, strlen(text), err), 0);
-	rc = core_open(f->home.dir, -1, &core, err);
+	rc = core_open(f->home.dir, -1, -1, &core, err);
 	assert_true(rc != 0 && core == NULL);
 	assert_int_equal(rename(aside, path), 0);
 	return rc;
@@ -53,7 +53,7 @@ test_homes_that_are_broken(void **state)
 			fail_msg("%s: %d (%s)", cases[i].name, rc, err.text);
 		assert_true(err.text[0] != '\0');
 	}
-	assert_int_equal(core_open("/nonexistent/home", -1, &core, &err), E_NOTFOUND);
+	assert_int_equal(core_open("/nonexistent/home", -1, -1, &core, &err), E_NOTFOUND);
 	core_close(NULL);
 	fixture_core_open(f); /* and all is as before */
 }
@@ -76,7 +76,7 @@ test_a_signer_of_another_home(void **state)
 	assert_ok(fs_path(theirs, other->home.dir, "signer.sock", &err));
 	assert_int_equal(unlink(ours), 0);
 	assert_int_equal(symlink(theirs, ours), 0);
-	assert_ok(core_open(f->home.dir, -1, &core, &err));
+	assert_ok(core_open(f->home.dir, -1, -1, &core, &err));
 	assert_int_equal(core_start(core, &err), E_SYS);
 	assert_non_null(strstr(err.text, "another CA"));
 	core_close(core);

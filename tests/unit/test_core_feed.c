@@ -246,8 +246,8 @@ test_needs_a_snapshot(void **state)
 	assert_int_equal(feed_changes(f->core, "", 0, &out, &news, &err), E_STALE);
 	assert_int_equal(feed_changes(f->core, all.line[0].epoch, 9, &out, &news, &err), E_STALE);
 	assert_int_equal(feed_changes(f->core, all.line[0].epoch, INT64_MAX, &out, &news, &err), E_STALE);
-	f->core->settings.feed_keep_s = 50;
-	f->core->settings.feed_keep_changes = 3;
+	fixture_config(f->core)->settings.feed_keep_s = 50;
+	fixture_config(f->core)->settings.feed_keep_changes = 3;
 	assert_ok(feed_prune(f->core, &err));
 	assert_int_equal(feed_changes(f->core, all.line[0].epoch, 4, &out, &news, &err), E_STALE);
 	assert_int_equal(out.len, 0);

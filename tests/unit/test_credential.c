@@ -127,9 +127,9 @@ test_the_same_key_again(void **state)
 	request.csr = csr.data;
 	request.csr_len = csr.len;
 	assert_ok(register_csr(f, &csr, &device, &first, &err));
-	for (i = 0; i < f->core->profiles.n; i++)
-		if (strcmp(f->core->profiles.list[i].name, first.certificate.profile) == 0)
-			profile = &f->core->profiles.list[i];
+	for (i = 0; i < fixture_config(f->core)->profiles.n; i++)
+		if (strcmp(fixture_config(f->core)->profiles.list[i].name, first.certificate.profile) == 0)
+			profile = &fixture_config(f->core)->profiles.list[i];
 	assert_non_null(profile);
 	assert_false(profile->reuse_key);
 	assert_int_equal(device_reissue(f->core, &f->caller, device.id, &request, &now, &second, &err), E_CONFLICT);

@@ -111,8 +111,8 @@ test_life_and_death(void **state)
 	assert_int_equal(device_revoke(f->core, &f->caller, device.id, REASON_UNSPECIFIED, &now, &err), E_CONFLICT);
 	assert_int_equal(device_resume(f->core, &f->caller, device.id, &now, &err), E_CONFLICT);
 	/* The list is out when the call returns, with a higher number and the entry. */
-	assert_ok(ca_crl(f->core, f->core->issuer.key_id_hex, &after, &err));
-	assert_ok(crl_info_read(after.data, after.len, &f->core->issuer, &info, &err));
+	assert_ok(ca_crl(f->core, fixture_config(f->core)->issuer.key_id_hex, &after, &err));
+	assert_ok(crl_info_read(after.data, after.len, &fixture_config(f->core)->issuer, &info, &err));
 	assert_int_equal(info.n_entries, 1);
 	assert_int_equal(ca_crl(f->core, "00", &after, &err), E_NOTFOUND);
 	buf_clear(&before);

@@ -89,7 +89,7 @@ test_json(void **state)
 	int port;
 
 	for (i = 0; i < sizeof brokers / sizeof brokers[0]; i++) {
-		(void)snprintf(f->core->settings.broker_public_host, CONF_TEXT_SIZE, "%s", brokers[i].public_host);
+		(void)snprintf(fixture_config(f->core)->settings.broker_public_host, CONF_TEXT_SIZE, "%s", brokers[i].public_host);
 		text = file_of(f, &owner, "device.json");
 		json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 		assert_non_null(json);

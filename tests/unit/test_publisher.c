@@ -13,7 +13,7 @@ crl_number(struct fixture *f, uint64_t *entries_out)
 	struct err err = {0};
 
 	assert_ok(publisher_crl(f->core->publisher, &der, &err));
-	assert_ok(crl_info_read(der.data, der.len, &f->core->issuer, &info, &err));
+	assert_ok(crl_info_read(der.data, der.len, &fixture_config(f->core)->issuer, &info, &err));
 	buf_clear(&der);
 	*entries_out = info.n_entries;
 	return info.number;

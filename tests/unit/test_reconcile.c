@@ -60,7 +60,7 @@ crl_entries(struct fixture *f)
 	struct err err = {0};
 
 	assert_ok(ca_crl(f->core, "issuing", &der, &err));
-	assert_ok(crl_info_read(der.data, der.len, &f->core->issuer, &info, &err));
+	assert_ok(crl_info_read(der.data, der.len, &fixture_config(f->core)->issuer, &info, &err));
 	buf_clear(&der);
 	return info.n_entries;
 }

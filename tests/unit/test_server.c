@@ -48,7 +48,7 @@ setup(void **state)
 	(void)signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(fixture_open(&f), 0);
 	s->f = f;
-	settings = &s->f->core->settings;
+	settings = &fixture_config(s->f->core)->settings;
 	(void)snprintf(settings->api_listen, CONF_TEXT_SIZE, "127.0.0.1:0");
 	(void)snprintf(settings->pki_listen, CONF_TEXT_SIZE, "127.0.0.1:0");
 	settings->api_threads = 1;
@@ -203,7 +203,7 @@ test_public_pki(void **state)
 	size_t i;
 
 	assert_ok(publisher_crl(s->f->core->publisher, &crl, &err));
-	(void)snprintf(path, sizeof path, "/crl/%s.crl", s->f->core->issuer.key_id_hex);
+	(void)snprintf(path, sizeof path, "/crl/%s.crl", fixture_config(s->f->core)->issuer.key_id_hex);
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(ask(connect_tcp(s->pki_port), "GET", i == 0 ? path : "/crl/issuing.crl", "", &reply), 200);
 		assert_non_null(strstr(buf_str(&reply), "application/pkix-crl"));
@@ -380,7 +380,7 @@ test_a_server_that_cannot_open(void **state)
 	struct err err = {0};
 
 	(void)snprintf(
-	    s->f->core->settings.api_listen, CONF_TEXT_SIZE, "127.0.0.1:%u", (unsigned)s->api_port);
+	    fixture_config(s->f->core)->settings.api_listen, CONF_TEXT_SIZE, "127.0.0.1:%u", (unsigned)s->api_port);
 	assert_int_equal(http_server_open(s->f->core, &second, &err), E_SYS);
 	assert_null(second);
 	assert_ok(fs_path(path, s->f->home.dir, "tls/server.key", &err));

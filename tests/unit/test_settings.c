@@ -121,6 +121,37 @@ test_addresses(void **state)
 	assert_int_equal(settings_split_listen("a:-1", host, &port, &err), E_INPUT);
 }
 
+/* What a running server takes over from a new file, and what waits for the next start. */
+static void
+test_only_a_start_changes_some(void **state)
+{
+	struct settings old, new;
+	struct buf names = {0};
+
+	(void)state;
+	settings_defaults(&old);
+	settings_defaults(&new);
+	settings_keep(&old, &new, &names);
+	assert_int_equal(names.len, 0);
+	(void)snprintf(new.api_listen, sizeof new.api_listen, "127.0.0.1:1");
+	(void)snprintf(new.api_public_url, sizeof new.api_public_url, "https://other.example");
+	new.sandbox = !old.sandbox;
+	new.workers = 4;
+	new.body_bytes = 2048;
+	new.crl_renew_s = 61;
+	new.n_trusted_proxies = 1;
+	settings_keep(&old, &new, &names);
+	assert_string_equal(buf_str(&names), "server.sandbox, server.workers, api.listen");
+	assert_string_equal(new.api_listen, old.api_listen);
+	assert_int_equal(new.sandbox, old.sandbox);
+	assert_int_equal(new.workers, old.workers);
+	assert_int_equal(new.n_trusted_proxies, 0);
+	assert_string_equal(new.api_public_url, "https://other.example");
+	assert_int_equal(new.body_bytes, 2048);
+	assert_int_equal(new.crl_renew_s, 61);
+	buf_clear(&names);
+}
+
 int
 main(void)
 {
@@ -130,6 +161,7 @@ main(void)
 	    cmocka_unit_test(test_bad_values_name_the_key),
 	    cmocka_unit_test(test_no_home_says_what_to_do),
 	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_only_a_start_changes_some),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
