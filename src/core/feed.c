@@ -20,8 +20,9 @@
 
 #define EPOCH_SETTING "feed_epoch"
 #define CHANGES_PAGE 256
-#define DEVICES_PAGE 1000
+#define DEVICES_PAGE 200
 #define OTHERS_PAGE 16 /* policies and services can have long lists of topics */
+#define PAGES_MAX 200 /* of one part, where hardly any line comes of them */
 #define PRUNE_BATCH 1000
 
 _Static_assert((int)FEED_STATUSES == (int)DEVICE_STATUSES && (int)FEED_ACTIVE == (int)DEVICE_ACTIVE &&
@@ -524,6 +525,7 @@ feed_snapshot_next(
 {
 	struct writer *w = writer_new(core, out);
 	size_t before = out->len;
+	unsigned pages = 0;
 	int rc = 0;
 
 	if (w == NULL)
@@ -532,7 +534,7 @@ feed_snapshot_next(
 		goto out;
 	if ((rc = store_read(core->store, &w->tx, err)) != 0)
 		goto out;
-	while (rc == 0 && snapshot->phase < PHASES && out->len - before < FEED_SNAPSHOT_BYTES)
+	for (; rc == 0 && snapshot->phase < PHASES && out->len - before < FEED_SNAPSHOT_BYTES && pages < PAGES_MAX; pages++)
 		rc = page_put(w, snapshot, err);
 	store_rollback(&w->tx);
 	if (rc != 0)

@@ -16,7 +16,7 @@ struct store_tx;
 #define FEED_WAIT_MAX_S 30
 #define FEED_ANSWER_LINES 10000		 /* of one answer with changes */
 #define FEED_ANSWER_BYTES (1024 * 1024)	 /* no more lines are begun behind so many */
-#define FEED_SNAPSHOT_BYTES (256 * 1024) /* the same for one part of a snapshot */
+#define FEED_SNAPSHOT_BYTES (192 * 1024) /* the same for one part of a snapshot: with its last page, 256 KiB of memory */
 
 /* Read the epoch, or make it where there is none. Before any other thread uses the store. E_*. */
 MUST_CHECK int feed_open(struct core *core, struct err *err);
@@ -45,7 +45,7 @@ MUST_CHECK int feed_changes(struct core *core, const char *epoch, int64_t after,
 struct feed_snapshot;
 MUST_CHECK int feed_snapshot_open(struct core *core, struct feed_snapshot **snapshot_out, struct err *err);
 
-/* Append the next part to OUT, about FEED_SNAPSHOT_BYTES; *END_OUT after the last. */
+/* Append the next part to OUT, at most about FEED_SNAPSHOT_BYTES; *END_OUT after the last. */
 MUST_CHECK int feed_snapshot_next(
     struct core *core, struct feed_snapshot *snapshot, struct buf *out, bool *end_out, struct err *err);
 void feed_snapshot_close(struct feed_snapshot *snapshot);

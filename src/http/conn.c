@@ -15,6 +15,7 @@
 #include <event2/http.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -364,6 +365,14 @@ conn_arrived(const struct conn *conn)
 	if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
 		return true; /* the Unix socket */
 	return info.tcpi_state != TCP_CLOSE && info.tcpi_unacked == 0;
+}
+
+bool
+conn_has_left(const struct conn *conn)
+{
+	struct pollfd fd = {.fd = conn->fd, .events = POLLRDHUP};
+
+	return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 static bool

@@ -102,6 +102,9 @@ void conn_leave(struct conn *conn);
 /* Has the peer got all that was sent to it, as far as its system tells? Asked when the connection goes. */
 bool conn_arrived(const struct conn *conn);
 
+/* Has the peer gone? evhttp does not look while it waits for an answer. */
+bool conn_has_left(const struct conn *conn);
+
 /* Cut what is past its deadline; with IDLE also what waits. */
 void conns_sweep(struct conns *conns, bool idle);
 

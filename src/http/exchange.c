@@ -90,21 +90,31 @@ exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *pee
 	return true;
 }
 
+/* Who calls, into *CALLER; *WHO_OUT stays NULL where nobody has to be known. */
+static int
+admit(struct exchange *x, struct caller *caller, const struct caller **who_out, struct err *err)
+{
+	int rc;
+
+	if (x->route->who != ROUTE_ANYBODY) {
+		if ((rc = caller_resolve(x->core, &x->proof, x->request.http.peer, caller, err)) != 0)
+			return rc;
+		*who_out = caller;
+		(void)text_copy(x->who, sizeof x->who, caller->who);
+	}
+	return caller_may(x->route, *who_out, err);
+}
+
 void
 exchange_answer(struct exchange *x)
 {
-	struct caller caller, *who = NULL;
+	const struct caller *who = NULL;
+	struct caller caller;
 	struct err err = {0};
-	int rc = 0;
+	int rc;
 
 	KILLPOINT(1, "a request has come whole");
-	if (x->route->who != ROUTE_ANYBODY &&
-	    (rc = caller_resolve(x->core, &x->proof, x->request.http.peer, &caller, &err)) == 0) {
-		who = &caller;
-		(void)text_copy(x->who, sizeof x->who, caller.who);
-	}
-	caller_proof_clear(&x->proof);
-	if (rc == 0 && (rc = caller_may(x->route, who, &err)) == 0)
+	if ((rc = admit(x, &caller, &who, &err)) == 0)
 		rc = x->route->handler(x->core, who, &x->request.http, &x->reply, &err);
 	if (rc == 0 && buf_failed(&x->reply.body)) {
 		if (x->reply.sent != NULL)
@@ -113,7 +123,28 @@ exchange_answer(struct exchange *x)
 	}
 	if (rc != 0)
 		exchange_refuse(x, &err, 0);
+	/* The others' are looked at again. */
+	if (x->reply.wait_s == 0 && x->reply.next == NULL)
+		caller_proof_clear(&x->proof);
 	KILLPOINT(10, "all is done, the reply has not left");
+}
+
+void
+exchange_next(struct exchange *x)
+{
+	struct http_reply *reply = &x->reply;
+	const struct caller *who = NULL;
+	struct caller caller;
+	struct err err = {0};
+
+	buf_reset(&reply->body);
+	if (admit(x, &caller, &who, &err) == 0 &&
+	    reply->next(x->core, reply->next_ctx, &reply->body, &x->is_last_part, &err) == 0 &&
+	    !buf_failed(&reply->body))
+		return;
+	x->is_failed = true;
+	log_warn("%s %s: cut in the middle: %s", x->request.http.id, x->route->pattern,
+	    err.code != 0 ? err.text : "out of memory");
 }
 
 /* The route's pattern, never the path: that of a link holds its token. */

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct conn;
 struct evhttp_request;
@@ -25,6 +26,7 @@ struct exchange {
 	char allow[64];		   /* of a 405 */
 	char who[CALLER_WHO_SIZE]; /* for the log; "-" if nobody looked */
 	int64_t begun_ms;
+	bool is_last_part, is_failed; /* of a body in parts: what exchange_next found */
 
 	/* Only the loop looks at these. */
 	struct loop *loop;
@@ -32,6 +34,11 @@ struct exchange {
 	struct evhttp_request *evreq; /* valid while conn is */
 	bool is_sent;		      /* the reply was handed to libevent */
 	bool is_whole;		      /* and is what the handler made */
+	bool is_working;	      /* at a worker, or on its way back */
+	bool is_sending, has_left;    /* a part is being handed to libevent, and has left meanwhile */
+	bool is_parked;		      /* in the loop's list of those that wait for news, or for room among the workers */
+	int64_t parked_until_ms;
+	LIST_ENTRY(exchange) parked;
 	struct exchange *next;	      /* in the loop's list of those that are done */
 };
 
@@ -44,6 +51,9 @@ bool exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char
 
 /* On a worker: who calls, may they, the handler. Always leaves a reply. */
 void exchange_answer(struct exchange *x);
+
+/* On a worker: who calls, may they still, and the next part of a body that comes in parts, into the reply's. */
+void exchange_next(struct exchange *x);
 
 /* Instead of that: the reply is the problem document of ERR (STATUS 0: by its code). */
 void exchange_refuse(struct exchange *x, const struct err *err, int status);

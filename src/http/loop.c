@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/pool.h"
+#include "core/feed.h"
 #include "http/conn.h"
 #include "http/exchange.h"
 #include "http/reply.h"
@@ -29,6 +30,7 @@
 #include <unistd.h>
 
 #define TICK_MS 500
+#define GATHER_MS 10 /* news that comes in quick succession is told together */
 #define INPUT_SLACK (64 * 1024) /* chunk framing, and what one read may bring beyond a request */
 #define METHODS \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH | \
@@ -49,10 +51,13 @@ struct loop {
 	struct event *wake, *tick;
 	int wake_fd;
 	bool is_draining; /* as the thread has understood it */
+	LIST_HEAD(, exchange) parked;
+	struct event *gather;
+	int64_t told_ms; /* when those who wait were last woken */
 
 	pthread_mutex_t lock; /* of what follows */
 	struct exchange *done, **done_end;
-	bool must_drain, must_stop, must_reload;
+	bool must_drain, must_stop, must_reload, has_news;
 
 	pthread_t thread;
 	bool is_started;
@@ -134,10 +139,60 @@ on_complete(struct evhttp_request *evreq, void *arg)
 	conn_next(conn);
 	x->conn = NULL;
 	x->evreq = NULL;
+	if (x->is_sending) {
+		x->has_left = true;
+		return;
+	}
 	if (x->reply.sent != NULL && x->is_whole && !is_last(evreq))
 		conn->unsettled = x;
 	else
 		finish(x->loop, x, x->is_whole);
+}
+
+static void next_submit(struct exchange *x);
+
+/* A part has left: now, and not before, is the time to make another one. */
+static void
+on_part_left(struct evhttp_connection *evcon, void *arg)
+{
+	struct exchange *x = arg;
+
+	(void)evcon;
+	if (x->is_sending)
+		x->has_left = true;
+	else if (x->conn->state == CONN_SENDING)
+		next_submit(x);
+}
+
+/* Send what is in the reply's body, the first part or another one. libevent may call us back from within. */
+static void
+part_send(struct exchange *x)
+{
+	bool is_last = x->is_last_part, ok = true;
+
+	if (x->reply.body.len == 0 && !is_last) {
+		next_submit(x);
+		return;
+	}
+	conn_state_set(x->conn, CONN_SENDING);
+	x->is_sending = true;
+	x->has_left = false;
+	if (x->reply.body.len > 0)
+		ok = reply_part_take(x->evreq, &x->reply, is_last ? NULL : on_part_left, x);
+	if (ok && is_last && x->conn != NULL) {
+		x->is_whole = true;
+		reply_end(x->evreq);
+	}
+	x->is_sending = false;
+	if (x->conn == NULL) {
+		finish(x->loop, x, is_last && x->has_left);
+	} else if (!ok) {
+		evhttp_connection_free(x->conn->evcon);
+	} else {
+		(void)bufferevent_disable(x->conn->bev, EV_READ); /* as in reply_send */
+		if (x->has_left)
+			next_submit(x);
+	}
 }
 
 static void
@@ -155,6 +210,15 @@ reply_send(struct exchange *x)
 	conn_state_set(x->conn, CONN_SENDING);
 	x->is_sent = true;
 	evhttp_request_set_on_complete_cb(x->evreq, on_complete, x);
+	if (x->reply.next != NULL) {
+		reply_begin(x->evreq, &x->reply, &options);
+		if (x->request.is_head) {
+			buf_reset(&x->reply.body);
+			x->is_last_part = true;
+		}
+		part_send(x);
+		return;
+	}
 	x->is_whole = reply_send_take(x->evreq, &x->reply, &options);
 	/* evhttp would read on to notice a close, and so take in without limit what is sent meanwhile. */
 	(void)bufferevent_disable(bev, EV_READ);
@@ -168,7 +232,10 @@ work(void *arg)
 	struct loop *loop = x->loop;
 	bool was_empty;
 
-	exchange_answer(x);
+	if (x->is_sent)
+		exchange_next(x);
+	else
+		exchange_answer(x);
 	(void)pthread_mutex_lock(&loop->lock);
 	was_empty = loop->done == NULL;
 	x->next = NULL;
@@ -212,16 +279,115 @@ peer_name(bool is_network, struct evhttp_connection *evcon)
 	return address != NULL ? address : "unknown";
 }
 
+static int
+work_submit(struct exchange *x, struct err *err)
+{
+	enum pool_lane lane = x->route->place == ROUTE_URGENT ? POOL_URGENT : POOL_NORMAL;
+	int rc;
+
+	x->is_working = true;
+	if ((rc = pool_submit(x->loop->config->pool, lane, work, x, err)) != 0)
+		x->is_working = false;
+	return rc;
+}
+
 static void
 submit(struct exchange *x)
 {
-	enum pool_lane lane = x->route->place == ROUTE_URGENT ? POOL_URGENT : POOL_NORMAL;
 	struct err err = {0};
 
-	if (pool_submit(x->loop->config->pool, lane, work, x, &err) != 0) {
+	if (work_submit(x, &err) != 0) {
 		exchange_refuse(x, &err, 0);
 		reply_send(x);
 	}
+}
+
+static void
+park(struct exchange *x, int64_t until_ms)
+{
+	x->is_parked = true;
+	x->parked_until_ms = until_ms;
+	LIST_INSERT_HEAD(&x->loop->parked, x, parked);
+}
+
+static void
+unpark(struct exchange *x)
+{
+	x->is_parked = false;
+	LIST_REMOVE(x, parked);
+}
+
+/* Have the next part of a body made. What has begun cannot be refused any more: without room among the workers it is
+ * tried again with the next tick. */
+static void
+next_submit(struct exchange *x)
+{
+	conn_state_set(x->conn, CONN_WORKING);
+	if (work_submit(x, NULL) != 0)
+		park(x, 0);
+}
+
+/* X has nothing to tell yet. It waits here, at no worker, for news that it has not seen, for its time, or for the end of
+ * the server. */
+static void
+wait_for_news(struct exchange *x)
+{
+	int64_t until_ms = x->begun_ms + x->reply.wait_s * 1000;
+	bool is_over = x->loop->is_draining || clock_mono_ms() >= until_ms;
+
+	if (is_over || feed_generation(x->core) != x->reply.wait_generation) {
+		x->request.http.must_answer = is_over;
+		x->reply.wait_s = 0;
+		submit(x);
+	} else {
+		park(x, until_ms);
+	}
+}
+
+/* Let those go on who have waited until NOW_MS, or ALL of them. */
+static void
+parked_resume(struct loop *loop, bool all, int64_t now_ms)
+{
+	struct exchange *x, *next;
+
+	for (x = LIST_FIRST(&loop->parked); x != NULL; x = next) {
+		next = LIST_NEXT(x, parked);
+		if (!all && now_ms < x->parked_until_ms) {
+			if (conn_has_left(x->conn))
+				evhttp_connection_free(x->conn->evcon);
+			continue;
+		}
+		unpark(x);
+		if (x->is_sent)
+			next_submit(x);
+		else
+			wait_for_news(x);
+	}
+}
+
+/* At most every GATHER_MS, for each time costs a look at the store for each who waits. */
+static void
+news_tell(struct loop *loop)
+{
+	const struct timeval gather = {0, GATHER_MS * 1000};
+	int64_t now_ms = clock_mono_ms();
+
+	if (LIST_EMPTY(&loop->parked) || event_pending(loop->gather, EV_TIMEOUT, NULL) != 0)
+		return;
+	if (now_ms - loop->told_ms < GATHER_MS && event_add(loop->gather, &gather) == 0)
+		return;
+	loop->told_ms = now_ms;
+	parked_resume(loop, true, now_ms);
+}
+
+static void
+on_gather(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *loop = arg;
+
+	(void)fd;
+	(void)what;
+	news_tell(loop);
 }
 
 /* A whole request has come. */
@@ -280,12 +446,14 @@ on_closed(struct conn *conn, void *ctx)
 	settle(conn, conn_arrived(conn));
 	if (x == NULL)
 		return;
-	/* evhttp leaves a request that was not answered to us, if it was the peer who went. */
-	if (!x->is_sent && evhttp_request_get_connection(x->evreq) == NULL)
+	/* evhttp leaves a request that was not answered, or not to its end, to us, if it was the peer who went. */
+	if (evhttp_request_get_connection(x->evreq) == NULL)
 		evhttp_request_free(x->evreq);
 	x->conn = NULL;
 	x->evreq = NULL;
-	if (x->is_sent)
+	if (x->is_parked)
+		unpark(x);
+	if (!x->is_working && !x->is_sending)
 		finish(loop, x, false);
 }
 
@@ -348,8 +516,26 @@ drain(struct loop *loop)
 			evhttp_del_accept_socket(loop->listeners[i].http, loop->listeners[i].bound);
 		loop->listeners[i].bound = NULL;
 	}
+	parked_resume(loop, true, 0);
 	conns_sweep(&loop->conns, true);
 	on_changed(&loop->conns, loop);
+}
+
+/* X comes back from a worker. */
+static void
+on_done(struct loop *loop, struct exchange *x)
+{
+	x->is_working = false;
+	if (x->conn == NULL)
+		finish(loop, x, false);
+	else if (x->is_sent && (x->is_failed || loop->is_draining))
+		evhttp_connection_free(x->conn->evcon); /* the body without its end says so */
+	else if (x->is_sent)
+		part_send(x);
+	else if (x->reply.wait_s > 0)
+		wait_for_news(x);
+	else
+		reply_send(x);
 }
 
 static void
@@ -357,7 +543,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *loop = arg;
 	struct exchange *x, *done;
-	bool must_drain, must_stop, must_reload;
+	bool must_drain, must_stop, must_reload, has_news;
 	uint64_t count;
 
 	(void)what;
@@ -372,16 +558,17 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	must_stop = loop->must_stop;
 	must_reload = loop->must_reload;
 	loop->must_reload = false;
+	has_news = loop->has_news;
+	loop->has_news = false;
 	(void)pthread_mutex_unlock(&loop->lock);
 	while ((x = done) != NULL) {
 		done = x->next;
-		if (x->conn != NULL)
-			reply_send(x);
-		else
-			finish(loop, x, false);
+		on_done(loop, x);
 	}
 	if (must_reload)
 		limits_apply(loop);
+	if (has_news)
+		news_tell(loop);
 	if (must_drain && !loop->is_draining)
 		drain(loop);
 	if (must_stop)
@@ -395,6 +582,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	parked_resume(loop, false, clock_mono_ms());
 	conns_sweep(&loop->conns, loop->is_draining);
 	on_changed(&loop->conns, loop);
 }
@@ -442,7 +630,8 @@ events_open(struct loop *loop, struct err *err)
 
 	loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
 	loop->tick = event_new(loop->base, -1, EV_PERSIST, on_tick, loop);
-	if (loop->wake == NULL || loop->tick == NULL || event_add(loop->wake, NULL) != 0 ||
+	loop->gather = event_new(loop->base, -1, 0, on_gather, loop);
+	if (loop->wake == NULL || loop->tick == NULL || loop->gather == NULL || event_add(loop->wake, NULL) != 0 ||
 	    event_add(loop->tick, &tick) != 0)
 		return err_nomem(err);
 	return 0;
@@ -529,6 +718,15 @@ loop_reload(struct loop *loop)
 }
 
 void
+loop_news(struct loop *loop)
+{
+	(void)pthread_mutex_lock(&loop->lock);
+	loop->has_news = true;
+	(void)pthread_mutex_unlock(&loop->lock);
+	loop_wake(loop);
+}
+
+void
 loop_stop(struct loop *loop)
 {
 	(void)pthread_mutex_lock(&loop->lock);
@@ -579,6 +777,8 @@ loop_free(struct loop *loop)
 		event_free(loop->wake);
 	if (loop->tick != NULL)
 		event_free(loop->tick);
+	if (loop->gather != NULL)
+		event_free(loop->gather);
 	if (loop->base != NULL)
 		event_base_free(loop->base);
 	if (loop->wake_fd >= 0)

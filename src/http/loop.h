@@ -38,6 +38,9 @@ void loop_drain(struct loop *loop);
 /* Take over the limits of the present configuration. Any thread. */
 void loop_reload(struct loop *loop);
 
+/* The feed has news for those who wait. Any thread, short. */
+void loop_news(struct loop *loop);
+
 /* End at once. Any thread. */
 void loop_stop(struct loop *loop);
 

@@ -7,6 +7,7 @@
 
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -143,8 +144,12 @@ reply_clear(struct http_reply *reply)
 {
 	reply->body.wipe = true; /* it may hold a package or its password */
 	buf_clear(&reply->body);
+	if (reply->next_free != NULL)
+		reply->next_free(reply->next_ctx);
 	memset(reply, 0, sizeof *reply);
 }
+
+#define LEN_UNKNOWN SIZE_MAX
 
 static void
 headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
@@ -183,7 +188,7 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
 	}
 	/* evhttp would leave it out for HTTP/1.0 and for HEAD. */
 	(void)snprintf(number, sizeof number, "%zu", len);
-	if (reply->status != 204)
+	if (reply->status != 204 && len != LEN_UNKNOWN)
 		(void)evhttp_add_header(out, "Content-Length", number);
 }
 
@@ -257,4 +262,35 @@ reply_send_take(
 	if (body != NULL)
 		evbuffer_free(body);
 	return is_whole;
+}
+
+void
+reply_begin(struct evhttp_request *evreq, struct http_reply *reply, const struct reply_options *options)
+{
+	if (reply->status == 0)
+		reply->status = 200;
+	/* HTTP/1.0 has no chunks: there the end of the connection is the end of the body. */
+	if (evreq->minor == 0)
+		(void)evhttp_remove_header(evhttp_request_get_input_headers(evreq), "Connection");
+	headers_add(evhttp_request_get_output_headers(evreq), reply, LEN_UNKNOWN, options);
+	evhttp_send_reply_start(evreq, reply->status, title_of(reply->status));
+}
+
+bool
+reply_part_take(struct evhttp_request *evreq, struct http_reply *reply,
+    void (*left)(struct evhttp_connection *evcon, void *arg), void *arg)
+{
+	struct evbuffer *body = buf_failed(&reply->body) ? NULL : body_take(reply);
+
+	if (body == NULL)
+		return false;
+	evhttp_send_reply_chunk_with_cb(evreq, body, left, arg);
+	evbuffer_free(body);
+	return true;
+}
+
+void
+reply_end(struct evhttp_request *evreq)
+{
+	evhttp_send_reply_end(evreq);
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct evbuffer;
+struct evhttp_connection;
 struct evhttp_request;
 
 /* The HTTP status of an error. */
@@ -32,10 +33,21 @@ struct reply_options {
 bool reply_send_take(
     struct evhttp_request *evreq, struct http_reply *reply, const struct reply_options *options);
 
+/* Begin a reply whose body comes in parts: status line and headers. On the loop. */
+void reply_begin(struct evhttp_request *evreq, struct http_reply *reply, const struct reply_options *options);
+
+/* Send BODY, whose memory is taken, as the next part; LEFT is called when it has left, once or more often. Not for an
+ * empty one. False when out of memory: the reply cannot go on. */
+bool reply_part_take(struct evhttp_request *evreq, struct http_reply *reply,
+    void (*left)(struct evhttp_connection *evcon, void *arg), void *arg);
+
+/* That was the last part. */
+void reply_end(struct evhttp_request *evreq);
+
 /* Append REPLY to OUT, status line and all: the answer to what evhttp does not know of. On the loop. */
 void reply_write(struct evbuffer *out, const struct http_reply *reply, const struct reply_options *options);
 
-/* Free what a reply that was not sent holds; `sent` is not called. */
+/* Free what a reply holds; `sent` is not called. */
 void reply_clear(struct http_reply *reply);
 
 #endif

@@ -29,6 +29,7 @@ struct http_request {
 	char peer[ADDRESS_TEXT_SIZE]; /* the client's address, or "socket" */
 	char id[17];		    /* request id, in the log and in X-Request-Id */
 	const struct http_query *query;
+	bool must_answer;	    /* no more waiting (http_reply.wait_s) */
 };
 
 /* The value of a query parameter, decoded; NULL if absent. Borrowed. */
@@ -51,6 +52,17 @@ struct http_reply {
 	 * connection broke first (false); NULL for most. CTX is freed by it. */
 	void (*sent)(struct core *core, void *ctx, bool whole);
 	void *sent_ctx;
+	/* Instead of an answer: there is nothing to tell yet. Nobody waits for it meanwhile; the handler is called again,
+	 * behind a new look at who calls, when the feed has news, and in the end, so many seconds after the request came,
+	 * with must_answer. WAIT_GENERATION is what feed_generation said before it looked. */
+	int64_t wait_s;
+	uint64_t wait_generation;
+	/* A body that is too large to be held: BODY is its first part. NEXT is called on a worker for each further one, when
+	 * the one before has left and behind a new look at who calls; it appends to PART, which may stay empty. If it fails,
+	 * the connection is cut, so a body must show its end. NEXT_FREE frees the context, in any case. */
+	int (*next)(struct core *core, void *ctx, struct buf *part, bool *end_out, struct err *err);
+	void (*next_free)(void *ctx);
+	void *next_ctx;
 };
 
 /* Runs on a worker (may block) unless the route says ROUTE_INLINE. Returns 0 with REPLY filled, or an error,

@@ -4,6 +4,7 @@
 #define READERS (ROLE_ADMIN | ROLE_OPERATOR | ROLE_AUDITOR)
 #define WRITERS (ROLE_ADMIN | ROLE_OPERATOR)
 #define AUDITORS (ROLE_ADMIN | ROLE_AUDITOR)
+#define FOLLOWERS (ROLE_ADMIN | ROLE_BROKER)
 #define ON_BOTH (ON_API | ON_PKI)
 
 /* clang-format off */
@@ -33,6 +34,10 @@ const struct route routes[] = {
     ROUTE("DELETE", "/v1/policies/{name}", WRITERS, ROUTE_NORMAL, ON_API, api_policies_remove),
     ROUTE("GET",    "/v1/profiles", READERS, ROUTE_NORMAL, ON_API, api_profiles_list),
     ROUTE("GET",    "/v1/profiles/{name}", READERS, ROUTE_NORMAL, ON_API, api_profiles_get),
+
+    /* Urgent: by this a broker learns of a revocation. */
+    ROUTE("GET",    "/v1/feed", FOLLOWERS, ROUTE_URGENT, ON_API, api_feed_changes),
+    ROUTE("GET",    "/v1/feed/snapshot", FOLLOWERS, ROUTE_NORMAL, ON_API, api_feed_snapshot),
 
     ROUTE("GET",    "/v1/audit", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_list),
     ROUTE("GET",    "/v1/audit/verify", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_verify),

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "core/feed.h"
 #include "http/clients.h"
 #include "http/listen.h"
 #include "http/loop.h"
@@ -127,6 +128,16 @@ http_server_open(struct core *core, struct http_server **server_out, struct err 
 	return rc;
 }
 
+static void
+on_news(void *ctx)
+{
+	struct http_server *server = ctx;
+	size_t i;
+
+	for (i = 0; i < server->n_loops; i++)
+		loop_news(server->loops[i]);
+}
+
 int
 http_server_run(struct http_server *server, struct err *err)
 {
@@ -140,6 +151,7 @@ http_server_run(struct http_server *server, struct err *err)
 		if ((rc = loop_new(&server->config, &server->loops[i], err)) != 0 ||
 		    (rc = loop_start(server->loops[i], err)) != 0)
 			return rc;
+	feed_watch(server->config.core, on_news, server);
 	log_info("listening on https://%s, http://%s, %s", server->names[0], server->names[1], server->socket_path);
 	log_info("muster %s ready", MUSTER_VERSION);
 	return 0;
@@ -183,6 +195,7 @@ http_server_close(struct http_server *server, int64_t timeout_ms)
 
 	if (server == NULL)
 		return;
+	feed_watch(server->config.core, NULL, NULL);
 	for (i = 0; i < LISTENERS; i++)
 		if (server->config.fds[i] >= 0)
 			(void)close(server->config.fds[i]);

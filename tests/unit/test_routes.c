@@ -82,7 +82,8 @@ test_who_may_call(void **state)
 	}
 }
 
-/* Over plain HTTP only what is public; on the loop only what blocks nowhere; revocations overtake. */
+/* Over plain HTTP only what is public; on the loop only what blocks nowhere; revocations overtake, and so does what tells
+ * brokers of them. */
 static void
 test_where_they_run(void **state)
 {
@@ -98,7 +99,7 @@ test_where_they_run(void **state)
 			assert_true(r->who == ROUTE_ANYBODY && strcmp(r->method, "GET") == 0 && r->place == ROUTE_INLINE);
 		if (r->place == ROUTE_INLINE) /* who calls is asked on a worker */
 			assert_int_equal(r->who, ROUTE_ANYBODY);
-		if (strcmp(action, "/revoke") == 0 || strcmp(action, "/suspend") == 0) {
+		if (strcmp(action, "/revoke") == 0 || strcmp(action, "/suspend") == 0 || strcmp(action, "/feed") == 0) {
 			assert_int_equal(r->place, ROUTE_URGENT);
 			urgent++;
 		} else {
@@ -106,7 +107,7 @@ test_where_they_run(void **state)
 		}
 		assert_true((r->listeners & ON_API) != 0 && r->handler != NULL);
 	}
-	assert_int_equal(urgent, 3);
+	assert_int_equal(urgent, 4);
 }
 
 int
