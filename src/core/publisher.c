@@ -3,6 +3,7 @@
  * had holds up nothing else. */
 #include "core/publisher.h"
 
+#include "authz/aclfile.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/killpoint.h"
@@ -155,25 +156,39 @@ out:
 	return rc;
 }
 
+static bool
+broker_reads_files(const struct core *core)
+{
+	return strcmp(core_config(core)->settings.broker_mode, "acl-file") == 0;
+}
+
+/* A broker with the plugin learns rights from the feed. Should one without it still read the file, it finds nobody's. */
 static int
 rights_publish(struct core *core, struct err *err)
 {
 	struct buf acl = {0};
-	int rc;
+	int rc = 0;
 
-	if ((rc = rights_acl_build(core, &acl, err)) == 0)
+	if (broker_reads_files(core)) {
+		rc = rights_acl_build(core, &acl, err);
+	} else {
+		aclfile_begin(&acl);
+		aclfile_end(&acl);
+	}
+	if (rc == 0)
 		rc = broker_file_write(core, "broker/acl", &acl, err);
 	buf_clear(&acl);
 	return rc;
 }
 
-/* A broker that does not run needs no signal: it reads the files when it starts. */
+/* A broker that does not run needs no signal: it reads the files when it starts. Nor does one that reads none. */
 static int
 broker_reload(struct core *core, struct err *err)
 {
 	int rc;
 
-	if (core_config(core)->settings.broker_pid_file[0] == '\0' || core->broker_signal_fd < 0)
+	if (!broker_reads_files(core) || core_config(core)->settings.broker_pid_file[0] == '\0' ||
+	    core->broker_signal_fd < 0)
 		return 0;
 	if ((rc = brokersignal_send(core->broker_signal_fd, err)) == E_NOTFOUND) {
 		log_warn("broker not signalled: %s", err->text);

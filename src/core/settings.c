@@ -52,10 +52,10 @@ static const struct conf_key keys[] = {
 	"Where the MQTT broker listens, for the configuration that `muster broker config` prints."),
     TEXT("broker", "public_host", broker_public_host, "localhost:8883",
 	"How devices reach the broker; written into each package's device.json."),
-    CHOICE("broker", "mode", broker_mode, "acl-file", "acl-file",
-	"How the broker learns what devices may do."),
+    CHOICE("broker", "mode", broker_mode, "acl-file", "acl-file|plugin",
+	"How the broker learns what devices may do: from a file that Muster writes, or by its plugin, which follows the API."),
     TEXT("broker", "pid_file", broker_pid_file, "",
-	"The broker's pid file; after a change the broker gets a SIGHUP. Empty: nobody is signalled."),
+	"The broker's pid file; after a change the broker gets a SIGHUP (in acl-file mode). Empty: nobody is signalled."),
     TEXT("broker", "group", broker_group, "",
 	"The group that may read broker/, usually mosquitto. Empty: the server's own."),
 

@@ -1,5 +1,6 @@
 #include "core_fixture.h"
 
+#include "authz/aclfile.h"
 #include "core/publisher.h"
 #include "x509/pem.h"
 
@@ -87,6 +88,29 @@ test_what_is_waited_for_is_out(void **state)
 	credential_clear(&credential);
 }
 
+/* In plugin mode nobody reads the ACL file; a broker that still does finds nobody's rights in it, instead of old ones. */
+static void
+test_plugin_mode_leaves_no_rights_in_the_file(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device device;
+	struct credential credential;
+	struct buf acl = {0};
+	struct err err = {0};
+
+	fixture_register(f, "plugin", &device, &credential);
+	assert_ok(publish(f, PUBLISH_RIGHTS, &err));
+	assert_true(acl_names(f, device.id));
+	assert_true(text_copy(fixture_config(f->core)->settings.broker_mode, CONF_TEXT_SIZE, "plugin"));
+	assert_ok(publish(f, PUBLISH_RIGHTS, &err));
+	assert_false(acl_names(f, device.id));
+	fixture_file(f, "broker/acl", &acl);
+	assert_ok(aclfile_check(buf_str(&acl), acl.len, &err));
+	buf_clear(&acl);
+	store_device_clear(&device);
+	credential_clear(&credential);
+}
+
 /* A file that cannot be written: whoever waits is told, the old file stays, and it is tried until it works. C4, I2 */
 static void
 test_a_file_that_cannot_be_written(void **state)
@@ -165,6 +189,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_what_is_waited_for_is_out, fixture_open, fixture_close),
+	    cmocka_unit_test_setup_teardown(
+		test_plugin_mode_leaves_no_rights_in_the_file, fixture_open, fixture_close),
 	    cmocka_unit_test_setup_teardown(test_a_file_that_cannot_be_written, fixture_open, fixture_close),
 	    cmocka_unit_test_setup_teardown(test_rights_go_without_a_signer, fixture_open, fixture_close),
 	    cmocka_unit_test_setup_teardown(test_stopping_with_work_left, fixture_open, fixture_close),

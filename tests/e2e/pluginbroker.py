@@ -1,0 +1,95 @@
+"""A real Mosquitto with mosquitto_muster.so, and a client of bytes, for what no client program does or tells."""
+
+import os
+import re
+import socket
+import ssl
+from pathlib import Path
+
+import muster
+from muster import run
+
+PLUGIN = muster.BUILD / "src/plugin/mosquitto_muster.so"
+
+
+def environment():
+    """A sanitizer in the plugin must be there before Debian's Mosquitto, which has none."""
+    linked = run("ldd", PLUGIN).stdout.decode()
+    known = Path(__file__).with_name("mosquitto.lsan")
+    return {**os.environ, "LD_PRELOAD": " ".join(re.findall(r"=> (\S*/lib(?:asan|tsan)\S*)", linked)),
+            "LSAN_OPTIONS": f"suppressions={known}:print_suppressions=0"}
+
+
+class PluginBroker:
+    """Mosquitto with the configuration that Muster prints for the plugin. SETTINGS replaces lines of it, EXTRA follows."""
+
+    def __init__(self, home, start=True, settings=None, extra="", name="state"):
+        self.home = home
+        self.dir = home.base / name  # its own user's, who writes the table there
+        self.dir.mkdir()
+        self.dir.chmod(0o777)
+        self.table = self.dir / "muster.table"
+        self.port = home.broker_port
+        self.config = self.dir / "mosquitto.conf"
+        text = home.cli("broker", "config", "mosquitto", "--mode", "plugin", "--state", self.dir).stdout.decode()
+        for key, value in (settings or {}).items():
+            text, n = re.subn(rf"^{key} .*$", f"{key} {value}", text, flags=re.M)
+            assert n == 1, key
+        self.config.write_text(f"{text}\n{extra}\n")
+        self.process = None
+        if start:
+            self.start()
+
+    def start(self):
+        self.process = muster.Process(["mosquitto", "-c", self.config, "-v"], env=environment())
+        self.process.wait_line(r"mosquitto version .* running")
+        return self
+
+    def stop(self):
+        if self.process:
+            status = self.process.stop()
+            assert status == 0, "\n".join(self.process.lines[-60:])  # a sanitizer's report
+            self.process = None
+
+    def said(self, pattern, seconds=10):
+        return self.process.wait_line(pattern, seconds)
+
+
+class Client:
+    """An MQTT 3.1.1 session under a device's id, whose every byte is seen."""
+
+    def __init__(self, credentials, broker, will=None, clean=True):
+        context = ssl.create_default_context(cafile=credentials.dir / "ca.crt")
+        context.load_cert_chain(credentials.dir / "device.crt", credentials.dir / "device.key")
+        raw = socket.create_connection(("localhost", broker.port))
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = context.wrap_socket(raw, server_hostname="localhost")
+        self.socket.settimeout(10 * muster.PATIENCE)
+        body = b"\x00\x04MQTT\x04" + bytes([(2 if clean else 0) | (0x0c if will else 0)]) + b"\x00\x00"
+        for text in (credentials.id, *(will or ())):
+            body += len(text).to_bytes(2, "big") + text.encode()
+        self.send(0x10, body)
+        self.code = self.socket.recv(4)[3:4]
+        assert self.code == b"\x00", self.code
+
+    def send(self, kind, body):
+        length, n = b"", len(body)
+        while True:
+            n, low = divmod(n, 128)
+            length += bytes([low | (128 if n else 0)])
+            if not n:
+                break
+        self.socket.sendall(bytes([kind]) + length + body)
+
+    def until_cut(self):
+        """All that still came."""
+        said = b""
+        try:
+            while chunk := self.socket.recv(4096):
+                said += chunk
+        except (ConnectionError, ssl.SSLError):
+            pass
+        return said
+
+    def close(self):
+        self.socket.close()
