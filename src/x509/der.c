@@ -306,16 +306,31 @@ der_get_time(struct der *d, int64_t *when_out)
 	return true;
 }
 
+/* X.690, section 8.19: numbers of as few octets as can be, the last one whole. */
+static bool
+oid_is_sound(const struct der *oid)
+{
+	bool at_start = true;
+	size_t i;
+
+	for (i = 0; i < oid->len; i++) {
+		if (at_start && oid->at[i] == 0x80)
+			return false;
+		at_start = (oid->at[i] & 0x80) == 0;
+	}
+	return oid->len > 0 && at_start;
+}
+
 static bool
 is_sound(struct der d, unsigned depth)
 {
 	struct der value;
-	bool constructed;
+	uint8_t tag;
 
 	while (d.len > 0) {
-		constructed = (d.at[0] & 0x20) != 0;
-		if (!der_get(&d, d.at[0], &value) ||
-		    (constructed && (depth == 0 || !is_sound(value, depth - 1))))
+		tag = d.at[0];
+		if (!der_get(&d, tag, &value) || (tag == DER_OID && !oid_is_sound(&value)) ||
+		    ((tag & 0x20) != 0 && (depth == 0 || !is_sound(value, depth - 1))))
 			return false;
 	}
 	return true;

@@ -70,8 +70,8 @@ int der_peek(const struct der *d);
 /* UTCTime or GeneralizedTime in the only forms RFC 5280 allows. */
 bool der_get_time(struct der *d, int64_t *when_out);
 
-/* True if D holds whole elements only, and so does every constructed one in it, at most DER_DEPTH_MAX deep:
- * what nobody reads is then DER too. */
+/* True if D holds whole elements only, and so does every constructed one in it, at most DER_DEPTH_MAX deep, and object
+ * identifiers are such: what nobody reads is then DER too. */
 #define DER_DEPTH_MAX 16
 bool der_is_sound(const struct der *d);
 

@@ -220,9 +220,12 @@ static void
 test_soundness(void **state)
 {
 	struct der good[] = {CURSOR(""), CURSOR("\x30\x00"), CURSOR("\x30\x02\x31\x00\x05\x00"),
-	    CURSOR("\x04\x02\x30\x80")};
+	    CURSOR("\x04\x02\x30\x80"), CURSOR("\x06\x01\x2a"), CURSOR("\x06\x04\x2a\x86\x80\x00")};
 	struct der bad[] = {CURSOR("\x30\x80\x00\x00"), CURSOR("\x30\x02\x31\x01"),
-	    CURSOR("\x30\x04\x30\x80\x00\x00"), CURSOR("\x05\x00\x30")};
+	    CURSOR("\x30\x04\x30\x80\x00\x00"), CURSOR("\x05\x00\x30"),
+	    /* object identifiers: none, cut, with zeros in front (X.690, section 8.19) */
+	    CURSOR("\x06\x00"), CURSOR("\x06\x03\x55\x1d\x91"), CURSOR("\x30\x05\x06\x03\x55\x80\x11"),
+	    CURSOR("\x06\x02\x80\x2a")};
 	struct buf b = {0};
 	struct der d;
 	size_t i;
