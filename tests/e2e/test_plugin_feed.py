@@ -1,5 +1,6 @@
 """A real Mosquitto with the plugin, and the service that it follows."""
 
+import shutil
 import sqlite3
 import statistics
 import threading
@@ -9,6 +10,17 @@ import muster
 import pytest
 from muster import openssl, run, wait_for
 from pluginbroker import Client, PluginBroker
+
+
+PLUGIN_MODE = {"broker.mode": "plugin"}
+
+
+@pytest.fixture(scope="module")
+def home():
+    h = muster.Home(settings=PLUGIN_MODE).start()
+    yield h
+    h.close()
+    shutil.rmtree(h.base, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +100,13 @@ def test_revocation_cuts_the_session(home, following, service):
     assert not [x for x in following.process.lines if f"cut off {other.id}" in x or f"cut off {never.id}" in x]
     bystander.close()
     listener.stop()
+
+
+def test_the_file_of_the_other_mode_grants_nothing(home, following):
+    """C4: a broker that still reads it finds nobody's rights."""
+    device = onboard(home)
+    acl = (home.dir / "broker/acl").read_text()
+    assert device.id not in acl and not [x for x in acl.splitlines() if x.startswith(("user", "topic", "pattern"))]
 
 
 def test_nobody_else_is_cut(home, following):
@@ -184,7 +203,7 @@ def test_a_policy_changes_under_a_live_subscriber(home, following, service, spea
 def test_the_service_goes_and_comes(fresh):
     """C8: while it is away known devices connect, and revoked ones do not, also where the broker starts anew; when it
     is back the broker learns what it has missed."""
-    home = fresh().start()
+    home = fresh(settings=PLUGIN_MODE).start()
     broker = PluginBroker(home)
     known, revoked, later = onboard(home), onboard(home), onboard(home)
     post(home, revoked, "revoke")
@@ -214,7 +233,7 @@ def test_the_service_goes_and_comes(fresh):
 
 def test_a_broker_that_is_revoked_hears_nothing(fresh):
     """C9: it says so, and goes on with what it knows."""
-    home = fresh().start()
+    home = fresh(settings=PLUGIN_MODE).start()
     broker = PluginBroker(home)
     known = onboard(home)
     home.stop()
