@@ -14,7 +14,7 @@ from pathlib import Path
 import muster
 import pytest
 from muster import PATIENCE, wait_for
-from threats import Wire, head, problem, traces
+from threats import Wire, head, problem, served, traces
 
 JSON = {"Content-Type": "application/json"}
 MIB = 1024  # in KiB, as /proc counts
@@ -354,9 +354,8 @@ def test_a9_pipelined(home, listener, piece):
 @pytest.fixture(scope="module")
 def hasty():
     """A server that waits two seconds."""
-    h = muster.Home(settings={"limits.request_timeout": "2s", "limits.idle_timeout": "3s"}).start()
-    yield h
-    h.close()
+    with served(muster.Home(settings={"limits.request_timeout": "2s", "limits.idle_timeout": "3s"})) as h:
+        yield h
 
 
 def ends_after(connect, feed, seconds):
@@ -610,9 +609,8 @@ def test_a13_reset_while_a_worker_has_it(home):
 @pytest.fixture(scope="module")
 def crowded():
     """A server that allows an address twenty connections; with one event loop it is sure which idle one goes."""
-    h = muster.Home(settings={"limits.connections_per_client": 20, "api.threads": 1}).start()
-    yield h
-    h.close()
+    with served(muster.Home(settings={"limits.connections_per_client": 20, "api.threads": 1})) as h:
+        yield h
 
 
 def still_there(wires):

@@ -15,7 +15,7 @@ import time
 import muster
 import pytest
 from muster import openssl, run, wait_for
-from threats import Wire, head, problem, traces
+from threats import Wire, head, problem, served, traces
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 LINE_BREAKS = ["x\ntopic readwrite #", "x\rtopic readwrite #", "x\r\nuser a", "\ntopic #", "x\x0btopic #", "x\u2028topic #", "x\u0085topic #", "x\x1e#"]
@@ -211,12 +211,11 @@ def test_b4_organizations(fresh, org):
 
 
 @pytest.mark.parametrize("org", ["x" * 65, "a\nb", "\x1b[31m", "\u202ex"])
-def test_b4_organizations_refused(org):
+def test_b4_organizations_refused(tmp_path, org):
     """B4 over 64 characters, and what is no line of text; nothing is made."""
-    base = muster.folder("b4")
-    said = run(muster.MUSTER, "--dir", base / "home", "init", "--org", org, check=False)
+    said = run(muster.MUSTER, "--dir", tmp_path / "home", "init", "--org", org, check=False)
     assert said.returncode == 2 and b"--org" in said.stderr and b"\x1b" not in said.stderr
-    assert not (base / "home").exists()
+    assert not (tmp_path / "home").exists()
 
 
 # B5, B6: the console and CSV do not exist yet; their issues add their own cases
@@ -271,9 +270,8 @@ def test_b6_before_there_is_csv(home, text):
 @pytest.fixture(scope="module")
 def talkative():
     """A server that logs each request."""
-    h = muster.Home().start("--debug")
-    yield h
-    h.close()
+    with served(muster.Home(), "--debug") as h:
+        yield h
 
 
 HOSTILE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -413,10 +411,9 @@ def shared():
                    ["11111111-1111-4111-8111-111111111111", hashlib.sha256(token.encode()).digest()])
         db.execute("INSERT INTO policy SELECT 2, name, read, write, updated_at FROM policy WHERE tenant_id = 1")
     db.close()
-    h.start()
     h.tokens = [h.token, token]
-    yield h
-    h.close()
+    with served(h):
+        yield h
 
 
 def test_b9_two_tenants(shared):

@@ -1,6 +1,8 @@
 """What the tests of the list of threats share: bytes that no client would send, and the proof that nothing is left."""
 
+import contextlib
 import json
+import shutil
 import socket
 import sqlite3
 
@@ -22,6 +24,16 @@ def problem(reply, status, field=None, says=""):
     assert error["field"] == field, document
     assert says in error["reason"], document
     return document
+
+
+@contextlib.contextmanager
+def served(home, *args):
+    """HOME, started; gone afterwards."""
+    try:
+        yield home.start(*args)
+    finally:
+        home.close()
+        shutil.rmtree(home.base, ignore_errors=True)
 
 
 class Wire:
