@@ -84,10 +84,10 @@ part_check(const char *path, const struct part *part, const struct stat *st, uid
 		    (unsigned)gid, path);
 	if ((mode & ~part->mode) != 0)
 		return err_set(err, E_CONFLICT, "%.120s lets in more than its own: its mode is %03o\nchmod %03o %.120s", path,
-		    (unsigned)mode, (unsigned)part->mode, path);
+		    (unsigned)mode, (unsigned)(part->mode & 0777), path);
 	if ((mode & group) != group)
 		return err_set(err, E_CONFLICT, "%.120s keeps the broker out: its mode is %03o\nchmod %03o %.120s", path,
-		    (unsigned)mode, (unsigned)part->mode, path);
+		    (unsigned)mode, (unsigned)(part->mode & 0777), path);
 	return 0;
 }
 
