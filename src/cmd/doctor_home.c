@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cmd/owners.h"
 #include "signer/log.h"
+#include "store/reserve.h"
 #include "x509/chain.h"
 #include "x509/pem.h"
 
@@ -17,7 +18,6 @@
 
 #define LIST_PEM_MAX (384UL * 1024 * 1024) /* in PEM, as large a list as crl.h reads */
 #define MIB (1024ULL * 1024)
-#define DISK_FAIL_BYTES (16 * MIB) /* less than a CRL of many entries, written beside the old one */
 #define DISK_WARN_BYTES (256 * MIB)
 #define DISK_WARN_PERCENT 10
 #define FDS_BESIDES 64 /* descriptors that are no connections */
@@ -115,7 +115,7 @@ check_disk(struct doctor *d, struct finding *f)
 	finding_set(f, VERDICT_OK, "%llu MiB free (%llu %%)", free_bytes / MIB, percent);
 	if (no_inodes)
 		finding_set(f, VERDICT_FAIL, "the file system of %s has no inodes left", d->dir);
-	else if (free_bytes < DISK_FAIL_BYTES)
+	else if (free_bytes <= RESERVE_LOW_BYTES)
 		finding_set(f, VERDICT_FAIL, "the disk is full: %llu KiB free; registrations are refused",
 		    free_bytes / 1024);
 	else if (free_bytes < DISK_WARN_BYTES && percent < DISK_WARN_PERCENT)
