@@ -85,6 +85,9 @@ run(struct fixture *f)
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		(void)!freopen("/dev/null", "w", stderr);
+		/* What nohup had ignored, the script that stands in for the children could not trap. */
+		(void)signal(SIGHUP, SIG_DFL);
+		(void)signal(SIGINT, SIG_DFL);
 		_exit(supervisor_run(&f->options));
 	}
 	return pid;
