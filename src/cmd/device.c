@@ -151,6 +151,7 @@ device_path(struct buf *path, const char *id, const char *verb)
 static const struct print_field device_fields[] = {{"Id:", "id"}, {"Name:", "name"},
     {"Type:", "type"}, {"Location:", "location"}, {"Labels:", "labels"}, {"Status:", "status"},
     {"Policy:", "policy"}, {"Created:", "created_at"}, {"Updated:", "updated_at"},
+    {"Last seen:", "last_seen_at"},
     {"Key:", "certificate.key"}, {"Serial:", "certificate.serial"},
     {"Fingerprint:", "certificate.fingerprint"}, {"Valid until:", "certificate.not_after"}};
 

@@ -68,6 +68,9 @@ static const struct command commands[] = {
     {"ca root remove", cmd_ca_root_remove, TRUST, "remove the root CA's key from this machine"},
     {"audit list", cmd_audit_list, TRUST, "list what happened"},
     {"audit verify", cmd_audit_verify, TRUST, "check the whole audit trail for changes"},
+    {"broker add", cmd_broker_add, TRUST, "add a broker that follows this service"},
+    {"broker list", cmd_broker_list, TRUST, "list brokers, and how far behind each is"},
+    {"broker remove", cmd_broker_remove, TRUST, "revoke a broker's certificate"},
     {"broker config", cmd_broker_config, TRUST, "print a complete configuration for the MQTT broker"},
 
     {"api-process", cmd_api_process, NULL, NULL},

@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "store/broker.h"
 #include "store/certificate.h"
 #include "x509/pem.h"
 
@@ -45,6 +46,17 @@ is_address(const char *host)
 	return inet_pton(AF_INET, host, &raw) == 1 || inet_pton(AF_INET6, host, &raw) == 1;
 }
 
+/* The home's own broker is one of those who follow the feed. */
+static int
+record_broker(struct store_tx *tx, const struct store_certificate *cert, int64_t now, struct err *err)
+{
+	struct store_broker row = {.tenant_id = cert->tenant_id, .status = DEVICE_ACTIVE, .created_at = now};
+
+	(void)text_copy(row.id, sizeof row.id, cert->owner_id);
+	(void)snprintf(row.name, sizeof row.name, "home-%.8s", cert->owner_id);
+	return store_broker_insert(tx, &row, err);
+}
+
 /* Log and record what was signed here, exactly as the running service does. */
 static int
 record_certificate(const struct serverpair *p, const struct cert_spec *spec, const struct buf *der,
@@ -70,7 +82,8 @@ record_certificate(const struct serverpair *p, const struct cert_spec *spec, con
 	if ((rc = signer_log_add(p->log, &row, err)) != 0 || (rc = signer_log_sync(p->log, err)) != 0 ||
 	    (rc = store_begin(p->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_certificate_insert(tx, &cert, err)) == 0)
+	if ((rc = store_certificate_insert(tx, &cert, err)) == 0 &&
+	    (owner != OWNER_BROKER || (rc = record_broker(tx, &cert, p->now, err)) == 0))
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);
 	return rc;

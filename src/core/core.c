@@ -6,12 +6,14 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/authfail.h"
+#include "core/broker.h"
 #include "core/feed.h"
 #include "core/idempotency.h"
 #include "core/keypool.h"
 #include "core/publisher.h"
 #include "core/ratelimit.h"
 #include "core/reconcile.h"
+#include "core/refusals.h"
 #include "core/sweeper.h"
 #include "signer/client.h"
 #include "store/store.h"
@@ -86,7 +88,8 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	if ((rc = root_load(core, err)) != 0 ||
 	    (rc = ca_load(core, "ca/issuing.crt", &core->issuing_pem, &core->issuing_der, err)) != 0 ||
 	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
-	    (rc = idempotency_new(&core->idempotency, err)) != 0 ||
+	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
+	    (rc = refusals_new(&core->refusals, err)) != 0 ||
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
 	    (rc = store_open(path, &core->store, err)) != 0 ||
 	    (rc = feed_open(core, err)) != 0)
@@ -153,9 +156,13 @@ core_close(struct core *core)
 	sweeper_stop(core->sweeper);
 	publisher_stop(core->publisher);
 	signer_close(core->signer);
-	if (core->store != NULL)
+	if (core->store != NULL) {
 		authfail_flush(core, true);
+		refusals_flush(core, true);
+	}
 	authfail_free(core->authfail);
+	refusals_free(core->refusals);
+	brokers_free(core->brokers);
 	feed_close(core);
 	store_close(core->store);
 	config_close(core);

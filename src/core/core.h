@@ -11,11 +11,13 @@
 #include <stdint.h>
 
 struct authfail;
+struct brokers;
 struct feed;
 struct idempotency;
 struct keypool;
 struct publisher;
 struct ratelimit;
+struct refusals;
 struct suspects;
 struct signer;
 struct store;
@@ -36,6 +38,8 @@ struct core {
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
 	struct idempotency *idempotency;
 	struct feed *feed;
+	struct brokers *brokers;
+	struct refusals *refusals;
 	struct authfail *authfail;
 	struct suspects *suspects;   /* of core/reconcile */
 	struct ratelimit *registrations, *links;

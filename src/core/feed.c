@@ -89,6 +89,12 @@ feed_epoch_renew(struct store_tx *tx, struct err *err)
 	return store_setting_put(tx, EPOCH_SETTING, epoch, err);
 }
 
+bool
+feed_has_epoch(const struct core *core, const char *epoch)
+{
+	return strcmp(epoch, core->feed->epoch) == 0;
+}
+
 /* In TX, which may write where there is no epoch yet. */
 static int
 epoch_read(struct store_tx *tx, char epoch_out[FEED_EPOCH_LEN + 1], struct err *err)
@@ -399,7 +405,7 @@ feed_changes(struct core *core, const char *epoch, int64_t after, struct buf *ou
 	struct writer *w = NULL;
 	int rc;
 
-	if (strcmp(epoch, core->feed->epoch) != 0)
+	if (!feed_has_epoch(core, epoch))
 		return err_set(err, E_STALE, "the feed has another epoch: take a snapshot");
 	if ((w = writer_new(core, &lines)) == NULL)
 		return err_nomem(err);

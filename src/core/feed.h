@@ -26,6 +26,9 @@ void feed_close(struct core *core);
  * store is being served. */
 MUST_CHECK int feed_epoch_renew(struct store_tx *tx, struct err *err);
 
+/* Is that the present one? */
+bool feed_has_epoch(const struct core *core, const char *epoch);
+
 /* Call NEWS (NULL: nobody any more) whenever there may be something new. It runs on any thread, and must be short. */
 void feed_watch(struct core *core, void (*news)(void *ctx), void *ctx);
 

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "core/audit.h"
 #include "core/revocation.h"
+#include "store/broker.h"
 #include "store/change.h"
 #include "store/service.h"
 
@@ -70,6 +71,17 @@ service_revoke(const struct recovery *r, const struct store_certificate *cert, s
 	return rc == E_NOTFOUND ? 0 : rc;
 }
 
+static int
+broker_revoke(const struct recovery *r, const struct store_certificate *cert, struct err *err)
+{
+	int rc = store_broker_set_status(r->tx, cert->owner_id, DEVICE_REVOKED, err);
+
+	if (rc == 0)
+		rc = audit_write(r->tx, &caller_system, r->now, "broker.revoke", "broker", cert->owner_id, err,
+		    "{\"by\":\"signer log\"}");
+	return rc == E_NOTFOUND ? 0 : rc;
+}
+
 /* Has CERT's owner one that is not revoked? */
 static int
 owner_is_left(const struct recovery *r, const struct store_certificate *cert, bool *left_out, struct err *err)
@@ -110,6 +122,8 @@ recovery_follow(const struct recovery *r, const struct store_certificate *cert, 
 		return rc;
 	if (cert->owner_kind == OWNER_SERVICE)
 		return service_revoke(r, cert, err);
+	if (cert->owner_kind == OWNER_BROKER)
+		return broker_revoke(r, cert, err);
 	return cert->owner_kind == OWNER_DEVICE ? device_follow(r, cert, DEVICE_REVOKED, err) : 0;
 }
 

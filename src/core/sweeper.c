@@ -5,6 +5,7 @@
 #include "core/authfail.h"
 #include "core/feed.h"
 #include "core/reconcile.h"
+#include "core/refusals.h"
 #include "store/idempotency.h"
 #include "store/package.h"
 #include "store/store.h"
@@ -112,6 +113,7 @@ sweeper_run(void *arg)
 		(void)pthread_mutex_unlock(&s->lock);
 		settle(s);
 		authfail_flush(s->core, false);
+		refusals_flush(s->core, false);
 		if (++second % ROUND_S == 0) {
 			dirty = sweep(s, store_package_expire, "packages") || dirty;
 			(void)sweep(s, store_idempotency_expire, "idempotency keys");

@@ -1,5 +1,6 @@
 /* /v1/feed, for brokers. A follower with nothing new to hear of waits on the event loop, and a snapshot goes out part by
  * part: neither keeps a worker. */
+#include "core/broker.h"
 #include "core/feed.h"
 
 #include "base/text.h"
@@ -70,7 +71,6 @@ api_feed_changes(struct core *core, const struct caller *caller, const struct ht
 	bool has_news;
 	int rc;
 
-	(void)caller;
 	if ((rc = http_query_only(req, changes_names, err)) != 0 ||
 	    (rc = number_get(req, "after", AFTER_MAX, true, &after, err)) != 0 ||
 	    (rc = number_get(req, "wait_s", FEED_WAIT_MAX_S, false, &wait_s, err)) != 0)
@@ -79,6 +79,7 @@ api_feed_changes(struct core *core, const struct caller *caller, const struct ht
 		return err_field(err, E_INPUT, "epoch", "is required");
 	if ((rc = feed_changes(core, epoch, after, &reply->body, &has_news, err)) != 0)
 		return rc;
+	broker_note(core, caller, epoch, after);
 	reply->content_type = CONTENT_TYPE;
 	if (!has_news && !req->must_answer && wait_s > 0) {
 		buf_clear(&reply->body);

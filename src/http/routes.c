@@ -39,6 +39,11 @@ const struct route routes[] = {
     ROUTE("GET",    "/v1/feed", FOLLOWERS, ROUTE_URGENT, ON_API, api_feed_changes),
     ROUTE("GET",    "/v1/feed/snapshot", FOLLOWERS, ROUTE_NORMAL, ON_API, api_feed_snapshot),
 
+    ROUTE("POST",   "/v1/brokers", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_brokers_add),
+    ROUTE("GET",    "/v1/brokers", READERS, ROUTE_NORMAL, ON_API, api_brokers_list),
+    ROUTE("POST",   "/v1/brokers/{id}/revoke", ROLE_ADMIN, ROUTE_URGENT, ON_API, api_brokers_revoke),
+    ROUTE("POST",   "/v1/brokers/reports", ROLE_BROKER, ROUTE_NORMAL, ON_API, api_brokers_report),
+
     ROUTE("GET",    "/v1/audit", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_list),
     ROUTE("GET",    "/v1/audit/verify", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_verify),
     ROUTE("GET",    "/v1/ca", READERS, ROUTE_NORMAL, ON_API, api_ca_get),

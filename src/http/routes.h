@@ -25,6 +25,9 @@ http_handler api_profiles_list, api_profiles_get;
 /* api_audit.c */
 http_handler api_audit_list, api_audit_verify;
 
+/* api_brokers.c */
+http_handler api_brokers_add, api_brokers_list, api_brokers_revoke, api_brokers_report;
+
 /* api_feed.c */
 http_handler api_feed_snapshot, api_feed_changes;
 

@@ -46,7 +46,7 @@ time_or_null(int64_t when)
 json_t *
 shape_device(const struct store_device *row)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:o}",
 	    "id", row->id,
 	    "name", row->name,
 	    "type", row->type,
@@ -55,7 +55,8 @@ shape_device(const struct store_device *row)
 	    "status", store_device_status_name(row->status),
 	    "policy", row->policy,
 	    "created_at", json_time(row->created_at),
-	    "updated_at", json_time(row->updated_at));
+	    "updated_at", json_time(row->updated_at),
+	    "last_seen_at", time_or_null(row->last_seen));
 }
 
 json_t *
@@ -69,6 +70,24 @@ shape_service(const struct store_service *row)
 	    "status", store_device_status_name(row->status),
 	    "created_at", json_time(row->created_at),
 	    "updated_at", json_time(row->updated_at));
+}
+
+json_t *
+shape_broker(const struct broker *b)
+{
+	const struct store_broker *row = &b->row;
+	bool heard = row->epoch[0] != '\0';
+
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}",
+	    "id", row->id,
+	    "name", row->name,
+	    "status", store_device_status_name(row->status),
+	    "created_at", json_time(row->created_at),
+	    "seen_at", time_or_null(row->seen_at),
+	    "address", text_or_null(row->address),
+	    "seq", heard ? json_integer(row->seq) : json_null(),
+	    "behind", b->behind >= 0 ? json_integer(b->behind) : json_null(),
+	    "dropped", (json_int_t)row->dropped);
 }
 
 json_t *

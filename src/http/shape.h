@@ -5,6 +5,7 @@
 #define MUSTER_HTTP_SHAPE_H
 
 #include "core/audit.h"
+#include "core/broker.h"
 #include "core/ca.h"
 #include "core/core.h"
 #include "core/credential.h"
@@ -17,6 +18,7 @@
 
 json_t *shape_device(const struct store_device *row);
 json_t *shape_service(const struct store_service *row);
+json_t *shape_broker(const struct broker *broker);
 json_t *shape_policy(const struct store_policy *row);
 json_t *shape_profile(const struct profile *profile);
 json_t *shape_audit(const struct store_audit *row);

@@ -11,7 +11,7 @@
 #define ABOVE_ALL "\xf4\x8f\xbf\xbf" /* U+10FFFF, a noncharacter that no name may hold */
 #define BEFORE_ALL "00000000-0000-0000-0000-000000000000" /* no UUIDv4 is less */
 #define COLUMNS                                                                                    \
-	"id, tenant_id, name, type, location, labels, status, policy, created_at, updated_at"
+	"id, tenant_id, name, type, location, labels, status, policy, created_at, updated_at, last_seen"
 
 static const char *const statuses[DEVICE_STATUSES] = {
     "pending", "active", "suspended", "revoked", "archived"};
@@ -56,6 +56,7 @@ row_read(struct db_rows *rows, struct store_device *row)
 	db_col_text(rows, 7, row->policy, sizeof row->policy);
 	row->created_at = db_col_int(rows, 8);
 	row->updated_at = db_col_int(rows, 9);
+	row->last_seen = db_col_int(rows, 10);
 }
 
 int
@@ -115,6 +116,13 @@ store_device_update(struct store_tx *tx, const struct store_device *row, struct 
 	if (rc == 0 && changed == 0)
 		rc = err_set(err, E_NOTFOUND, "no such device");
 	return rc;
+}
+
+int
+store_device_seen(struct store_tx *tx, const char *id, int64_t at, struct err *err)
+{
+	return db_exec(tx->db, "UPDATE device SET last_seen = $1 WHERE id = $2 AND last_seen < $1",
+	    DB_ARGS(db_int(at), db_text(id)), NULL, err);
 }
 
 /* The list. Each text is driven by one index that gives the order; filters beside that one are

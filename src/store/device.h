@@ -39,6 +39,7 @@ struct store_device {
 	enum device_status status;
 	char policy[STORE_WORD_SIZE];
 	int64_t created_at, updated_at;
+	int64_t last_seen; /* by store_device_seen alone; 0: never */
 };
 
 void store_device_clear(struct store_device *row);
@@ -54,6 +55,9 @@ MUST_CHECK int store_device_get(struct store_tx *tx, int64_t tenant_id, const ch
 /* Write name, type, location, labels, status, policy, updated_at of the row with that tenant and id. */
 MUST_CHECK int store_device_update(
     struct store_tx *tx, const struct store_device *row, struct err *err);
+
+/* Note that device ID, of whichever tenant, was seen AT; not if it was seen later. One that is not there is no failure. */
+MUST_CHECK int store_device_seen(struct store_tx *tx, const char *id, int64_t at, struct err *err);
 
 struct store_device_filter {
 	int64_t tenant_id;

@@ -32,14 +32,16 @@ test_devices(void **state)
 	assert_json(shape_device(&row),
 	    "{\"id\":\"" ID "\",\"name\":\"P \\\"1\\\"\",\"type\":\"pump\",\"location\":null,\"labels\":{},"
 	    "\"status\":\"active\",\"policy\":\"default\",\"created_at\":\"1970-01-01T00:00:00Z\","
-	    "\"updated_at\":\"2100-01-01T00:00:00Z\"}");
+	    "\"updated_at\":\"2100-01-01T00:00:00Z\",\"last_seen_at\":null}");
 	row.labels = labels;
 	memcpy(row.location, "Hall", 5);
+	row.last_seen = 60;
 	row.status = DEVICE_REVOKED;
 	assert_json(shape_device(&row),
 	    "{\"id\":\"" ID "\",\"name\":\"P \\\"1\\\"\",\"type\":\"pump\",\"location\":\"Hall\","
 	    "\"labels\":{\"site\":\"A\"},\"status\":\"revoked\",\"policy\":\"default\","
-	    "\"created_at\":\"1970-01-01T00:00:00Z\",\"updated_at\":\"2100-01-01T00:00:00Z\"}");
+	    "\"created_at\":\"1970-01-01T00:00:00Z\",\"updated_at\":\"2100-01-01T00:00:00Z\","
+	    "\"last_seen_at\":\"1970-01-01T00:01:00Z\"}");
 	row.labels = broken; /* damage is an error, not a device without labels */
 	assert_null(shape_device(&row));
 }
