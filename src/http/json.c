@@ -71,7 +71,8 @@ explain(const json_error_t *error, struct err *err)
 	const char *text = "it is malformed";
 	size_t i;
 
-	if (json_error_code(error) == json_error_out_of_memory)
+	/* Where its lexer cannot even begin, jansson names no code and no line. */
+	if (json_error_code(error) == json_error_out_of_memory || error->line < 0)
 		return err_nomem(err);
 	for (i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
 		if (reasons[i].code == json_error_code(error))

@@ -3,6 +3,7 @@
 #include "x509/alg.h"
 
 #include <openssl/ec.h>
+#include <openssl/bnerr.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
@@ -134,12 +135,26 @@ alg_curve(enum key_kind kind)
 	return curves[kind];
 }
 
+/* Anywhere in the queue: what failed for it is told last. */
+static bool
+was_nomem(void)
+{
+	bool found = false;
+	unsigned long e;
+
+	while ((e = ERR_get_error()) != 0)
+		found = found || ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE ||
+		    (ERR_GET_LIB(e) == ERR_LIB_BN && ERR_GET_REASON(e) == BN_R_TOO_MANY_TEMPORARY_VARIABLES);
+	return found;
+}
+
 int
 alg_error(struct err *err, int code, const char *what)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
-	ERR_clear_error();
+	if (was_nomem())
+		return err_nomem(err);
 	return err_set(
 	    err, code, "%s%s%s", what, reason != NULL ? ": " : "", reason != NULL ? reason : "");
 }

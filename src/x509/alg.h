@@ -56,8 +56,8 @@ MUST_CHECK int alg_ctx_set(EVP_PKEY_CTX *ctx, bool rsa, enum alg_hash hash, stru
 /* An EVP_PKEY that holds the curve of KIND and no key, shared, never freed; NULL out of memory. */
 const EVP_PKEY *alg_curve(enum key_kind kind);
 
-/* Fill ERR with WHAT and OpenSSL's reason, and empty its error queue, which libssl would misread.
- * Returns CODE. */
+/* Fill ERR with WHAT and OpenSSL's reason, and empty its error queue, which libssl would misread. Returns CODE, or
+ * E_NOMEM if it was that: nobody is to blame for what we had no memory to look at. */
 int alg_error(struct err *err, int code, const char *what);
 
 #endif

@@ -418,6 +418,9 @@ key_sign(struct key *key, const void *data, size_t len, struct buf *sig_out, str
 		return rc;
 	if (EVP_PKEY_sign(key->signing, sig, &sig_len, digest, digest_len) != 1)
 		return alg_error(err, E_SYS, "cannot sign");
+	/* Out of memory at its very end, OpenSSL says that it has signed, and that the signature is (size_t)-1 long. */
+	if (sig_len == 0 || sig_len > sizeof sig)
+		return err_nomem(err);
 	buf_append(sig_out, sig, sig_len);
 	return buf_failed(sig_out) ? err_nomem(err) : 0;
 }

@@ -301,10 +301,9 @@ spki_verify_by(EVP_PKEY *pkey, enum key_kind kind, enum alg_hash hash, const voi
 	if ((rc = alg_ctx_set(ctx, key_kind_is_rsa(kind), hash, err)) != 0 ||
 	    (rc = alg_digest(hash, data, len, digest, &digest_len, err)) != 0)
 		goto out;
-	if (EVP_PKEY_verify(ctx, sig, sig_len, digest, digest_len) != 1) {
-		ERR_clear_error();
+	if (EVP_PKEY_verify(ctx, sig, sig_len, digest, digest_len) != 1 &&
+	    (rc = alg_error(err, E_INPUT, "")) == E_INPUT)
 		rc = err_set(err, E_INPUT, "the signature does not verify");
-	}
 out:
 	EVP_PKEY_CTX_free(ctx);
 	return rc;
