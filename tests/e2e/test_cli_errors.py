@@ -228,6 +228,7 @@ def test_help_by_word(fresh):
     assert HELP_ENDS in home.cli("help", "device").stdout.decode()
 
 
+@pytest.mark.needs_root
 @pytest.mark.release_only  # LeakSanitizer does not work under strace
 def test_secrets_stay_out_of_core_files(home):
     """Non-dumpable before anything is read: /proc/PID/mem and core files are closed to other programs of the user."""

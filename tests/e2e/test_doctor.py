@@ -206,6 +206,7 @@ def test_permissions(home, broker, name, mode):
         os.chmod(path, before.st_mode & 0o7777)
 
 
+@pytest.mark.needs_root
 @pytest.mark.parametrize("name", ["muster.db", "signer.log", "broker/crl.pem", "ca/private/issuing.key"])
 def test_owners(home, broker, name):
     path = home.dir / name
@@ -221,6 +222,7 @@ def test_owners(home, broker, name):
         os.chown(path, before.st_uid, before.st_gid)
 
 
+@pytest.mark.needs_root
 def test_a_full_disk(fresh):
     home = fresh()
     small = home.base / "small"

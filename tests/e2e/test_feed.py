@@ -271,6 +271,7 @@ def test_a_stop_does_not_wait_for_those_who_wait(fresh):
     follower.close()
 
 
+@pytest.mark.needs_root
 def test_those_who_leave_leave_nothing(home, follower):
     """A13 a follower that goes while it waits."""
     follower.snapshot()
@@ -395,6 +396,7 @@ def test_a_long_transfer_is_not_cut(large):
     s.close()
 
 
+@pytest.mark.needs_root
 def test_leaving_in_the_middle(large):
     """A13 a follower that goes in the middle of a snapshot, again and again."""
     fds = Path(f"/proc/{large.child('api')}/fd")

@@ -59,6 +59,7 @@ def test_children_are_sandboxed(home):
         assert status(home.child(name), "NoNewPrivs") == ["1"]
 
 
+@pytest.mark.needs_root
 def test_api_cannot_open_the_ca_key(home):
     api = home.child("api")
     assert open_inside(api, home.dir / "ca/private/issuing.key") != 0
@@ -66,6 +67,7 @@ def test_api_cannot_open_the_ca_key(home):
     assert open_inside(api, home.dir / "ca/issuing.crt") == 0  # the way of asking works
 
 
+@pytest.mark.needs_root
 @pytest.mark.release_only  # the sandbox
 def test_landlock_alone_keeps_the_api_from_the_key(anybodys_program):
     """Without root both processes are one user: only Landlock stands between the api and the key."""

@@ -418,6 +418,7 @@ def test_a10_idle(hasty):
     ends_after(answered, itertools.repeat(b""), 3)
 
 
+@pytest.mark.needs_root
 def test_a10_slow_reader(hasty):
     """A10 a client that asks for much and reads by drops: cut, its descriptor closed, nothing of it kept."""
     calm, begun = descriptors(hasty), time.monotonic()
@@ -570,6 +571,7 @@ def cut_in_mid_reply(home, tls):
     reset(s)
 
 
+@pytest.mark.needs_root
 def test_a13_reset_in_mid_reply(home):
     """A13 a reset in mid-reply, before the reply, in a request, and before a handshake: no descriptor and no memory stays."""
     def round(n):
@@ -589,6 +591,7 @@ def test_a13_reset_in_mid_reply(home):
     assert home.request("GET", "/healthz", token=None).status == 200
 
 
+@pytest.mark.needs_root
 def test_a13_reset_while_a_worker_has_it(home):
     """A13 the client is gone before its device is made: the device is there, with its certificate, and nothing leaks."""
     before = home.request("GET", "/v1/devices?type=gone&limit=1000").json["items"]
@@ -636,6 +639,7 @@ def test_a14_idle_ones_make_room(crowded, listener):
         w.socket.close()
 
 
+@pytest.mark.needs_root
 def test_a14_busy_ones_do_not(crowded):
     """A14 an address whose connections are all at work gets no more of them: closed before a handshake, and told in the
     log; as soon as one ends there is room again."""
@@ -662,6 +666,7 @@ def test_a14_busy_ones_do_not(crowded):
         w.socket.close()
 
 
+@pytest.mark.needs_root
 def test_a14_idle_connections(fresh):
     """A14 5,000 idle connections, with and without a handshake: new ones are still served, quickly, and each idle one costs
     little."""

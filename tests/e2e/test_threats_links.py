@@ -363,6 +363,7 @@ def find(home, needles, without=()):
     return None
 
 
+@pytest.mark.needs_root
 def test_e9_nothing_remains_of_what_was_delivered(fresh):
     """E9"""
     home = fresh().start()
@@ -391,6 +392,7 @@ def test_e9_nothing_remains_of_what_was_delivered(fresh):
     muster.wait_for(lambda: find(home, windows(body) | {b"device.key"}) is None, 15, "the end of the last archive")
 
 
+@pytest.mark.needs_root
 @pytest.mark.parametrize("how", ["revoke", "package"])
 def test_e9_nothing_remains_of_what_was_withdrawn(fresh, how):
     """E9"""
@@ -403,6 +405,7 @@ def test_e9_nothing_remains_of_what_was_withdrawn(fresh, how):
     muster.wait_for(lambda: find(home, [b"device.key"]) is None, 15, "the end of the withdrawn archive")
 
 
+@pytest.mark.needs_root
 def test_e10_a_crash_while_building_leaves_nothing(fresh):
     """E10: The api dies again and again amid registrations. Afterwards there are no more archives than devices, no key and
     no temporary file; and when those devices are withdrawn, nothing at all."""
@@ -451,6 +454,7 @@ def test_e10_a_crash_while_building_leaves_nothing(fresh):
 OWN_KEYS = ("root.key", "issuing.key", "server.key", "broker.key")
 
 
+@pytest.mark.needs_root
 def test_e11_an_expired_link(fresh):
     """E11"""
     home = fresh().start()
