@@ -33,8 +33,8 @@ struct command {
 static const struct command commands[] = {
     {"init", cmd_init, SERVER, "make a home: CAs, certificates, database, configuration"},
     {"serve", cmd_serve, SERVER, "run the service in the foreground"},
-    {"doctor", cmd_doctor, SERVER, "look for what keeps devices out, and say what to do about it"},
-    {"backup", cmd_backup, SERVER, "write the home to one encrypted file, while it serves or not"},
+    {"doctor", cmd_doctor, SERVER, "look for what keeps devices out, with remedies"},
+    {"backup", cmd_backup, SERVER, "write the home to one encrypted file, serving or not"},
     {"restore", cmd_restore, SERVER, "make the home anew from a backup"},
 
     {"device register", cmd_device_register, DEVICES, "register a device and make its credentials"},
@@ -135,7 +135,7 @@ print_overview(FILE *out, const char *group)
 	(void)fprintf(out,
 	    "\nGlobal options, anywhere on the line:\n"
 	    "  --dir DIR            the home (default %s; MUSTER_DIR)\n"
-	    "  --url URL            call the API there instead of DIR/muster.sock (MUSTER_URL)\n"
+	    "  --url URL            call the API there, not at DIR/muster.sock (MUSTER_URL)\n"
 	    "  --token TOKEN        an operator's token for that (MUSTER_TOKEN); other users\n"
 	    "                       of this machine may see a command line, so rather use\n"
 	    "  --token-file FILE    the same, from a file\n"

@@ -16,6 +16,7 @@ import pytest
 def test_help_everywhere(fresh):
     home = fresh(init=False)
     overview = home.cli("--help").stdout.decode()
+    assert max(map(len, overview.splitlines())) <= 80
     for word in ("init", "serve", "device", "package", "service", "policy", "profile", "ca", "audit", "broker"):
         assert re.search(rf"^ +{word}\b", overview, re.M), word
     for command in (["init"], ["serve"], ["device", "register"], ["device", "list"], ["device", "show"], ["device", "update"],
@@ -26,6 +27,7 @@ def test_help_everywhere(fresh):
                     ["audit", "verify"], ["broker", "config"]):
         text = home.cli(*command, "--help").stdout.decode()
         assert "Usage:" in text and "xit status" in text, command
+        assert max(map(len, text.splitlines())) <= 80, command
 
 
 @pytest.mark.parametrize("args", [[], ["nonsense"], ["device"], ["device", "nonsense"], ["device", "show"],
