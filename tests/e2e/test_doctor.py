@@ -236,16 +236,15 @@ def test_a_full_disk(fresh):
         broker = muster.Broker(home)
         try:
             sees(home, {})
-            with open(filler, "wb") as f:
+            with open(filler, "wb", buffering=0) as f:
                 try:
-                    while True:
-                        f.write(bytes(65536))
-                        f.flush()
+                    while f.write(bytes(65536)) > 0:
+                        pass
                 except OSError:
                     pass
             findings = sees(home, {"disk": "fail"})
             assert "df -h" in findings["disk"]["remedy"]
-            os.truncate(filler, 232 << 20)
+            os.truncate(filler, 216 << 20)  # 16 MiB are the server's reserve
             assert sees(home, {"disk": "warn"}).status == 0
             filler.unlink()
             sees(home, {})
