@@ -56,8 +56,8 @@ class Load:
             return None
         with self.lock:
             self.answers[reply.status] += 1
-            # 500 and 503: it cannot now, because a part of it is dead. What it did is unknown.
-            if reply.status not in (200, 201, 404, 409, 410, 500, 503):
+            # 429: too often. 500 and 503: it cannot now, because a part of it is dead. What it did is unknown.
+            if reply.status not in (200, 201, 404, 409, 410, 429, 500, 503):
                 self.errors.append((method, path, reply.status, reply.body[:300]))
         return reply if reply.status < 500 else None
 

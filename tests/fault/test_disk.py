@@ -42,7 +42,7 @@ class Disk(Service):
 
     def fill(self, leave=0):
         with open(self.ballast, "ab", buffering=0) as f:
-            for size in (MIB, 4096, 1):
+            for size in (MIB, 65536, 4096):
                 try:
                     while self.room() > leave + size or leave == 0:
                         f.write(os.urandom(size))
