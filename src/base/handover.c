@@ -52,7 +52,8 @@ handover_put(struct handover *handover, const void *data, size_t len)
 
 	sha256(header.digest, data, len);
 	memcpy(handover->map, &header, sizeof header);
-	memcpy(handover->map + sizeof header, data, len);
+	if (len > 0)
+		memcpy(handover->map + sizeof header, data, len);
 }
 
 /* E_BUSY if it changed meanwhile. */
