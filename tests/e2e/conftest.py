@@ -15,15 +15,6 @@ def home():
     shutil.rmtree(h.base, ignore_errors=True)
 
 
-@pytest.fixture
-def anybodys_program(monkeypatch):
-    """The program where every user can reach it, which is not so where the project is in /root."""
-    base = muster.folder("program")
-    monkeypatch.setattr(muster, "MUSTER", shutil.copy(muster.MUSTER, base))
-    yield
-    shutil.rmtree(base)
-
-
 @pytest.fixture(scope="module")
 def broker(home):
     b = muster.Broker(home)

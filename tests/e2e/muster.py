@@ -1,15 +1,18 @@
 """What the end-to-end tests stand on: the real program, a real Mosquitto and its real clients, each in a folder of
 its own on free loopback ports, each ended by its own process id."""
 
+import atexit
 import http.client
 import json
 import os
 import queue
 import random
 import re
+import shutil
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import tempfile
 import threading
@@ -18,7 +21,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MUSTER_BUILD", ROOT / "build")).resolve()
-MUSTER = BUILD / "src/cmd/muster"
 # Sanitizers map memory and read /proc in ways the sandbox forbids; one run of the suite has it on.
 SANDBOX = os.environ.get("MUSTER_SANDBOX", "on")
 PATIENCE = float(os.environ.get("MUSTER_PATIENCE", "1"))
@@ -42,6 +44,22 @@ def folder(prefix):
     path = Path(tempfile.mkdtemp(prefix=f"muster-{prefix}-", dir="/tmp"))
     path.chmod(0o755)
     return path
+
+
+def reachable(build):
+    """BUILD, or a copy of its programs where every user can reach them, which is not so in /root: the server, Mosquitto
+    and its plugin become other users when root starts them."""
+    if all(path.stat().st_mode & stat.S_IXOTH for path in (build, *build.parents)):
+        return build
+    copy = folder("build")
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    for name in ("src/cmd/muster", "src/plugin/mosquitto_muster.so"):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(build / name, copy / name)
+    return copy
+
+
+MUSTER = reachable(BUILD) / "src/cmd/muster"
 
 
 def wait_for(condition, seconds=10, what="condition"):

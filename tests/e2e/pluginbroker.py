@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import ssl
 from pathlib import Path
@@ -12,10 +13,11 @@ from muster import run
 PLUGIN = muster.BUILD / "src/plugin/mosquitto_muster.so"
 
 
-def environment():
-    """A sanitizer in the plugin must be there before Debian's Mosquitto, which has none."""
+def environment(folder):
+    """A sanitizer in the plugin must be there before Debian's Mosquitto, which has none, and whose user may not pass to
+    where the project is: it reads its list from FOLDER."""
     linked = run("ldd", PLUGIN).stdout.decode()
-    known = Path(__file__).with_name("mosquitto.lsan")
+    known = shutil.copy(Path(__file__).with_name("mosquitto.lsan"), folder)
     return {**os.environ, "LD_PRELOAD": " ".join(re.findall(r"=> (\S*/lib(?:asan|tsan)\S*)", linked)),
             "LSAN_OPTIONS": f"suppressions={known}:print_suppressions=0"}
 
@@ -41,7 +43,7 @@ class PluginBroker:
             self.start()
 
     def start(self):
-        self.process = muster.Process(["mosquitto", "-c", self.config, "-v"], env=environment())
+        self.process = muster.Process(["mosquitto", "-c", self.config, "-v"], env=environment(self.dir))
         self.process.wait_line(r"mosquitto version .* running")
         return self
 

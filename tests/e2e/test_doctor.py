@@ -665,7 +665,7 @@ class OtherBroker(muster.Broker):
 
 
 @pytest.mark.needs_root
-def test_a_server_that_may_not_signal_the_broker(fresh, anybodys_program):
+def test_a_server_that_may_not_signal_the_broker(fresh):
     """It runs as nobody, the broker as root."""
     nobody = 65534
 

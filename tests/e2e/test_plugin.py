@@ -290,5 +290,5 @@ def test_no_listener_without_a_certificate(alone, fleet):
 ])
 def test_options_are_checked_at_load(home, fleet, line, complaint):
     broker = PluginBroker(home, start=False, extra=line, name=f"options-{time.monotonic_ns()}")
-    said = run("mosquitto", "-c", broker.config, check=False, env=environment())
+    said = run("mosquitto", "-c", broker.config, check=False, env=environment(broker.dir))
     assert said.returncode != 0 and complaint in said.stderr.decode(), said.stderr

@@ -69,7 +69,7 @@ def test_api_cannot_open_the_ca_key(home):
 
 @pytest.mark.needs_root
 @pytest.mark.release_only  # the sandbox
-def test_landlock_alone_keeps_the_api_from_the_key(anybodys_program):
+def test_landlock_alone_keeps_the_api_from_the_key():
     """Without root both processes are one user: only Landlock stands between the api and the key."""
     nobody = 65534
 
