@@ -53,13 +53,15 @@ def reachable(build):
         return build
     copy = folder("build")
     atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    for name in ("src/cmd/muster", "src/plugin/mosquitto_muster.so"):
+    for name in ("src/cmd/muster", "src/plugin/mosquitto_muster.so", "tests/fault/libfailmalloc.so"):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(build / name, copy / name)
+        if (build / name).exists():  # not every build has all
+            shutil.copy(build / name, copy / name)
     return copy
 
 
-MUSTER = reachable(BUILD) / "src/cmd/muster"
+PROGRAMS = reachable(BUILD)
+MUSTER = PROGRAMS / "src/cmd/muster"
 
 
 def wait_for(condition, seconds=10, what="condition"):

@@ -11,7 +11,7 @@ import pytest
 from muster import wait_for
 from service import Service
 
-LIBRARY = muster.BUILD / "tests/fault/libfailmalloc.so"
+LIBRARY = muster.PROGRAMS / "tests/fault/libfailmalloc.so"
 LONG = os.environ.get("MUSTER_LONG") == "yes"
 
 
