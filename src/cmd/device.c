@@ -416,9 +416,10 @@ static const struct argp_option revoke_options[] = {
 
 static const struct argp revoke_argp = {revoke_options, parse, "ID",
     "Revoke a device for good, with every certificate it has. There is no way back."
-    "\vWhen the command returns, the revocation is on disk and, in ACL-file mode, the broker has "
-    "been told: the live "
-    "session has no rights, and the device cannot connect again.\n\n"
+    "\vWhen the command returns, the revocation is on disk. A broker with the plugin cuts the live "
+    "session off at once; in "
+    "ACL-file mode the broker has been told, and the live session has no rights. The device cannot "
+    "connect again.\n\n"
     "Example:\n\n"
     "  muster device revoke 2c0c7d0e-43e2-4f0e-9a4a-1f6d2b9e8c11 --reason "
     "keyCompromise\n\n" CLI_HELP_END,

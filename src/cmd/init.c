@@ -107,13 +107,13 @@ print_made(const struct cli *cli, const struct home_made *made)
 		     "                   SHA-256 %s\n"
 		     "  ca/issuing.crt   issuing CA, signs devices' certificates\n"
 		     "  tls/             certificate of the HTTPS API, %s\n"
-		     "  broker/          the MQTT broker's certificate, ACL and CRL\n"
+		     "  broker/          the MQTT broker's certificate, and what it must trust\n"
 		     "  muster.conf      configuration, with every key explained\n\n"
 		     "The first operator is `admin`. Its token is shown this once:\n\n"
 		     "  %s\n\n"
 		     "Next:\n\n"
 		     "  muster --dir %s serve\n"
-		     "  muster --dir %s broker config mosquitto --mode acl-file > mosquitto.conf\n"
+		     "  muster --dir %s broker config mosquitto > mosquitto.conf\n"
 		     "  muster --dir %s device register --name pump-1 --type pump\n\n"
 		     "Take the root's key offline when all works: muster --dir %s ca root export FILE\n",
 	    cli->dir, made->root_fingerprint, made->url, made->token, cli->dir, cli->dir, cli->dir,

@@ -6,10 +6,15 @@ import pytest
 import muster
 
 
+def settings_of(module, **settings):
+    """What its SETTINGS says of the homes that its tests get, then SETTINGS."""
+    return {**getattr(module, "SETTINGS", {}), **settings}
+
+
 @pytest.fixture(scope="module")
-def home():
+def home(request):
     """A running server; shared by the tests of one file."""
-    h = muster.Home().start()
+    h = muster.Home(settings=settings_of(request.module)).start()
     yield h
     h.close()
     shutil.rmtree(h.base, ignore_errors=True)
@@ -23,12 +28,12 @@ def broker(home):
 
 
 @pytest.fixture
-def fresh():
+def fresh(request):
     """Makes homes that a test may break; all are ended afterwards."""
     made = []
 
-    def make(*args, **kwargs):
-        made.append(muster.Home(*args, **kwargs))
+    def make(*args, settings=None, **kwargs):
+        made.append(muster.Home(*args, settings=settings_of(request.module, **(settings or {})), **kwargs))
         return made[-1]
 
     yield make

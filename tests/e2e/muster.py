@@ -24,6 +24,8 @@ BUILD = Path(os.environ.get("MUSTER_BUILD", ROOT / "build")).resolve()
 # Sanitizers map memory and read /proc in ways the sandbox forbids; one run of the suite has it on.
 SANDBOX = os.environ.get("MUSTER_SANDBOX", "on")
 PATIENCE = float(os.environ.get("MUSTER_PATIENCE", "1"))
+# What a module's SETTINGS says where it is about the mode that is not the default.
+ACL_FILE = {"broker.mode": "acl-file"}
 
 
 def free_port():
@@ -260,12 +262,12 @@ def children(pid):
 
 
 class Broker:
-    """A real Mosquitto with the configuration that Muster prints."""
+    """A real Mosquitto with the configuration that Muster prints for ACL-file mode, which must be the home's."""
 
     def __init__(self, home):
         self.home = home
         self.config = home.base / "mosquitto.conf"
-        self.config.write_bytes(home.cli("broker", "config", "mosquitto", "--mode", "acl-file").stdout)
+        self.config.write_bytes(home.cli("broker", "config", "mosquitto").stdout)
         self.process = Process(["mosquitto", "-c", self.config, "-v"])
         self.process.wait_line(r"mosquitto version .* running")
         wait_for(home.pid_file.exists, 5, "the broker's pid file")

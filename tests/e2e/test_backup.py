@@ -15,6 +15,7 @@ import muster
 import pytest
 from muster import openssl, run, wait_for
 
+SETTINGS = muster.ACL_FILE
 AS_ROOT = os.geteuid() == 0
 PASSPHRASE = "correct horse battery staple"
 CHUNK = 65536 + 16

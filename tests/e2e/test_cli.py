@@ -151,10 +151,11 @@ def test_broker_config_is_complete(home):
                  f"acl_file {home.dir}/broker/acl"):
         assert line in text, line
     assert not re.search(r"^user root", text, re.M)
+    assert "In muster.conf broker.mode is plugin: set it to acl-file" in text
 
 
 def test_broker_config_for_the_plugin(home):
-    """What mode muster.conf has is what is printed unless another is asked for, and then said."""
+    """The default."""
     text = home.cli("broker", "config", "mosquitto", "--mode", "plugin", "--state", "/var/lib/x").stdout.decode()
     for line in ("per_listener_settings false", "require_certificate true", "allow_anonymous false",
                  f"plugin_opt_url https://localhost:{home.api_port}", f"plugin_opt_keyfile {home.dir}/broker/broker.key",
@@ -162,8 +163,8 @@ def test_broker_config_for_the_plugin(home):
         assert f"\n{line}\n" in text, line
     for word in ("use_identity_as_username", "acl_file", "crlfile", "user root"):
         assert not re.search(rf"^{word}", text, re.M), word
-    assert "In muster.conf broker.mode is acl-file: set it to plugin" in text
-    assert "acl_file" in home.cli("broker", "config", "mosquitto").stdout.decode()
+    assert text == home.cli("broker", "config", "mosquitto", "--state", "/var/lib/x").stdout.decode()
+    assert "In muster.conf broker.mode is" not in text
     for bad in (["--mode", "none"], ["--mode", "plugin", "--state", "x"], ["--mode", "plugin", "--plugin", "x.so"],
                 ["--mode", "plugin", "--state", "/x\nlistener 1883"]):
         refused = home.cli("broker", "config", "mosquitto", *bad, check=False)

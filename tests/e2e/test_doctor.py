@@ -17,6 +17,7 @@ import muster
 import pytest
 from muster import openssl, run, wait_for
 
+SETTINGS = muster.ACL_FILE
 ALWAYS = {"home", "permissions", "disk", "limits", "clock", "clock-sync", "signer-log", "issuing-ca",
           "server-certificate", "broker-certificate", "server", "https", "pki", "registration", "audit", "broker",
           "broker-strangers", "broker-process", "broker-config", "broker-reload", "broker-acl", "broker-crl"}
@@ -489,7 +490,7 @@ def test_certificates_end_and_are_renewed(fresh):
     home = muster.Home(init=False)
     try:
         run("faketime", "-f", "-900d", muster.MUSTER, "--dir", home.dir, "init", "--host", "localhost,127.0.0.1,::1")
-        configure = {"server.sandbox": muster.SANDBOX, "api.listen": f"127.0.0.1:{home.api_port}",
+        configure = {**SETTINGS, "server.sandbox": muster.SANDBOX, "api.listen": f"127.0.0.1:{home.api_port}",
                      "api.public_url": f"https://localhost:{home.api_port}", "pki.listen": f"127.0.0.1:{home.pki_port}",
                      "broker.listen": f"127.0.0.1:{home.broker_port}", "broker.pid_file": str(home.pid_file)}
         home.configure(configure)
@@ -678,7 +679,7 @@ def test_a_server_that_may_not_signal_the_broker(fresh):
     os.chown(home.base, nobody, nobody)
     subprocess.run([muster.MUSTER, "--dir", home.dir, "init", "--host", "localhost"], check=True, preexec_fn=become,
                    capture_output=True)
-    home.configure({"server.sandbox": muster.SANDBOX, "api.listen": f"127.0.0.1:{home.api_port}",
+    home.configure({**SETTINGS, "server.sandbox": muster.SANDBOX, "api.listen": f"127.0.0.1:{home.api_port}",
                     "pki.listen": f"127.0.0.1:{home.pki_port}", "broker.listen": f"127.0.0.1:{home.broker_port}",
                     "broker.public_host": f"localhost:{home.broker_port}", "broker.pid_file": str(home.pid_file)})
     home.start(preexec=become)

@@ -49,6 +49,14 @@ def test_server_certificates_name_every_host(fresh):
         assert "IP Address:2001:DB8:0:0:0:0:0:1" in text
 
 
+def test_the_next_steps_lead_to_a_broker_with_the_plugin(fresh):
+    home = fresh(init=False)
+    said = home.cli("init", "--host", "localhost").stdout.decode()
+    assert "broker config mosquitto > mosquitto.conf" in said
+    text = home.cli("broker", "config", "mosquitto").stdout.decode()
+    assert "\nplugin /" in text and "\nplugin_opt_url https://localhost:8443\n" in text and "broker.mode" not in text
+
+
 def test_refuses_a_home_that_exists(fresh):
     home = fresh()
     before = (home.dir / "ca/root.crt").read_bytes()

@@ -6,6 +6,8 @@ import muster
 import pytest
 from muster import openssl, run, wait_for
 
+SETTINGS = muster.ACL_FILE
+
 
 def onboard(home, key="ec-p256", **options):
     args = [x for k, v in options.items() for x in (f"--{k}", v)]

@@ -1,6 +1,5 @@
 """A real Mosquitto with the plugin, and the service that it follows."""
 
-import shutil
 import sqlite3
 import statistics
 import threading
@@ -10,17 +9,6 @@ import muster
 import pytest
 from muster import openssl, run, wait_for
 from pluginbroker import Client, PluginBroker
-
-
-PLUGIN_MODE = {"broker.mode": "plugin"}
-
-
-@pytest.fixture(scope="module")
-def home():
-    h = muster.Home(settings=PLUGIN_MODE).start()
-    yield h
-    h.close()
-    shutil.rmtree(h.base, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +191,7 @@ def test_a_policy_changes_under_a_live_subscriber(home, following, service, spea
 def test_the_service_goes_and_comes(fresh):
     """C8: while it is away known devices connect, and revoked ones do not, also where the broker starts anew; when it
     is back the broker learns what it has missed."""
-    home = fresh(settings=PLUGIN_MODE).start()
+    home = fresh().start()
     broker = PluginBroker(home)
     known, revoked, later = onboard(home), onboard(home), onboard(home)
     post(home, revoked, "revoke")
@@ -233,7 +221,7 @@ def test_the_service_goes_and_comes(fresh):
 
 def test_a_broker_that_is_revoked_hears_nothing(fresh):
     """C9: it says so, and goes on with what it knows."""
-    home = fresh(settings=PLUGIN_MODE).start()
+    home = fresh().start()
     broker = PluginBroker(home)
     known = onboard(home)
     home.stop()

@@ -17,6 +17,7 @@ import pytest
 from muster import openssl, run, wait_for
 from threats import Wire, head, problem, served, traces
 
+SETTINGS = muster.ACL_FILE
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 LINE_BREAKS = ["x\ntopic readwrite #", "x\rtopic readwrite #", "x\r\nuser a", "\ntopic #", "x\x0btopic #", "x\u2028topic #", "x\u0085topic #", "x\x1e#"]
 WILD = ["+", "#", "a+", "a#", "a/b", "/", "$SYS", "$SYS/#", "%u", "%c", "a%cb", "$share", "{id}", "a b", "", " ", "*", "?", "pattern readwrite #"]
@@ -270,7 +271,7 @@ def test_b6_before_there_is_csv(home, text):
 @pytest.fixture(scope="module")
 def talkative():
     """A server that logs each request."""
-    with served(muster.Home(), "--debug") as h:
+    with served(muster.Home(settings=SETTINGS), "--debug") as h:
         yield h
 
 
@@ -403,7 +404,7 @@ def test_b8_sql(home):
 def shared():
     """A server with two tenants. No command makes one yet, so the second is put into the database by hand, as the migration
     makes the first; whoever calls as its operator is real from there on."""
-    h = muster.Home()
+    h = muster.Home(settings=SETTINGS)
     token = "muster_" + secrets.token_urlsafe(32)
     with sqlite3.connect(h.dir / "muster.db") as db:
         db.execute("INSERT INTO tenant VALUES (2, 'other', 0)")

@@ -8,13 +8,13 @@ from load import Load, make_csrs
 from muster import wait_for
 
 KNOWN = ("devices", "asked", "states", "links", "delivered", "tried", "answers", "errors")
-# The load comes from one address, faster than anybody's.
-UNLIMITED = {"limits.links_per_min": "0", "limits.links_all_per_min": "0"}
+# The load comes from one address, faster than anybody's; the checker looks into the ACL file.
+SETTINGS = {**muster.ACL_FILE, "limits.links_per_min": "0", "limits.links_all_per_min": "0"}
 
 
 class Service:
     def __init__(self, settings=None, csrs=12, home=None):
-        self.home = home or muster.Home(settings={**UNLIMITED, **(settings or {})})
+        self.home = home or muster.Home(settings={**SETTINGS, **(settings or {})})
         self.csrs = make_csrs(self.home, csrs)
         self.load = Load(self.home, self.csrs)
         self.number = 0

@@ -8,7 +8,7 @@ import checker
 import muster
 import pytest
 from muster import openssl, run, wait_for
-from service import Service
+from service import SETTINGS, Service
 
 ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 MIB = 1024 * 1024
@@ -37,7 +37,7 @@ class Disk(Service):
         mount(self.place, size)
         base = self.place / "base"
         base.mkdir()
-        super().__init__(home=muster.Home(base=base, **kwargs))
+        super().__init__(home=muster.Home(base=base, settings=SETTINGS, **kwargs))
         self.ballast = base / "ballast"
 
     def fill(self, leave=0):

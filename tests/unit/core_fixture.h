@@ -40,6 +40,8 @@ fixture_core_open(struct fixture *f)
 	f->core = NULL;
 	assert_ok(core_open(f->home.dir, -1, -1, &f->core, &err));
 	fixture_config(f->core)->settings.keypool_rsa_2048 = 0; /* tests make P-256 keys */
+	/* and see in broker/acl what was published */
+	assert_true(text_copy(fixture_config(f->core)->settings.broker_mode, CONF_TEXT_SIZE, "acl-file"));
 	assert_ok(core_start(f->core, &err));
 }
 

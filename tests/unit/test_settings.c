@@ -57,6 +57,7 @@ test_absent_keys_have_defaults(void **state)
 	assert_string_equal(read.api_listen, "127.0.0.1:8443");
 	assert_true(read.sandbox);
 	assert_int_equal(read.crl_validity_s, 7 * 86400);
+	assert_string_equal(read.broker_mode, "plugin");
 }
 
 static void
