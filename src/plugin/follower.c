@@ -8,36 +8,26 @@
 #include "plugin/follower.h"
 
 #include "base/clock.h"
-#include "base/random.h"
 #include "plugin/answer.h"
+#include "plugin/client.h"
 #include "plugin/entry.h"
 
-#include <curl/curl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_S 25    /* what is asked of the service */
-#define SILENCE_S 60 /* without a byte, an answer is given up */
-#define CONNECT_TIMEOUT_S 10
-#define BACKOFF_MIN_MS 250
-#define BACKOFF_MAX_MS 30000
+#define WAIT_S 25 /* what is asked of the service */
 #define WAITING_MAX 8
 #define WAITING_POLL_MS 20
 #define RETRY_FILE_MS (3600 * 1000)
 #define MARK_EVERY_S 60 /* that the service was heard, without news, goes to disk this often */
-#define URL_SIZE (CONF_TEXT_SIZE + 128)
+#define PATH_SIZE 128
 
 struct follower {
 	const struct options *options;
-	pthread_t thread;
-	bool started;
-	CURLM *multi; /* also what it sleeps on */
-	CURL *curl;
-	_Atomic bool stops, resync;
+	struct client *client; /* its thread */
+	_Atomic bool resync;
 	_Atomic int64_t contact;
 	_Atomic(struct update *) inbox; /* newest first */
 	_Atomic int waiting;
@@ -54,15 +44,6 @@ struct follower {
 	int64_t tried_ms; /* to write a snapshot, last */
 	unsigned failures;
 	char said[ERR_TEXT_MAX]; /* the last warning, not to be repeated */
-};
-
-/* An exchange, while curl runs. */
-struct exchange {
-	struct follower *f;
-	struct answer answer;
-	long status;
-	struct err *err;
-	int rc;
 };
 
 /* ---- to the broker's thread ------------------------------------------------------------------ */
@@ -285,70 +266,10 @@ changes_done(struct follower *f)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static size_t
-on_data(char *data, size_t size, size_t n, void *ctx)
-{
-	struct exchange *x = ctx;
-
-	if (x->status == 0)
-		(void)curl_easy_getinfo(x->f->curl, CURLINFO_RESPONSE_CODE, &x->status);
-	if (x->status == 200 && x->rc == 0)
-		x->rc = answer_feed(&x->answer, data, size * n, x->err);
-	return x->rc == 0 ? size * n : 0;
-}
-
-static void
-options_set(struct follower *f, struct exchange *x, const char *url)
-{
-	(void)curl_easy_setopt(f->curl, CURLOPT_URL, url);
-	(void)curl_easy_setopt(f->curl, CURLOPT_NOSIGNAL, 1L);
-	(void)curl_easy_setopt(f->curl, CURLOPT_PROTOCOLS_STR, "https");
-	(void)curl_easy_setopt(f->curl, CURLOPT_PROXY, "");
-	(void)curl_easy_setopt(f->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	(void)curl_easy_setopt(f->curl, CURLOPT_CAINFO, f->options->cafile);
-	(void)curl_easy_setopt(f->curl, CURLOPT_CAPATH, NULL);
-	(void)curl_easy_setopt(f->curl, CURLOPT_SSLCERT, f->options->certfile);
-	(void)curl_easy_setopt(f->curl, CURLOPT_SSLKEY, f->options->keyfile);
-	(void)curl_easy_setopt(f->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
-	(void)curl_easy_setopt(f->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	(void)curl_easy_setopt(f->curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
-	(void)curl_easy_setopt(f->curl, CURLOPT_WRITEFUNCTION, on_data);
-	(void)curl_easy_setopt(f->curl, CURLOPT_WRITEDATA, x);
-}
-
-/* Until it is done, or the broker stops. */
 static int
-transfer(struct follower *f, struct exchange *x, struct err *err)
+on_data(void *ctx, const char *data, size_t len, struct err *err)
 {
-	char details[CURL_ERROR_SIZE] = "";
-	CURLcode code = CURLE_OK;
-	int running = 1, left;
-	CURLMsg *said;
-	int rc = 0;
-
-	(void)curl_easy_setopt(f->curl, CURLOPT_ERRORBUFFER, details);
-	if (curl_multi_add_handle(f->multi, f->curl) != CURLM_OK)
-		return err_nomem(err);
-	while (rc == 0 && running > 0) {
-		if (atomic_load(&f->stops))
-			rc = err_set(err, E_BUSY, "the broker stops");
-		else if (curl_multi_perform(f->multi, &running) != CURLM_OK ||
-			 (running > 0 &&
-			     curl_multi_poll(f->multi, NULL, 0, 1000, NULL) != CURLM_OK))
-			rc = err_set(err, E_SYS, "curl does not work");
-	}
-	while ((said = curl_multi_info_read(f->multi, &left)) != NULL)
-		if (said->msg == CURLMSG_DONE)
-			code = said->data.result;
-	(void)curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &x->status);
-	(void)curl_multi_remove_handle(f->multi, f->curl);
-	(void)curl_easy_setopt(f->curl, CURLOPT_ERRORBUFFER, NULL);
-	if (rc == 0 && x->rc != 0)
-		return x->rc;
-	if (rc == 0 && code != CURLE_OK)
-		return err_set(err, E_SYS, "cannot ask %s: %s", f->options->url,
-		    details[0] != '\0' ? details : curl_easy_strerror(code));
-	return rc;
+	return answer_feed(ctx, data, len, err);
 }
 
 /* E_CONFLICT when the service wants a snapshot to be taken first, E_DENIED when it does not want
@@ -373,28 +294,25 @@ status_check(const struct follower *f, long status, struct err *err)
 }
 
 static int
-get(struct follower *f, const char *url, enum feed_kind first, answer_fn *on_line, struct err *err)
+get(struct follower *f, const char *path, enum feed_kind first, answer_fn *on_line, struct err *err)
 {
-	struct exchange x = {
-	    .f = f, .answer = {.first = first, .on_line = on_line, .ctx = f}, .err = err};
+	struct answer answer = {.first = first, .on_line = on_line, .ctx = f};
+	long status;
 	int rc;
 
-	options_set(f, &x, url);
-	if ((rc = transfer(f, &x, err)) == 0 && (rc = status_check(f, x.status, err)) == 0 &&
-	    (rc = answer_finish(&x.answer, err)) == 0)
+	if ((rc = client_get(f->client, path, on_data, &answer, &status, err)) == 0 &&
+	    (rc = status_check(f, status, err)) == 0 && (rc = answer_finish(&answer, err)) == 0)
 		atomic_store(&f->contact, clock_now());
-	answer_clear(&x.answer);
+	answer_clear(&answer);
 	return rc;
 }
 
 static int
 round_snapshot(struct follower *f, struct err *err)
 {
-	char url[URL_SIZE];
 	int rc;
 
-	(void)snprintf(url, sizeof url, "%s/v1/feed/snapshot", f->options->url);
-	if ((rc = get(f, url, FEED_SNAPSHOT, on_snapshot_line, err)) == 0)
+	if ((rc = get(f, "/v1/feed/snapshot", FEED_SNAPSHOT, on_snapshot_line, err)) == 0)
 		rc = snapshot_done(f, err);
 	next_clear(f);
 	return rc;
@@ -403,44 +321,18 @@ round_snapshot(struct follower *f, struct err *err)
 static int
 round_changes(struct follower *f, struct err *err)
 {
-	char url[URL_SIZE];
+	char path[PATH_SIZE];
 	int rc;
 
-	(void)snprintf(url, sizeof url, "%s/v1/feed?epoch=%s&after=%lld&wait_s=%d", f->options->url,
-	    f->at.epoch, (long long)f->at.seq, WAIT_S);
-	if ((rc = get(f, url, FEED_CHANGES, on_changes_line, err)) == 0)
+	(void)snprintf(path, sizeof path, "/v1/feed?epoch=%s&after=%lld&wait_s=%d", f->at.epoch,
+	    (long long)f->at.seq, WAIT_S);
+	if ((rc = get(f, path, FEED_CHANGES, on_changes_line, err)) == 0)
 		changes_done(f);
 	next_clear(f);
 	return rc;
 }
 
 /* ---- the thread ------------------------------------------------------------------------------ */
-
-/* False when the broker stops. */
-static bool
-sleep_ms(struct follower *f, int64_t ms)
-{
-	int64_t until = clock_mono_ms() + ms, left;
-
-	while (!atomic_load(&f->stops) && (left = until - clock_mono_ms()) > 0)
-		(void)curl_multi_poll(f->multi, NULL, 0, (int)left, NULL);
-	return !atomic_load(&f->stops);
-}
-
-/* Longer with each failure, and never the same for all brokers of a service that comes back. */
-static int64_t
-backoff_ms(const struct follower *f)
-{
-	int64_t ms = BACKOFF_MAX_MS;
-	uint16_t jitter = 0;
-	struct err err;
-
-	if (f->failures < 8 && (BACKOFF_MIN_MS << (f->failures - 1)) < BACKOFF_MAX_MS)
-		ms = BACKOFF_MIN_MS << (f->failures - 1);
-	if (random_bytes(&jitter, sizeof jitter, &err) != 0)
-		jitter = 0;
-	return ms / 2 + ms / 2 * jitter / UINT16_MAX;
-}
 
 static int
 round_do(struct follower *f, struct err *err)
@@ -468,11 +360,11 @@ thread_main(void *ctx)
 	struct err err;
 	int rc;
 
-	while (!atomic_load(&f->stops)) {
+	while (!client_ends(f->client)) {
 		memset(&err, 0, sizeof err);
 		table_free(atomic_exchange(&f->retired, NULL));
 		if (atomic_load(&f->waiting) > WAITING_MAX) {
-			(void)sleep_ms(f, WAITING_POLL_MS);
+			client_sleep(f->client, WAITING_POLL_MS);
 			continue;
 		}
 		if ((rc = round_do(f, &err)) == 0) {
@@ -480,28 +372,13 @@ thread_main(void *ctx)
 				say(f, UPDATE_NOTE, "%s is heard again", f->options->url);
 			f->failures = 0;
 			f->said[0] = '\0';
-		} else if (!atomic_load(&f->stops)) {
+		} else if (!client_ends(f->client)) {
 			f->failures += f->failures < 100;
 			warn(f, &err);
-			(void)sleep_ms(f, backoff_ms(f));
+			client_back_off(f->client, f->failures);
 		}
 	}
 	return NULL;
-}
-
-/* The broker's signals are the broker's thread's. */
-static int
-thread_start(struct follower *f, struct err *err)
-{
-	sigset_t all, before;
-	int failed;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&f->thread, NULL, thread_main, f);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	f->started = failed == 0;
-	return f->started ? 0 : err_set(err, E_SYS, "cannot start a thread: %s", strerror(failed));
 }
 
 int
@@ -521,11 +398,8 @@ follower_start(const struct options *options, struct snapshot *file,
 		f->at = *info;
 		atomic_store(&f->contact, info->contact);
 	}
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
-	    (f->multi = curl_multi_init()) == NULL || (f->curl = curl_easy_init()) == NULL)
-		rc = err_nomem(err);
-	else
-		rc = thread_start(f, err);
+	if ((rc = client_new(options, &f->client, err)) == 0)
+		rc = client_run(f->client, thread_main, f, err);
 	if (rc != 0) {
 		follower_stop(f);
 		return rc;
@@ -541,11 +415,7 @@ follower_stop(struct follower *f)
 
 	if (f == NULL)
 		return;
-	atomic_store(&f->stops, true);
-	if (f->started) {
-		(void)curl_multi_wakeup(f->multi);
-		(void)pthread_join(f->thread, NULL);
-	}
+	client_stop(f->client, 0);
 	for (u = follower_take(f); u != NULL; u = next) {
 		next = u->next;
 		update_free(u);
@@ -553,7 +423,6 @@ follower_stop(struct follower *f)
 	next_clear(f);
 	table_free(atomic_load(&f->retired));
 	snapshot_close(f->file);
-	curl_easy_cleanup(f->curl);
-	(void)curl_multi_cleanup(f->multi);
+	client_free(f->client);
 	free(f);
 }
