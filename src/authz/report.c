@@ -7,7 +7,7 @@
 
 #define TAIL "]}"
 
-static const char *const kinds[REPORT_KINDS] = {"connect", "disconnect", "refuse"};
+static const char *const kinds[REPORT_KINDS] = {"connect", "disconnect", "refuse", "deny"};
 
 static int
 report_check(const struct report *report, struct err *err)
@@ -20,7 +20,7 @@ report_check(const struct report *report, struct err *err)
 static int
 event_check(const struct report_event *event, struct err *err)
 {
-	if ((unsigned)event->kind >= REPORT_KINDS || event->at <= 0 ||
+	if ((unsigned)event->kind >= REPORT_KINDS || event->at <= 0 || event->count < 0 || event->count > REPORT_COUNT_MAX ||
 	    (event->id[0] != '\0' && !uuid_is_valid(event->id)) ||
 	    !text_is_printable(event->peer, strlen(event->peer)) ||
 	    !text_is_printable(event->reason, strlen(event->reason)))
@@ -41,6 +41,10 @@ event_append(struct buf *out, const struct report_event *event, bool is_first, s
 		return rc;
 	object = json_pack("{s:s, s:I, s:s, s:s, s:s}", "kind", kinds[event->kind], "at", (json_int_t)event->at, "id",
 	    event->id, "peer", event->peer, "reason", event->reason);
+	if (object != NULL && event->count > 1 && json_object_set_new(object, "count", json_integer(event->count)) != 0) {
+		json_decref(object);
+		object = NULL;
+	}
 	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
 	json_decref(object);
 	if (text == NULL)
@@ -100,14 +104,16 @@ static int
 event_read(json_t *object, struct report_event *out, struct err *err)
 {
 	const char *kind, *id, *peer, *reason;
-	json_int_t at;
+	json_int_t at, count = 1;
 
-	if (json_unpack(object, "{s:s, s:I, s:s, s:s, s:s !}", "kind", &kind, "at", &at, "id", &id, "peer", &peer,
-		"reason", &reason) != 0 ||
+	if (json_unpack(object, "{s:s, s:I, s:s, s:s, s:s, s?I !}", "kind", &kind, "at", &at, "id", &id, "peer", &peer,
+		"reason", &reason, "count", &count) != 0 ||
+	    count == 0 ||
 	    !kind_parse(kind, &out->kind) || !text_copy(out->id, sizeof out->id, id) ||
 	    !text_copy(out->peer, sizeof out->peer, peer) || !text_copy(out->reason, sizeof out->reason, reason))
 		return err_field(err, E_INPUT, "events", "an event of the report cannot be read");
 	out->at = at;
+	out->count = count;
 	return event_check(out, err);
 }
 

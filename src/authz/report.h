@@ -14,15 +14,18 @@
 #define REPORT_EVENTS_MAX 1000
 #define REPORT_BYTES_MAX 60000 /* of a report; the service's default limits.body_bytes is a little more */
 #define REPORT_REASON_SIZE 97  /* with NUL; UTF-8 without control characters */
+#define REPORT_COUNT_MAX 1000000
 
-enum report_kind { REPORT_CONNECT, REPORT_DISCONNECT, REPORT_REFUSE, REPORT_KINDS };
+/* Refused: a connection, for who the client is. Denied: what a known one asked for beyond its policy. */
+enum report_kind { REPORT_CONNECT, REPORT_DISCONNECT, REPORT_REFUSE, REPORT_DENY, REPORT_KINDS };
 
 struct report_event {
 	enum report_kind kind;
 	int64_t at;			/* seconds UTC, > 0 */
+	int64_t count;			/* so many like it, up to REPORT_COUNT_MAX; 0 is 1 */
 	char id[UUID_LEN + 1];		/* of a device or service; "" for nobody known */
 	char peer[ADDRESS_TEXT_SIZE];	/* its address, or "" */
-	char reason[REPORT_REASON_SIZE]; /* why it was refused, or how it went; or "" */
+	char reason[REPORT_REASON_SIZE]; /* why it was refused or denied, or how it went; or "" */
 };
 
 struct report {

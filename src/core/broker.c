@@ -11,6 +11,7 @@
 #include "core/feed.h"
 #include "core/refusals.h"
 #include "core/revocation.h"
+#include "store/certificate.h"
 #include "store/change.h"
 #include "store/package.h"
 
@@ -269,6 +270,13 @@ struct reading {
 	struct report_event events[REPORT_EVENTS_MAX];
 };
 
+/* Was its device there, by its certificate? */
+static bool
+is_seen(const struct report_event *event)
+{
+	return event->kind == REPORT_CONNECT || event->kind == REPORT_DISCONNECT;
+}
+
 /* Is there a later event of the same device? Then this one does not say when it was last seen. */
 static bool
 is_superseded(const struct reading *r, size_t i)
@@ -276,7 +284,7 @@ is_superseded(const struct reading *r, size_t i)
 	size_t k;
 
 	for (k = i + 1; k < r->report.n; k++)
-		if (r->events[k].kind != REPORT_REFUSE && strcmp(r->events[k].id, r->events[i].id) == 0)
+		if (is_seen(&r->events[k]) && strcmp(r->events[k].id, r->events[i].id) == 0)
 			return true;
 	return false;
 }
@@ -299,7 +307,7 @@ report_commit(struct core *core, const struct caller *caller, const struct readi
 	for (i = 0; rc == 0 && i < r->report.n; i++) {
 		const struct report_event *e = &r->events[i];
 
-		if (e->kind != REPORT_REFUSE && e->id[0] != '\0' && !is_superseded(r, i))
+		if (is_seen(e) && e->id[0] != '\0' && !is_superseded(r, i))
 			rc = store_device_seen(tx, e->id, e->at < now ? e->at : now, err);
 	}
 	if (rc == 0)
@@ -308,21 +316,43 @@ report_commit(struct core *core, const struct caller *caller, const struct readi
 	return rc;
 }
 
-/* A device that was refused too often is suspended, with a row that says why before the one that says so. */
+/* The device that ID is, of whichever tenant, and CALLER as one of that tenant's. E_NOTFOUND if it is none. */
 static int
-suspend(struct core *core, const struct caller *caller, const char *id, unsigned n, struct err *err)
+offender_find(
+    struct core *core, const char *id, struct caller *caller, struct store_device *device, struct err *err)
 {
-	struct store_device device = {0};
+	enum store_owner_kind kind;
 	struct store_tx *tx = NULL;
 	int rc;
 
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_certificate_owner(tx, id, &kind, &caller->tenant_id, err)) == 0)
+		rc = store_device_get(tx, caller->tenant_id, id, device, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+/* A device that was denied too often is suspended, with a row that says why before the one that says so. */
+static int
+suspend(struct core *core, const struct caller *broker, const char *id, int64_t n, struct err *err)
+{
+	struct store_device device = {0};
+	struct caller caller = *broker;
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = offender_find(core, id, &caller, &device, err)) != 0 || device.status != DEVICE_ACTIVE)
+		goto out;
+	store_device_clear(&device);
 	if ((rc = store_begin_urgent(core->store, &tx, err)) == 0 &&
-	    (rc = audit_write(tx, caller, core->now(), "connection.limit", "device", id, err,
-		 "{\"refusals_in_a_minute\":%u}", n)) == 0)
+	    (rc = audit_write(tx, &caller, core->now(), "connection.limit", "device", id, err,
+		 "{\"denials_in_a_minute\":%lld}", (long long)n)) == 0)
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);
 	if (rc == 0)
-		rc = device_suspend(core, caller, id, &device, err);
+		rc = device_suspend(core, &caller, id, &device, err);
+out:
 	store_device_clear(&device);
 	return rc;
 }
@@ -330,23 +360,23 @@ suspend(struct core *core, const struct caller *caller, const char *id, unsigned
 static void
 refusals_take(struct core *core, const struct caller *caller, const struct reading *r)
 {
-	int64_t most = core_config(core)->settings.broker_refusals_per_min;
+	int64_t most = core_config(core)->settings.broker_refusals_per_min, n;
 	struct err err = {0};
 	size_t i;
 	int rc;
 
 	for (i = 0; i < r->report.n; i++) {
 		const struct report_event *e = &r->events[i];
-		unsigned n;
 
-		if (e->kind != REPORT_REFUSE)
+		if (e->kind != REPORT_REFUSE && e->kind != REPORT_DENY)
 			continue;
-		n = refusals_count(core, id_of(caller), e->id, e->reason);
-		if (most == 0 || e->id[0] == '\0' || n != most)
+		refusals_count(core, id_of(caller), e->id, e->reason, e->count);
+		if (e->kind != REPORT_DENY || most == 0 || e->id[0] == '\0' ||
+		    !refusals_are_too_many(core, e->id, e->at, e->count, most, &n))
 			continue;
 		rc = suspend(core, caller, e->id, n, &err);
 		if (rc != 0 && rc != E_CONFLICT && rc != E_NOTFOUND)
-			log_error("device %s was refused too often and could not be suspended: %s", e->id, err.text);
+			log_error("device %s was denied too often and could not be suspended: %s", e->id, err.text);
 	}
 }
 

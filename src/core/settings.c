@@ -60,7 +60,7 @@ static const struct conf_key keys[] = {
 	"The group that may read broker/, usually mosquitto. Empty: the server's own."),
 
     INTEGER("broker", "refusals_per_min", broker_refusals_per_min, "0", 0, 1000000,
-	"A device that brokers refuse so often in a minute for one reason is suspended; 0: never."),
+	"A device that asks brokers more often in a minute for what its policy does not give is suspended; 0: never."),
 
     INTEGER("limits", "body_bytes", body_bytes, "65536", 1024, 16777216, "Largest request body."),
     INTEGER("limits", "header_bytes", header_bytes, "16384", 1024, 65536,

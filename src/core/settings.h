@@ -31,7 +31,7 @@ struct settings {
 	char broker_mode[CONF_TEXT_SIZE];
 	char broker_pid_file[CONF_TEXT_SIZE]; /* "" : nobody is signalled */
 	char broker_group[CONF_TEXT_SIZE];    /* may read broker/; "" leaves the group alone */
-	int64_t broker_refusals_per_min;      /* of one device, before it is suspended; 0: never */
+	int64_t broker_refusals_per_min;      /* denials of one device, before it is suspended; 0: never */
 
 	int64_t body_bytes; /* [limits] */
 	int64_t header_bytes;

@@ -141,6 +141,31 @@ store_certificate_key_owner(struct store_tx *tx, const uint8_t *spki_hash,
 	return 0;
 }
 
+int
+store_certificate_owner(struct store_tx *tx, const char *owner_id, enum store_owner_kind *kind_out,
+    int64_t *tenant_id_out, struct err *err)
+{
+	enum store_owner_kind kind = OWNER_DEVICE;
+	int64_t tenant_id = 0;
+	struct db_rows rows;
+	bool found;
+	int rc;
+
+	db_query(&rows, tx->db, "SELECT owner_kind, tenant_id FROM certificate WHERE owner_id = $1 ORDER BY n LIMIT 1",
+	    DB_ARGS(db_text(owner_id)));
+	if ((found = db_next(&rows))) {
+		kind = (enum store_owner_kind)db_col_enum(&rows, 0, OWNER_KINDS);
+		tenant_id = db_col_int(&rows, 1);
+	}
+	if ((rc = db_end(&rows, err)) != 0)
+		return rc;
+	if (!found)
+		return err_set(err, E_NOTFOUND, "nobody of that id has a certificate");
+	*kind_out = kind;
+	*tenant_id_out = tenant_id;
+	return 0;
+}
+
 /* Read at most MAX rows and end the query. */
 static int
 rows_read(struct db_rows *rows, struct store_certificate *rows_out, size_t max, size_t *n_out, struct err *err)

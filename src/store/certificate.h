@@ -62,6 +62,10 @@ MUST_CHECK int store_certificate_by_serial(struct store_tx *tx, const uint8_t *s
 MUST_CHECK int store_certificate_key_owner(struct store_tx *tx, const uint8_t *spki_hash,
     enum store_owner_kind *kind_out, char owner_id_out[UUID_LEN + 1], struct err *err);
 
+/* Of which kind and tenant the owner of this id is. E_NOTFOUND if it never had a certificate. */
+MUST_CHECK int store_certificate_owner(struct store_tx *tx, const char *owner_id, enum store_owner_kind *kind_out,
+    int64_t *tenant_id_out, struct err *err);
+
 /* All of one owner, newest first, at most MAX. Each row is to be cleared. */
 MUST_CHECK int store_certificate_by_owner(struct store_tx *tx, int64_t tenant_id,
     const char *owner_id, struct store_certificate *rows_out, size_t max, size_t *n_out,

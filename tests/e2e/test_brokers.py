@@ -138,7 +138,7 @@ def test_reports_that_are_none(home):
     broker = Client(home, "bad-reports", "--key", "ec-p256")
     device = home.json("device", "register", "--name", "unseen", "--type", "t", "--key", "ec-p256")["id"]
     good = event("connect", device)
-    for body in ({"events": [dict(good, kind="kick")]}, {"events": [dict(good, extra=1)]}, {"events": [dict(good, at=0)]},
+    for body in ({"events": [dict(good, kind="kick")]}, {"events": [dict(good, extra=1)]}, {"events": [dict(good, count=0)]}, {"events": [dict(good, at=0)]},
                  {"events": [dict(good, at="1")]}, {"events": [dict(good, id="../x")]}, {"events": [dict(good, reason="a\nb")]},
                  {"events": [dict(good, peer="x" * 64)]}, {"events": [event("refuse", "", at=1, peer="")] * 1001}, {"events": {}}, {"seq": -1}, {"epoch": "x"},
                  {"dropped": 1.5}, {"more": 1}):
@@ -165,14 +165,16 @@ def test_refusals_become_few_audit_rows(fresh):
     assert home.cli("audit", "verify").returncode == 0
 
 
-def test_a_device_that_is_refused_too_often_is_suspended(fresh):
+def test_a_device_that_is_denied_too_often_is_suspended(fresh):
     home = fresh(settings={"broker.refusals_per_min": "5"}).start()
     broker = Client(home, "strict", "--key", "ec-p256")
     device = home.json("device", "register", "--name", "refused", "--type", "t", "--key", "ec-p256")["id"]
     follower = Follower(home, broker.tls).snapshot()
-    assert broker.report([event("refuse", device, reason="topic") for _ in range(4)]).status == 204
+    now = int(time.time())
+    assert broker.report([event("refuse", device, now, reason="session")] * 9).status == 204
+    assert broker.report([event("deny", device, now, reason="topic")] * 5).status == 204
     assert home.json("device", "show", device)["status"] == "active"
-    assert broker.report([event("refuse", device, reason="topic") for _ in range(4)]).status == 204
+    assert broker.report([{**event("deny", device, now, reason="topic"), "count": 2}]).status == 204
     assert home.json("device", "show", device)["status"] == "suspended"
     follower.follow()
     assert device not in follower.owners

@@ -6,6 +6,8 @@
 #include "core/feed.h"
 #include "core/operator.h"
 #include "core/refusals.h"
+#include "store/db.h"
+#include "store/tx.h"
 
 #define UNKNOWN "0b9e4f1c-6f0e-4f4e-9b1a-3c8d2e7a5f60"
 #define EPOCH "00112233445566778899aabbccddeeff"
@@ -222,38 +224,142 @@ test_refusals_are_aggregated(void **state)
 	f->core->now = clock_now;
 }
 
+static enum device_status
+status_of(struct fixture *f, const char *id)
+{
+	struct store_device row = {0};
+	struct err err = {0};
+	enum device_status status;
+
+	assert_ok(device_get(f->core, &f->caller, id, &row, &err));
+	status = row.status;
+	store_device_clear(&row);
+	return status;
+}
+
+/* What is denied is counted, whatever the reason and however it is told; who was refused did nothing wrong. */
 static void
-test_refused_too_often(void **state)
+test_denied_too_often(void **state)
 {
 	struct fixture *f = *state;
-	struct caller caller = add(f, "hall");
-	struct store_device device, now = {0};
+	struct caller caller = add(f, "hall"), other = add(f, "yard");
+	struct store_device device;
 	struct credential credential;
-	struct report_event event = {.kind = REPORT_REFUSE, .at = 5, .reason = "publish to a topic of another"};
+	struct report_event event = {.kind = REPORT_DENY, .reason = "publish to a topic of another"};
 	struct err err = {0};
 	unsigned i;
 
 	fixture_register(f, "one", &device, &credential);
 	(void)text_copy(event.id, sizeof event.id, device.id);
-	minute_s = f->core->now();
+	minute_s = f->core->now() / 60 * 60;
 	f->core->now = at_minute;
+	event.at = minute_s;
 	for (i = 0; i < 10; i++) /* off by default */
 		assert_ok(report_events(f, &caller, 1, &event, 1, &err));
 	fixture_config(f->core)->settings.broker_refusals_per_min = 3;
+	minute_s += 60;
+	event.at = minute_s + 3000; /* a clock that is ahead */
+	assert_ok(report_events(f, &caller, 1, &event, 1, &err));
+	event.at = minute_s;
+	event.kind = REPORT_REFUSE;
+	event.count = 100;
+	assert_ok(report_events(f, &caller, 1, &event, 1, &err));
+	event.kind = REPORT_DENY;
+	event.count = 2;
 	(void)text_copy(event.reason, sizeof event.reason, "another reason");
-	for (i = 0; i < 2; i++)
-		assert_ok(report_events(f, &caller, 1, &event, 1, &err));
-	assert_ok(device_get(f->core, &f->caller, device.id, &now, &err));
-	assert_int_equal(now.status, DEVICE_ACTIVE);
-	store_device_clear(&now);
+	assert_ok(report_events(f, &other, 1, &event, 1, &err));
+	assert_int_equal(status_of(f, device.id), DEVICE_ACTIVE);
 	for (i = 0; i < 5; i++)
 		assert_ok(report_events(f, &caller, 1, &event, 1, &err));
-	assert_ok(device_get(f->core, &f->caller, device.id, &now, &err));
-	assert_int_equal(now.status, DEVICE_SUSPENDED);
+	assert_int_equal(status_of(f, device.id), DEVICE_SUSPENDED);
 	assert_int_equal(fixture_audited(f, "connection.limit"), 1);
 	assert_int_equal(fixture_audited(f, "device.suspend"), 1);
 	f->core->now = clock_now;
-	store_device_clear(&now);
+	store_device_clear(&device);
+	credential_clear(&credential);
+}
+
+/* A broker that could not report for an hour tells it at once: what was little in each minute is little. */
+static void
+test_late_denials(void **state)
+{
+	struct fixture *f = *state;
+	struct caller caller = add(f, "hall");
+	struct store_device device;
+	struct credential credential;
+	struct report_event events[60] = {{0}};
+	struct err err = {0};
+	size_t i;
+
+	fixture_register(f, "one", &device, &credential);
+	fixture_config(f->core)->settings.broker_refusals_per_min = 3;
+	minute_s = f->core->now() / 60 * 60;
+	f->core->now = at_minute;
+	for (i = 0; i < 60; i++) {
+		events[i] = (struct report_event){.kind = REPORT_DENY, .at = minute_s - 3600 + 60 * (int64_t)i, .count = 3};
+		(void)text_copy(events[i].id, sizeof events[i].id, device.id);
+	}
+	assert_ok(report_events(f, &caller, 1, events, 60, &err));
+	assert_int_equal(status_of(f, device.id), DEVICE_ACTIVE);
+	assert_ok(report_events(f, &caller, 1, events + 30, 1, &err)); /* older than the latest: another broker's */
+	assert_int_equal(status_of(f, device.id), DEVICE_ACTIVE);
+	assert_ok(report_events(f, &caller, 1, events + 59, 1, &err));
+	assert_int_equal(status_of(f, device.id), DEVICE_SUSPENDED);
+	f->core->now = clock_now;
+	store_device_clear(&device);
+	credential_clear(&credential);
+}
+
+/* H7: a flood of ids that nobody has finds an end, and hides nobody in the next minute. */
+static void
+test_offenders_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	char id[UUID_LEN + 1];
+	int64_t total;
+	unsigned i;
+
+	minute_s = f->core->now() / 60 * 60;
+	f->core->now = at_minute;
+	for (i = 0; i < 2 * REFUSALS_OFFENDERS_MAX; i++) {
+		(void)snprintf(id, sizeof id, "%08x-0000-4000-8000-000000000000", i);
+		assert_int_equal(refusals_are_too_many(f->core, id, minute_s, 2, 1, &total), i < REFUSALS_OFFENDERS_MAX);
+	}
+	minute_s += 60;
+	assert_true(refusals_are_too_many(f->core, id, minute_s, 2, 1, &total));
+	assert_int_equal(total, 2);
+	assert_false(refusals_are_too_many(f->core, id, minute_s, 2, 1, &total)); /* told once */
+	f->core->now = clock_now;
+}
+
+/* B9: a broker serves all tenants; what it tells of a device stands in that one's tenant. */
+static void
+test_another_tenants_device(void **state)
+{
+	struct fixture *f = *state;
+	struct caller caller = add(f, "hall");
+	struct store_device device;
+	struct credential credential;
+	struct report_event event = {.kind = REPORT_DENY, .at = 5, .count = 9, .reason = "topic"};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	fixture_register(f, "one", &device, &credential);
+	(void)text_copy(event.id, sizeof event.id, device.id);
+	fixture_config(f->core)->settings.broker_refusals_per_min = 3;
+	assert_ok(store_begin(f->core->store, &tx, &err));
+	assert_ok(db_exec(tx->db, "INSERT INTO tenant VALUES (2, 'other', 0)", DB_NONE, NULL, &err));
+	assert_ok(db_exec(tx->db, "UPDATE device SET tenant_id = 2", DB_NONE, NULL, &err));
+	assert_ok(db_exec(tx->db, "UPDATE certificate SET tenant_id = 2 WHERE owner_kind = 0", DB_NONE, NULL, &err));
+	assert_ok(store_commit(&tx, &err));
+	assert_ok(report_events(f, &caller, 1, &event, 1, &err));
+	refusals_flush(f->core, true);
+	assert_int_equal(fixture_audited(f, "connection.refusals"), 0); /* of the default tenant */
+	assert_int_equal(fixture_audited(f, "connection.limit"), 0);
+	f->caller.tenant_id = 2;
+	assert_int_equal(status_of(f, device.id), DEVICE_SUSPENDED);
+	assert_int_equal(fixture_audited(f, "connection.refusals"), 1);
+	assert_int_equal(fixture_audited(f, "connection.limit"), 1);
 	store_device_clear(&device);
 	credential_clear(&credential);
 }
@@ -269,7 +375,10 @@ main(void)
 	    case_of(test_devices_are_seen),
 	    case_of(test_who_may_report),
 	    case_of(test_refusals_are_aggregated),
-	    case_of(test_refused_too_often),
+	    case_of(test_denied_too_often),
+	    case_of(test_late_denials),
+	    case_of(test_offenders_are_bounded),
+	    case_of(test_another_tenants_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,8 @@ test_round_trip(void **state)
 	const struct report_event in[] = {
 	    {.kind = REPORT_CONNECT, .at = 1, .id = ID, .peer = "2001:db8::1"},
 	    {.kind = REPORT_REFUSE, .at = INT64_MAX, .peer = "x", .reason = "\"quoted\" \\ and ü"},
-	    {.kind = REPORT_DISCONNECT, .at = 2, .id = ID}};
+	    {.kind = REPORT_DISCONNECT, .at = 2, .id = ID},
+	    {.kind = REPORT_DENY, .at = 3, .id = ID, .count = REPORT_COUNT_MAX}};
 	struct report_event *out = calloc(REPORT_EVENTS_MAX, sizeof *out);
 	struct report read;
 	struct buf text = {0};
@@ -41,18 +42,21 @@ test_round_trip(void **state)
 	size_t taken = 0;
 
 	(void)state;
-	assert_ok(report_encode(&text, &report, in, 3, &taken, &err));
-	assert_int_equal(taken, 3);
+	assert_ok(report_encode(&text, &report, in, 4, &taken, &err));
+	assert_int_equal(taken, 4);
 	assert_ok(report_decode(buf_str(&text), text.len, &read, out, &err));
 	assert_string_equal(read.epoch, EPOCH);
 	assert_int_equal(read.seq, 7);
 	assert_int_equal(read.dropped, 3);
-	assert_int_equal(read.n, 3);
+	assert_int_equal(read.n, 4);
 	assert_int_equal(out[1].kind, REPORT_REFUSE);
 	assert_int_equal(out[1].at, INT64_MAX);
 	assert_string_equal(out[1].id, "");
 	assert_string_equal(out[1].reason, in[1].reason);
+	assert_int_equal(out[1].count, 1);
 	assert_string_equal(out[2].id, ID);
+	assert_int_equal(out[3].kind, REPORT_DENY);
+	assert_int_equal(out[3].count, REPORT_COUNT_MAX);
 	buf_reset(&text);
 	assert_ok(report_encode(&text, &report, NULL, 0, &taken, &err));
 	assert_int_equal(taken, 0);
@@ -119,6 +123,10 @@ test_refused(void **state)
 	    REPORT("\"" EPOCH "\"", "7", "0", "[" EVENT("\"refuse\"", "5", "\"\"", "\"\"", "\"\\u0000\"") "]"),
 	    REPORT("\"" EPOCH "\"", "7", "0", "[" EVENT("\"refuse\"", "5", "\"\"", "\"\"", "\"\\u202e\"") "]"),
 	    REPORT("\"" EPOCH "\"", "7", "0", "[" EVENT("\"refuse\"", "5", "\"\"", "\"\"", "\"\",\"x\":1") "]"),
+	    REPORT("\"" EPOCH "\"", "7", "0", "[" EVENT("\"deny\"", "5", "\"\"", "\"\"", "\"\",\"count\":0") "]"),
+	    REPORT("\"" EPOCH "\"", "7", "0", "[" EVENT("\"deny\"", "5", "\"\"", "\"\"", "\"\",\"count\":-1") "]"),
+	    REPORT("\"" EPOCH "\"", "7", "0", "[" EVENT("\"deny\"", "5", "\"\"", "\"\"", "\"\",\"count\":1000001") "]"),
+	    REPORT("\"" EPOCH "\"", "7", "0", "[" EVENT("\"deny\"", "5", "\"\"", "\"\"", "\"\",\"count\":\"1\"") "]"),
 	};
 	struct buf many = {0};
 	struct report read;
@@ -147,6 +155,8 @@ test_writer_refuses(void **state)
 
 	(void)state;
 	buf_text(&text, "before");
+	assert_int_equal(report_encode(&text, &report, &event, 1, &taken, NULL), E_INPUT);
+	event = (struct report_event){.kind = REPORT_DENY, .at = 1, .count = REPORT_COUNT_MAX + 1};
 	assert_int_equal(report_encode(&text, &report, &event, 1, &taken, NULL), E_INPUT);
 	bad.epoch[0] = 'X';
 	assert_int_equal(report_encode(&text, &bad, NULL, 0, &taken, NULL), E_INPUT);

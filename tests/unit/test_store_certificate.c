@@ -104,6 +104,29 @@ test_key_owner(void **state)
 }
 
 static void
+test_owner(void **state)
+{
+	struct fixture *f = *state;
+	struct store_certificate c = fixture_certificate(1, OWNER);
+	enum store_owner_kind kind = OWNER_BROKER;
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	int64_t tenant_id = 9;
+
+	fixture_tamper(f, "INSERT INTO tenant VALUES (2, 'other', 0)");
+	c.owner_kind = OWNER_SERVICE;
+	c.tenant_id = 2;
+	insert(f, &c);
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_int_equal(store_certificate_owner(tx, "nobody", &kind, &tenant_id, &err), E_NOTFOUND);
+	assert_int_equal(tenant_id, 9);
+	assert_ok(store_certificate_owner(tx, OWNER, &kind, &tenant_id, &err));
+	assert_int_equal(kind, OWNER_SERVICE);
+	assert_int_equal(tenant_id, 2);
+	store_rollback(&tx);
+}
+
+static void
 test_by_owner_newest_first(void **state)
 {
 	struct fixture *f = *state;
@@ -254,6 +277,7 @@ main(void)
 	    case_of(test_row_round_trip),
 	    case_of(test_serial_and_fingerprint_are_unique),
 	    case_of(test_key_owner),
+	    case_of(test_owner),
 	    case_of(test_by_owner_newest_first),
 	    case_of(test_states),
 	    case_of(test_revoked_walk),
