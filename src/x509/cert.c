@@ -74,18 +74,25 @@ set_urls(struct cert_issuer *issuer, const char *pki_url, struct err *err)
 	return url_make(issuer->ca_url, pki_url, "/ca/issuing.crt", err);
 }
 
-/* cA of basicConstraints; absent means no. */
+/* cA of basicConstraints; absent means no. False for what is not DER: other readers take any byte but 0 for yes. */
 static bool
-is_ca(const struct der *extensions)
+read_is_ca(const struct der *extensions, bool *out)
 {
 	struct der d, seq, flag;
 	struct ext ext;
 
+	*out = false;
 	if (!ext_find(extensions, EXT_BASIC_CONSTRAINTS, &ext))
-		return false;
+		return true;
 	d = ext.value;
-	return der_get(&d, DER_SEQUENCE, &seq) && der_get(&seq, DER_BOOLEAN, &flag) &&
-	       der_equal(&flag, "\xff", 1);
+	if (!der_get(&d, DER_SEQUENCE, &seq) || d.len != 0)
+		return false;
+	if (der_peek(&seq) != DER_BOOLEAN)
+		return true;
+	if (!der_get(&seq, DER_BOOLEAN, &flag))
+		return false;
+	*out = der_equal(&flag, "\xff", 1);
+	return *out || der_equal(&flag, "\0", 1);
 }
 
 static bool
@@ -389,7 +396,8 @@ cert_info_read(const uint8_t *der, size_t len, struct cert_info *out, struct err
 	info.subject_len = parts.subject.len;
 	memcpy(info.issuer, parts.issuer.at, parts.issuer.len);
 	info.issuer_len = parts.issuer.len;
-	info.is_ca = is_ca(&parts.extensions);
+	if (!read_is_ca(&parts.extensions, &info.is_ca))
+		return err_set(err, E_INPUT, "the certificate's basicConstraints are malformed");
 	*out = info;
 	return 0;
 }
