@@ -27,7 +27,8 @@ struct client {
 	bool started;
 	CURLM *multi; /* also what it sleeps on */
 	CURL *curl;
-	_Atomic int64_t ends_ms; /* by the monotonic clock; NEVER until it is to end */
+	struct curl_slist *headers; /* of what is posted */
+	_Atomic int64_t ends_ms;    /* by the monotonic clock; NEVER until it is to end */
 };
 
 /* An exchange, while curl runs. */
@@ -50,7 +51,8 @@ client_new(const struct options *options, struct client **out, struct err *err)
 	c->options = options;
 	atomic_store(&c->ends_ms, NEVER);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
-	    (c->multi = curl_multi_init()) == NULL || (c->curl = curl_easy_init()) == NULL) {
+	    (c->multi = curl_multi_init()) == NULL || (c->curl = curl_easy_init()) == NULL ||
+	    (c->headers = curl_slist_append(NULL, "Content-Type: application/json")) == NULL) {
 		client_free(c);
 		return err_nomem(err);
 	}
@@ -90,6 +92,7 @@ client_free(struct client *c)
 	if (c == NULL)
 		return;
 	curl_easy_cleanup(c->curl);
+	curl_slist_free_all(c->headers);
 	(void)curl_multi_cleanup(c->multi);
 	free(c);
 }
@@ -109,13 +112,14 @@ on_write(char *data, size_t size, size_t n, void *ctx)
 
 	if (x->status == 0)
 		(void)curl_easy_getinfo(x->c->curl, CURLINFO_RESPONSE_CODE, &x->status);
-	if (x->status == 200 && x->rc == 0)
+	if (x->status == 200 && x->rc == 0 && x->on_data != NULL)
 		x->rc = x->on_data(x->ctx, data, size * n, x->err);
 	return x->rc == 0 ? size * n : 0;
 }
 
+/* BODY may be NULL. */
 static void
-options_set(struct client *c, struct exchange *x, const char *url)
+options_set(struct client *c, struct exchange *x, const char *url, const struct buf *body)
 {
 	(void)curl_easy_setopt(c->curl, CURLOPT_URL, url);
 	(void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
@@ -131,6 +135,11 @@ options_set(struct client *c, struct exchange *x, const char *url)
 	(void)curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
 	(void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_write);
 	(void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, x);
+	if (body == NULL)
+		return;
+	(void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
+	(void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, (const char *)body->data);
+	(void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, (long)body->len);
 }
 
 /* How long may the next poll last? 0 or less: no longer. */
@@ -178,19 +187,34 @@ transfer(struct client *c, struct exchange *x, struct err *err)
 	return rc;
 }
 
-int
-client_get(struct client *c, const char *path, client_data_fn *on_data, void *ctx, long *status_out,
-    struct err *err)
+static int
+exchange(struct client *c, const char *path, const struct buf *body, client_data_fn *on_data,
+    void *ctx, long *status_out, struct err *err)
 {
 	struct exchange x = {.c = c, .on_data = on_data, .ctx = ctx, .err = err};
 	char url[URL_SIZE];
 	int rc;
 
+	curl_easy_reset(c->curl); /* its connection stays */
 	(void)snprintf(url, sizeof url, "%s%s", c->options->url, path);
-	options_set(c, &x, url);
+	options_set(c, &x, url, body);
 	if ((rc = transfer(c, &x, err)) == 0)
 		*status_out = x.status;
 	return rc;
+}
+
+int
+client_get(struct client *c, const char *path, client_data_fn *on_data, void *ctx, long *status_out,
+    struct err *err)
+{
+	return exchange(c, path, NULL, on_data, ctx, status_out, err);
+}
+
+int
+client_post(
+    struct client *c, const char *path, const struct buf *body, long *status_out, struct err *err)
+{
+	return exchange(c, path, body, NULL, NULL, status_out, err);
 }
 
 /* ---- pauses ---------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #ifndef MUSTER_PLUGIN_CLIENT_H
 #define MUSTER_PLUGIN_CLIENT_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "plugin/options.h"
 
@@ -35,6 +36,10 @@ typedef int client_data_fn(void *ctx, const char *data, size_t len, struct err *
  * E_NOMEM, and what ON_DATA says. */
 MUST_CHECK int client_get(struct client *c, const char *path, client_data_fn *on_data, void *ctx,
     long *status_out, struct err *err);
+
+/* Post BODY, JSON, to PATH, likewise; what is answered beside a status is not looked at. */
+MUST_CHECK int client_post(
+    struct client *c, const char *path, const struct buf *body, long *status_out, struct err *err);
 
 /* Sleep so long, or until it is to end. */
 void client_sleep(struct client *c, int64_t ms);

@@ -12,6 +12,7 @@
 #include "plugin/client.h"
 #include "plugin/entry.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct follower {
 	_Atomic(struct update *) inbox; /* newest first */
 	_Atomic int waiting;
 	_Atomic(struct table *) retired;
+	pthread_mutex_t lock; /* to change AT, and for other threads to read it */
 
 	/* The thread's alone: */
 	bool follows; /* there is a table that EPOCH and SEQ are of */
@@ -125,6 +127,12 @@ say(struct follower *f, enum update_kind kind, const char *fmt, ...)
 	update_push(f, u);
 }
 
+void
+follower_warn(struct follower *f, const char *text)
+{
+	say(f, UPDATE_WARNING, "%s", text);
+}
+
 /* Say what is wrong, once for as long as it is. */
 static void
 warn(struct follower *f, const struct err *err)
@@ -132,7 +140,28 @@ warn(struct follower *f, const struct err *err)
 	if (strcmp(f->said, err->text) == 0)
 		return;
 	(void)text_copy(f->said, sizeof f->said, err->text);
-	say(f, UPDATE_WARNING, "%s", err->text);
+	follower_warn(f, err->text);
+}
+
+/* ---- how far it is --------------------------------------------------------------------------- */
+
+static void
+place_set(struct follower *f, const char *epoch, int64_t seq)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	(void)text_copy(f->at.epoch, sizeof f->at.epoch, epoch);
+	f->at.seq = seq;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+bool
+follower_place(struct follower *f, char epoch_out[FEED_EPOCH_LEN + 1], int64_t *seq_out)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	(void)text_copy(epoch_out, FEED_EPOCH_LEN + 1, f->at.epoch);
+	*seq_out = f->at.seq;
+	(void)pthread_mutex_unlock(&f->lock);
+	return epoch_out[0] != '\0';
 }
 
 /* ---- disk ------------------------------------------------------------------------------------ */
@@ -200,7 +229,9 @@ on_changes_line(void *ctx, const struct feed_line *line, struct err *err)
 		    line->seq < line->after)
 			return err_set(err, E_INPUT, "the answer is not what followed change %lld",
 			    (long long)f->at.seq);
-		f->next = (struct snapshot_info){.seq = line->seq, .contact = line->after};
+		f->next.seq = line->seq;
+		f->next.contact = line->after;
+		(void)text_copy(f->next.epoch, sizeof f->next.epoch, line->epoch);
 		f->next_update = update_new(UPDATE_ENTRIES);
 		return f->next_update == NULL ? err_nomem(err) : 0;
 	}
@@ -238,8 +269,7 @@ snapshot_done(struct follower *f, struct err *err)
 	u->table = f->next_table;
 	f->next_table = NULL;
 	update_push(f, u);
-	(void)text_copy(f->at.epoch, sizeof f->at.epoch, f->next.epoch);
-	f->at.seq = f->next.seq;
+	place_set(f, f->next.epoch, f->next.seq);
 	f->follows = true;
 	snapshot_close(f->file);
 	f->file = f->next_file;
@@ -260,7 +290,7 @@ changes_done(struct follower *f)
 		update_push(f, f->next_update);
 		f->next_update = NULL;
 	}
-	f->at.seq = f->next.seq;
+	place_set(f, f->next.epoch, f->next.seq);
 	file_mark(f, has_news);
 }
 
@@ -392,6 +422,7 @@ follower_start(const struct options *options, struct snapshot *file,
 		snapshot_close(file);
 		return err_nomem(err);
 	}
+	(void)pthread_mutex_init(&f->lock, NULL);
 	f->options = options;
 	f->file = file;
 	if ((f->follows = file != NULL)) {
@@ -424,5 +455,6 @@ follower_stop(struct follower *f)
 	table_free(atomic_load(&f->retired));
 	snapshot_close(f->file);
 	client_free(f->client);
+	(void)pthread_mutex_destroy(&f->lock);
 	free(f);
 }

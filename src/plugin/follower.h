@@ -33,6 +33,11 @@ MUST_CHECK int follower_start(const struct options *options, struct snapshot *fi
 /* Ends the thread, within moments also in the middle of a request. */
 void follower_stop(struct follower *f);
 
+/* Any thread but the broker's: how far it is (false: it never had a table), and a line for the
+ * broker's log. */
+bool follower_place(struct follower *f, char epoch_out[FEED_EPOCH_LEN + 1], int64_t *seq_out);
+void follower_warn(struct follower *f, const char *text);
+
 /* The broker's thread, none of these waits: */
 
 /* All updates since, oldest first; NULL if there are none. Free each with update_free. */

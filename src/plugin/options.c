@@ -26,10 +26,11 @@ static const struct conf_key keys[] = {
     {SECTION, "keyfile", CONF_TEXT, AT(keyfile), "", "", 0, 0, NULL},
     {SECTION, "snapshot", CONF_TEXT, AT(snapshot), "", "", 0, 0, NULL},
     {SECTION, "max_stale", CONF_DURATION, AT(max_stale), "24h", "", 60, 90 * 86400, NULL},
+    {SECTION, "reports", CONF_INTEGER, AT(reports), "10000", "", 16, 1000000, NULL},
 #undef AT
 };
 
-static const enum need needs[N_KEYS] = {A_URL, A_FILE, A_FILE, A_FILE, A_PLACE, SET};
+static const enum need needs[N_KEYS] = {A_URL, A_FILE, A_FILE, A_FILE, A_PLACE, SET, SET};
 
 static int
 complain(const struct conf_key *key, struct err *err, const char *what)

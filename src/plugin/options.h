@@ -14,6 +14,7 @@ struct options {
 	char cafile[CONF_TEXT_SIZE], certfile[CONF_TEXT_SIZE], keyfile[CONF_TEXT_SIZE];
 	char snapshot[CONF_TEXT_SIZE];
 	int64_t max_stale; /* seconds */
+	int64_t reports;   /* events that may wait while the service is away */
 };
 
 /* E_INPUT (err.field is the line's name) for one that is missing, unknown, there twice or no good:

@@ -13,6 +13,8 @@
 #include "plugin/entry.h"
 #include "plugin/follower.h"
 #include "plugin/options.h"
+#include "plugin/outbox.h"
+#include "plugin/reporter.h"
 #include "plugin/sessions.h"
 #include "plugin/verdict.h"
 
@@ -33,10 +35,14 @@ struct plugin {
 	struct table *table; /* NULL: no snapshot yet */
 	struct sessions *sessions;
 	struct follower *follower;
+	struct outbox *outbox;
+	struct reporter *reporter;
 	struct feed_line *line;
-	bool kicks;   /* in TICK: the broker calls back */
-	bool reloads; /* between SIGHUP and the next TICK */
+	bool kicks;	 /* in TICK: the broker calls back */
+	const char *why; /* while it does: for what it cuts somebody off */
+	bool reloads;	 /* between SIGHUP and the next TICK */
 	int64_t ticked, stale_said;
+	bool drops_said;
 };
 
 /* One line of the broker's log, whatever a client put into its id. */
@@ -54,6 +60,30 @@ say(int level, const char *fmt, ...)
 	if (!buf_failed(&out))
 		mosquitto_log_printf(level, "muster: %s", buf_str(&out));
 	buf_clear(&out);
+}
+
+/* For the service: what became of a connection or a question of CLIENT, who is USER by its
+ * certificate, or "". */
+static void
+event_make(struct report_event *out, enum report_kind kind, const char *user,
+    const struct mosquitto *client, const char *reason)
+{
+	const char *peer = mosquitto_client_address(client);
+
+	*out = (struct report_event){.kind = kind, .at = clock_now()};
+	(void)text_copy(out->id, sizeof out->id, user);
+	(void)text_copy(out->peer, sizeof out->peer, peer != NULL ? peer : "");
+	(void)text_copy(out->reason, sizeof out->reason, reason);
+}
+
+static void
+tell(struct plugin *p, enum report_kind kind, const char *user, const struct mosquitto *client,
+    const char *reason)
+{
+	struct report_event event;
+
+	event_make(&event, kind, user, client, reason);
+	outbox_add(p->outbox, &event);
 }
 
 /* ---- what the follower has learnt ------------------------------------------------------------ */
@@ -135,11 +165,12 @@ is_stale(const struct plugin *p, int64_t now)
 
 /* ---- what the broker asks -------------------------------------------------------------------- */
 
+/* USER_OUT, whom its certificate names, stays "" where that is not looked at. */
 static enum verdict
-admit(struct plugin *p, struct mosquitto *client, const char *client_id)
+admit(
+    struct plugin *p, struct mosquitto *client, const char *client_id, char user_out[UUID_LEN + 1])
 {
 	int64_t now = clock_now(), not_after, sessions;
-	char user[UUID_LEN + 1];
 	enum verdict verdict;
 	struct peer peer;
 
@@ -150,14 +181,14 @@ admit(struct plugin *p, struct mosquitto *client, const char *client_id)
 	if (client_id == NULL ||
 	    peer_read_take(mosquitto_client_certificate(client), &peer, NULL) != 0)
 		return VERDICT_NO_ID;
+	uuid_format(user_out, peer.id);
 	verdict =
 	    verdict_connect(p->table, peer.id, peer.sha256, client_id, now, &not_after, &sessions);
 	if (verdict != VERDICT_ALLOWED)
 		return verdict;
 	if (sessions_count(p->sessions, peer.id, client_id) >= (size_t)sessions)
 		return VERDICT_SESSIONS;
-	uuid_format(user, peer.id);
-	if (mosquitto_set_username(client, user) != MOSQ_ERR_SUCCESS ||
+	if (mosquitto_set_username(client, user_out) != MOSQ_ERR_SUCCESS ||
 	    sessions_add(p->sessions, client, client_id, &peer, not_after, NULL) != 0)
 		return VERDICT_FAILED;
 	return VERDICT_ALLOWED;
@@ -168,6 +199,7 @@ on_basic_auth(int event, void *data, void *ctx)
 {
 	struct mosquitto_evt_basic_auth *asked = data;
 	const char *client_id = mosquitto_client_id(asked->client), *from;
+	char user[UUID_LEN + 1] = "";
 	struct plugin *p = ctx;
 	enum verdict verdict;
 
@@ -175,13 +207,34 @@ on_basic_auth(int event, void *data, void *ctx)
 	if (p->reloads)
 		return MOSQ_ERR_SUCCESS;
 	updates_take(p);
-	if ((verdict = admit(p, asked->client, client_id)) == VERDICT_ALLOWED)
+	if ((verdict = admit(p, asked->client, client_id, user)) == VERDICT_ALLOWED) {
+		tell(p, REPORT_CONNECT, user, asked->client, "");
 		return MOSQ_ERR_SUCCESS;
+	}
+	tell(p, verdict_is_of_policy(verdict) ? REPORT_DENY : REPORT_REFUSE, user, asked->client,
+	    verdict_text(verdict));
 	from = mosquitto_client_address(asked->client);
 	say(MOSQ_LOG_NOTICE, "refused %.128s from %.64s: %s",
 	    client_id != NULL ? client_id : "a client without id", from != NULL ? from : "nowhere",
 	    verdict_text(verdict));
 	return MOSQ_ERR_AUTH;
+}
+
+/* What a client asks for by itself; not what is kept from it when the broker delivers. */
+static void
+denial_tell(struct plugin *p, const struct mosquitto *client, enum verdict_access access)
+{
+	const char *user = mosquitto_client_username(client);
+	struct report_event event;
+	uint8_t id[UUID_BYTES];
+
+	if ((access != VERDICT_WRITE && access != VERDICT_SUBSCRIBE) || p->table == NULL ||
+	    user == NULL || !uuid_parse(id, user) || table_find(p->table, id) == NULL)
+		return;
+	event_make(&event, REPORT_DENY, user, client,
+	    access == VERDICT_WRITE ? "its policy lets it not publish there"
+				    : "its policy lets it not subscribe to that");
+	outbox_gather(p->outbox, &event);
 }
 
 static int
@@ -209,10 +262,10 @@ on_acl_check(int event, void *data, void *ctx)
 	default:
 		return MOSQ_ERR_ACL_DENIED;
 	}
-	return verdict_topic(
-		   p->table, mosquitto_client_username(asked->client), access, asked->topic)
-		   ? MOSQ_ERR_SUCCESS
-		   : MOSQ_ERR_ACL_DENIED;
+	if (verdict_topic(p->table, mosquitto_client_username(asked->client), access, asked->topic))
+		return MOSQ_ERR_SUCCESS;
+	denial_tell(p, asked->client, access);
+	return MOSQ_ERR_ACL_DENIED;
 }
 
 static int
@@ -220,8 +273,17 @@ on_disconnect(int event, void *data, void *ctx)
 {
 	struct mosquitto_evt_disconnect *gone = data;
 	struct plugin *p = ctx;
+	const uint8_t *id = sessions_owner(p->sessions, gone->client);
+	char user[UUID_LEN + 1];
 
 	(void)event;
+	if (id == NULL)
+		return MOSQ_ERR_SUCCESS;
+	uuid_format(user, id);
+	tell(p, REPORT_DISCONNECT, user, gone->client,
+	    p->why != NULL		       ? p->why
+	    : gone->reason == MOSQ_ERR_SUCCESS ? ""
+					       : "the connection was lost");
 	sessions_remove(p->sessions, gone->client);
 	return MOSQ_ERR_SUCCESS;
 }
@@ -241,9 +303,12 @@ on_reload(int event, void *data, void *ctx)
 static void
 kick(void *ctx, const char *client_id, enum verdict why)
 {
-	(void)ctx;
-	say(MOSQ_LOG_NOTICE, "cut off %.128s: %s", client_id, verdict_text(why));
+	struct plugin *p = ctx;
+
+	p->why = verdict_text(why);
+	say(MOSQ_LOG_NOTICE, "cut off %.128s: %s", client_id, p->why);
 	(void)mosquitto_kick_client_by_clientid(client_id, false);
+	p->why = NULL;
 }
 
 static void
@@ -259,6 +324,18 @@ stale_say(struct plugin *p, int64_t now)
 	}
 }
 
+static void
+drops_say(struct plugin *p)
+{
+	bool drops = outbox_dropped(p->outbox) > 0;
+
+	if (drops && !p->drops_said)
+		say(MOSQ_LOG_WARNING,
+		    "more than %lld events wait to be reported: what comes is counted alone",
+		    (long long)p->options.reports);
+	p->drops_said = drops;
+}
+
 static int
 on_tick(int event, void *data, void *ctx)
 {
@@ -272,6 +349,8 @@ on_tick(int event, void *data, void *ctx)
 	if (now != p->ticked) {
 		sessions_expire(p->sessions, now);
 		stale_say(p, now);
+		outbox_flush(p->outbox);
+		drops_say(p);
 		p->ticked = now;
 	}
 	p->kicks = true;
@@ -318,6 +397,19 @@ table_load(
 	return 0;
 }
 
+/* Its last reports go while the follower is there. */
+static void
+reporter_end(struct plugin *p)
+{
+	if (p->reporter == NULL)
+		return;
+	outbox_flush(p->outbox);
+	reporter_stop(p->reporter);
+	if (outbox_count(p->outbox) > 0)
+		say(MOSQ_LOG_WARNING, "%zu events could not be reported any more",
+		    outbox_count(p->outbox));
+}
+
 static void
 plugin_free(struct plugin *p)
 {
@@ -328,7 +420,9 @@ plugin_free(struct plugin *p)
 	for (i = 0; i < N_CALLBACKS; i++)
 		(void)mosquitto_callback_unregister(
 		    p->id, callbacks[i].event, callbacks[i].call, NULL);
+	reporter_end(p);
 	follower_stop(p->follower);
+	outbox_free(p->outbox);
 	sessions_free(p->sessions);
 	table_free(p->table);
 	free(p->line);
@@ -344,12 +438,14 @@ plugin_open(struct plugin *p, const struct mosquitto_opt *opts, int n_opts, stru
 	int rc;
 
 	if ((rc = options_read(&p->options, opts, n_opts, err)) != 0 ||
-	    (rc = sessions_new(&p->sessions, err)) != 0)
+	    (rc = sessions_new(&p->sessions, err)) != 0 ||
+	    (rc = outbox_new((size_t)p->options.reports, &p->outbox, err)) != 0)
 		return rc;
 	if ((p->line = calloc(1, sizeof *p->line)) == NULL)
 		return err_nomem(err);
 	if ((rc = table_load(p, &file, &info, err)) != 0 ||
-	    (rc = follower_start(&p->options, file, &info, &p->follower, err)) != 0)
+	    (rc = follower_start(&p->options, file, &info, &p->follower, err)) != 0 ||
+	    (rc = reporter_start(&p->options, p->follower, p->outbox, &p->reporter, err)) != 0)
 		return rc;
 	for (i = 0; i < N_CALLBACKS; i++)
 		if (mosquitto_callback_register(

@@ -130,6 +130,15 @@ sessions_remove(struct sessions *s, const void *client)
 		session_free(s, x);
 }
 
+const uint8_t *
+sessions_owner(const struct sessions *s, const void *client)
+{
+	struct session *x;
+
+	HASH_FIND_PTR(s->by_client, &client, x);
+	return x != NULL ? x->owner->id : NULL;
+}
+
 size_t
 sessions_count(const struct sessions *s, const uint8_t id[UUID_BYTES], const char *client_id)
 {

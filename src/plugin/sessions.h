@@ -24,6 +24,9 @@ MUST_CHECK int sessions_add(struct sessions *s, const void *client, const char *
 /* CLIENT is gone; harmless if it never was there. */
 void sessions_remove(struct sessions *s, const void *client);
 
+/* Whose connection CLIENT is; NULL if it is not there. Borrowed until it is removed. */
+const uint8_t *sessions_owner(const struct sessions *s, const void *client);
+
 /* How many connections the owner ID has under other client ids than CLIENT_ID. */
 size_t sessions_count(
     const struct sessions *s, const uint8_t id[UUID_BYTES], const char *client_id);

@@ -27,6 +27,12 @@ verdict_text(enum verdict verdict)
 	return texts[verdict];
 }
 
+bool
+verdict_is_of_policy(enum verdict verdict)
+{
+	return verdict == VERDICT_CLIENT_ID || verdict == VERDICT_SESSIONS;
+}
+
 /* ID, or where there may be several ID/SUFFIX. */
 static bool
 client_id_is_allowed(const char *client_id, const uint8_t *id, const struct table_policy *policy)

@@ -24,6 +24,9 @@ enum verdict {
 /* For the broker's log, after "refused …: ". */
 const char *verdict_text(enum verdict verdict);
 
+/* Did a known client ask for more than its policy gives, rather than be nobody who may connect? */
+bool verdict_is_of_policy(enum verdict verdict);
+
 enum verdict_access { VERDICT_WRITE, VERDICT_READ, VERDICT_SUBSCRIBE, VERDICT_UNSUBSCRIBE };
 
 /* May the owner ID, whose certificate has the fingerprint SHA256, connect as CLIENT_ID at the time

@@ -9,19 +9,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define N 5
+#define N 5	 /* that are needed */
+#define ALL 7
 #define OPT(key, value)                                                                            \
 	{                                                                                          \
 		(char *)(key), (char *)(value)                                                     \
 	} /* which nobody writes to */
 
-static struct mosquitto_opt good[N + 1] = {
+static struct mosquitto_opt good[ALL] = {
     OPT("url", "https://localhost:8443"),
     OPT("cafile", "/etc/passwd"),
     OPT("certfile", "/etc/passwd"),
     OPT("keyfile", "/etc/passwd"),
     OPT("snapshot", "/tmp/table"),
     OPT("max_stale", "2h"),
+    OPT("reports", "16"),
 };
 
 static void
@@ -35,8 +37,10 @@ test_good(void **state)
 	assert_string_equal(o.url, "https://localhost:8443");
 	assert_string_equal(o.snapshot, "/tmp/table");
 	assert_int_equal(o.max_stale, 86400);
-	assert_ok(options_read(&o, good, N + 1, &err));
+	assert_int_equal(o.reports, 10000);
+	assert_ok(options_read(&o, good, ALL, &err));
 	assert_int_equal(o.max_stale, 7200);
+	assert_int_equal(o.reports, 16);
 }
 
 static void
@@ -91,16 +95,19 @@ test_bad_values(void **state)
 	    OPT("max_stale", "1s"),
 	    OPT("max_stale", "9999d"),
 	    OPT("max_stale", ""),
+	    OPT("reports", "0"),
+	    OPT("reports", "1000001"),
+	    OPT("reports", "many"),
 	};
-	struct mosquitto_opt opts[N + 1];
+	struct mosquitto_opt opts[ALL];
 	size_t i;
 	int k;
 
 	(void)state;
 	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		for (k = 0; k <= N; k++)
+		for (k = 0; k < ALL; k++)
 			opts[k] = strcmp(good[k].key, bad[i].key) == 0 ? bad[i] : good[k];
-		refused(opts, N + 1, bad[i].key);
+		refused(opts, ALL, bad[i].key);
 	}
 }
 

@@ -164,7 +164,9 @@ test_take_over(void **state)
 	join(s, 2, 1, "", 0); /* the same client id, before the first is gone */
 	assert_int_equal(sessions_count(s->s, id, client_id), 0);
 	assert_int_equal(sessions_count(s->s, id, "another"), 2);
+	assert_non_null(sessions_owner(s->s, &clients[1]));
 	sessions_remove(s->s, &clients[1]);
+	assert_null(sessions_owner(s->s, &clients[1]));
 	assert_int_equal(sessions_total(s->s), 1);
 	set(s, 1, FEED_REVOKED, 0);
 	assert_int_equal(kicks(s), 1);
