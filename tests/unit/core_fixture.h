@@ -25,6 +25,9 @@ struct fixture {
 	struct caller caller;
 };
 
+/* The core's clock from its start; its threads read it, so what changes later is what it says. */
+static int64_t (*fixture_clock)(void) = clock_now;
+
 /* Its configuration, to be changed before anybody else looks. */
 static inline struct config *
 fixture_config(struct core *core)
@@ -42,6 +45,7 @@ fixture_core_open(struct fixture *f)
 	fixture_config(f->core)->settings.keypool_rsa_2048 = 0; /* tests make P-256 keys */
 	/* and see in broker/acl what was published */
 	assert_true(text_copy(fixture_config(f->core)->settings.broker_mode, CONF_TEXT_SIZE, "acl-file"));
+	f->core->now = fixture_clock;
 	assert_ok(core_start(f->core, &err));
 }
 

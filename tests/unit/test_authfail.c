@@ -4,13 +4,20 @@
 #include "core/authfail.h"
 #include "core/sweeper.h"
 
+#include <pthread.h>
+
+#define THREADS 8
+#define TRIES 200 /* of each thread, at each address */
+
 /* Minutes that begin and end when the test says so, and nobody else flushes. */
-static int64_t minute = 30000000;
+static _Atomic int64_t minute; /* 0: the machine's clock */
 
 static int64_t
 now(void)
 {
-	return minute * 60 + 7;
+	int64_t m = minute;
+
+	return m == 0 ? clock_now() : m * 60 + 7;
 }
 
 static int
@@ -22,14 +29,14 @@ open_with_a_clock(void **state)
 	f = *state;
 	sweeper_stop(f->core->sweeper);
 	f->core->sweeper = NULL;
-	f->core->now = now;
+	minute = 30000000;
 	return rc;
 }
 
 static int
 close_with_a_clock(void **state)
 {
-	((struct fixture *)*state)->core->now = clock_now;
+	minute = 0;
 	return fixture_close(state);
 }
 
@@ -174,8 +181,42 @@ test_a_stop_tells(void **state)
 	authfail_note(f->core, "192.0.2.1", "token");
 	fixture_core_close(f);
 	fixture_core_open(f);
-	f->core->now = now;
 	assert_int_equal(told(f, "address:192.0.2.1").count, 2);
+}
+
+static void *
+fail_often(void *arg)
+{
+	struct fixture *f = arg;
+	char peer[64];
+	int i, address;
+
+	for (i = 0; i < TRIES; i++)
+		for (address = 0; address < AUTHFAIL_ADDRESSES_MAX + 8; address++) {
+			(void)snprintf(peer, sizeof peer, "198.51.100.%d", address);
+			if (authfail_may_try(f->core, peer, false, NULL) == 0)
+				authfail_note(f->core, peer, "token");
+		}
+	return NULL;
+}
+
+/* Workers are threads: each try is counted once, and each address told once, however they meet. */
+static void
+test_threads(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t threads[THREADS];
+	struct told t;
+	size_t i;
+
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, fail_often, f), 0);
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	authfail_flush(f->core, true);
+	t = told(f, NULL);
+	assert_int_equal(t.fails, AUTHFAIL_ADDRESSES_MAX);
+	assert_int_equal(t.count, (long long)THREADS * TRIES * (AUTHFAIL_ADDRESSES_MAX + 8));
 }
 
 #define WITH_HOME(test) cmocka_unit_test_setup_teardown(test, open_with_a_clock, close_with_a_clock)
@@ -189,7 +230,9 @@ main(void)
 	    WITH_HOME(test_a_flood_of_addresses_is_bounded),
 	    WITH_HOME(test_a_network_is_one_client),
 	    WITH_HOME(test_a_stop_tells),
+	    WITH_HOME(test_threads),
 	};
 
+	fixture_clock = now;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,11 @@
 
 #include "core/ratelimit.h"
 
+#include <pthread.h>
 #include <stdio.h>
+
+#define THREADS 8
+#define ASKS 3000 /* of each thread */
 
 static void
 test_a_burst_then_one_by_one(void **state)
@@ -156,6 +160,70 @@ test_times_at_the_edge(void **state)
 	ratelimit_free(limit);
 }
 
+struct asker {
+	struct ratelimit *limit;
+	pthread_t thread;
+	const char *own; /* asks for this client and for one that all share, in turns */
+	int64_t all_per_min;
+	int let_own, let_shared;
+};
+
+static void *
+ask_often(void *arg)
+{
+	struct asker *a = arg;
+	struct err err = {0};
+	int i;
+
+	for (i = 0; i < ASKS; i++) {
+		a->let_own += ratelimit_take(a->limit, a->own, 0, &err) == 0;
+		a->let_shared += ratelimit_look(a->limit, "192.0.2.1", true, 0, &err) == 0 &&
+				 ratelimit_take(a->limit, "192.0.2.1", 0, &err) == 0;
+		if (i % 100 == 0) /* a reload of the configuration */
+			ratelimit_set(a->limit, 1000, a->all_per_min);
+	}
+	return NULL;
+}
+
+static void
+ask_at_once(struct asker askers[THREADS], int64_t all_per_min)
+{
+	static const char *const own[THREADS] = {"198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4",
+	    "2001:db8::1", "2001:db8:0:1::", "2001:db8:0:2::", "socket"};
+	struct ratelimit *limit = NULL;
+	struct err err = {0};
+	int i;
+
+	assert_ok(ratelimit_new(1000, all_per_min, &limit, &err));
+	for (i = 0; i < THREADS; i++) {
+		askers[i] = (struct asker){.limit = limit, .own = own[i], .all_per_min = all_per_min};
+		assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_often, &askers[i]), 0);
+	}
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(askers[i].thread, NULL), 0);
+	ratelimit_free(limit);
+}
+
+/* However many ask at once, as many are let through as one after another. */
+static void
+test_threads(void **state)
+{
+	struct asker askers[THREADS];
+	int i, let_shared = 0, let = 0;
+
+	(void)state;
+	ask_at_once(askers, 0);
+	for (i = 0; i < THREADS; i++) {
+		assert_int_equal(askers[i].let_own, 1000);
+		let_shared += askers[i].let_shared;
+	}
+	assert_int_equal(let_shared, 1000);
+	ask_at_once(askers, 5000);
+	for (i = 0; i < THREADS; i++)
+		let += askers[i].let_own + askers[i].let_shared;
+	assert_int_equal(let, 5000);
+}
+
 int
 main(void)
 {
@@ -167,6 +235,7 @@ main(void)
 	    cmocka_unit_test(test_all_together),
 	    cmocka_unit_test(test_times_at_the_edge),
 	    cmocka_unit_test(test_memory_is_bounded),
+	    cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
