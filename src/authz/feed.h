@@ -18,7 +18,7 @@
 #define FEED_EPOCH_LEN 32	  /* hex digits in lower case */
 #define FEED_WORD_SIZE 65	  /* with NUL; policy_word_is_valid */
 #define FEED_FPS_MAX 16		  /* certificates of one owner that may connect at one time */
-#define FEED_SESSIONS_MAX 1000	  /* of one device, where its policy allows several */
+#define FEED_SESSIONS_MAX 100	  /* of one device, where its policy allows several */
 
 enum feed_kind {
 	FEED_SNAPSHOT, /* first line of a snapshot: version, epoch, seq */

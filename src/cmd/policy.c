@@ -1,4 +1,5 @@
 /* `muster policy …`. */
+#include "base/text.h"
 #include "cmd/commands.h"
 #include "cmd/list.h"
 #include "cmd/print.h"
@@ -9,12 +10,14 @@
 #include <string.h>
 
 #define TOPICS_MAX 32
+#define SESSIONS_MAX 100
 
-enum { OPT_READ = 0x100, OPT_WRITE, OPT_NONE };
+enum { OPT_READ = 0x100, OPT_WRITE, OPT_NONE, OPT_SESSIONS };
 
 struct arguments {
 	const char *name;
 	json_t *read, *write; /* NULL: none was given */
+	int64_t sessions;     /* 0: not given */
 	bool wants_name, wants_topics, none;
 };
 
@@ -37,6 +40,10 @@ parse(int key, char *arg, struct argp_state *state)
 	case OPT_NONE:
 		a->none = true;
 		return 0;
+	case OPT_SESSIONS:
+		if (!integer_parse(arg, 1, SESSIONS_MAX, &a->sessions))
+			argp_error(state, "--sessions must be a number, 1 to %d", SESSIONS_MAX);
+		return 0;
 	case ARGP_KEY_ARG:
 		if (!a->wants_name || a->name != NULL)
 			argp_error(state, "unexpected: %s", arg);
@@ -54,7 +61,7 @@ parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct print_field fields[] = {
-    {"Name:", "name"}, {"Writes:", "write"}, {"Reads:", "read"}, {"Updated:", "updated_at"}};
+    {"Name:", "name"}, {"Writes:", "write"}, {"Reads:", "read"}, {"Sessions:", "sessions"}, {"Updated:", "updated_at"}};
 
 /* METHOD on one policy with BODY (taken), and *ANSWER_OUT, which stays NULL when there is none. */
 static int
@@ -88,14 +95,19 @@ show(const struct cli *cli, const json_t *answer)
 static const struct argp_option set_options[] = {
     {"write", OPT_WRITE, "TEMPLATE", 0, "Topics that a device may publish to; may be repeated", 0},
     {"read", OPT_READ, "TEMPLATE", 0, "Topics that it may subscribe to; may be repeated", 0},
-    {"none", OPT_NONE, NULL, 0, "No topics at all", 0}, {0}};
+    {"none", OPT_NONE, NULL, 0, "No topics at all", 0},
+    {"sessions", OPT_SESSIONS, "N", 0,
+	"How many sessions a device may have at a time, 1 to 100 (default 1)", 0},
+    {0}};
 
 static const struct argp set_argp = {set_options, parse, "NAME",
-    "Set the topics of a policy, in place of those it had. Every device that uses it is affected "
-    "at once."
+    "Set the topics of a policy, in place of those it had, and how many sessions a device may have. Every device that uses "
+    "it is affected at once."
     "\vIn a template {id} stands for the device's id, {tenant} for its tenant and {type} for its "
     "type; + and # are "
     "MQTT's wildcards: quote them.\n\n"
+    "With --sessions a device's client ids are ID and ID/SUFFIX, whatever the suffix. Only the broker's plugin can count "
+    "them: with broker.mode = acl-file every device has one session, and its client id is its id.\n\n"
     "Example:\n\n"
     "  muster policy set pumps --write 'plant/{type}/{id}/state' \\\n"
     "      --read 'plant/{type}/{id}/commands/#'\n\n" CLI_HELP_END,
@@ -114,7 +126,9 @@ cmd_policy_set(struct cli *cli, int argc, char **argv)
 	/* Both always: what is left out is taken away. */
 	if ((rc = rest_set_take(body, "write", a.write != NULL ? a.write : json_array(), &err)) !=
 		0 ||
-	    (rc = rest_set_take(body, "read", a.read != NULL ? a.read : json_array(), &err)) != 0)
+	    (rc = rest_set_take(body, "read", a.read != NULL ? a.read : json_array(), &err)) != 0 ||
+	    (a.sessions > 0 &&
+		(rc = rest_set_take(body, "sessions", json_integer(a.sessions), &err)) != 0))
 		json_decref(body);
 	else if ((rc = call(cli, "PUT", a.name, body, &answer, &err)) == 0)
 		show(cli, answer);
@@ -153,7 +167,7 @@ int
 cmd_policy_list(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field columns[] = {
-	    {"NAME", "name"}, {"WRITES", "write"}, {"READS", "read"}};
+	    {"NAME", "name"}, {"WRITES", "write"}, {"READS", "read"}, {"SESSIONS", "sessions"}};
 	const struct list_options whole = {0};
 	struct arguments a = {0};
 	struct buf path = {0};

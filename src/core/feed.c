@@ -260,7 +260,7 @@ put_policy(struct writer *w, const struct store_policy *row, struct err *err)
 	    (rc = rights_parse(row->read, &w->line.read, err)) != 0)
 		return rc;
 	(void)text_copy(w->line.name, sizeof w->line.name, row->name);
-	w->line.sessions = 1;
+	w->line.sessions = row->sessions;
 	return line_end(w, row->name, err);
 }
 

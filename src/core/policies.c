@@ -1,6 +1,7 @@
 /* Setting a policy is one row, one change and one publication, however many devices use it. */
 #include "core/policies.h"
 
+#include "authz/feed.h"
 #include "core/audit.h"
 #include "core/check.h"
 #include "core/publisher.h"
@@ -35,7 +36,12 @@ row_make(struct core *core, const struct caller *caller, const char *name,
 	    (rc = rights_to_json("read", request->read, request->n_read, policy_template_check, &read,
 		 err)) != 0)
 		goto out;
+	if (request->sessions < 0 || request->sessions > FEED_SESSIONS_MAX) {
+		rc = err_field(err, E_INPUT, "sessions", "must be 1 to %d", FEED_SESSIONS_MAX);
+		goto out;
+	}
 	row->tenant_id = caller->tenant_id;
+	row->sessions = request->sessions > 0 ? request->sessions : 1;
 	row->updated_at = core->now();
 	(void)text_copy(row->name, sizeof row->name, name);
 	row->write = strdup(buf_str(&write));
@@ -62,7 +68,8 @@ policies_set(struct core *core, const struct caller *caller, const char *name,
 	    (rc = store_policy_put(tx, &row, err)) != 0 ||
 	    (rc = store_change_append(tx, row.tenant_id, "policy", name, row.updated_at, &seq, err)) != 0 ||
 	    (rc = audit_write(tx, caller, row.updated_at, "policy.set", "policy", name, err,
-		 "{\"write\":%zu,\"read\":%zu}", request->n_write, request->n_read)) != 0 ||
+		 "{\"write\":%zu,\"read\":%zu,\"sessions\":%lld}", request->n_write, request->n_read,
+		 (long long)row.sessions)) != 0 ||
 	    (rc = store_commit(&tx, err)) != 0 || (rc = publish(core, err)) != 0)
 		goto out;
 	*policy_out = row;

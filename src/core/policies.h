@@ -12,9 +12,10 @@ struct policies_request {
 	size_t n_write;
 	const char *const *read;
 	size_t n_read;
+	int64_t sessions; /* of a device at a time, each under a client id of its own; 0: one */
 };
 
-/* Insert or replace; brokers learn of it. E_INPUT (field "write[0]" …). In ACL-file mode it returns after
+/* Insert or replace; brokers learn of it. E_INPUT (field "write[0]" …; "sessions" beyond FEED_SESSIONS_MAX). In ACL-file mode it returns after
  * the broker was signalled. */
 MUST_CHECK int policies_set(struct core *core, const struct caller *caller, const char *name,
     const struct policies_request *request, struct store_policy *policy_out, struct err *err);

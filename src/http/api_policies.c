@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-static const char *const set_names[] = {"write", "read", NULL};
+static const char *const set_names[] = {"write", "read", "sessions", NULL};
 
 static int
 add_policy(void *items, const struct store_policy *row, struct err *err)
@@ -61,7 +61,8 @@ api_policies_set(struct core *core, const struct caller *caller, const struct ht
 	if ((rc = args_body(req, set_names, false, &body, err)) != 0 ||
 	    (rc = json_get_texts(body, "write", ARGS_TOPICS_MAX, &write, &request.n_write, err)) !=
 		0 ||
-	    (rc = json_get_texts(body, "read", ARGS_TOPICS_MAX, &read, &request.n_read, err)) != 0)
+	    (rc = json_get_texts(body, "read", ARGS_TOPICS_MAX, &read, &request.n_read, err)) != 0 ||
+	    (rc = json_get_int(body, "sessions", 1, INT32_MAX, &request.sessions, err)) != 0)
 		goto out;
 	request.write = write;
 	request.read = read;

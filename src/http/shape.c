@@ -93,10 +93,11 @@ shape_broker(const struct broker *b)
 json_t *
 shape_policy(const struct store_policy *row)
 {
-	return json_pack("{s:s, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:o, s:I, s:o}",
 	    "name", row->name,
 	    "write", json_loads(row->write, 0, NULL),
 	    "read", json_loads(row->read, 0, NULL),
+	    "sessions", (json_int_t)row->sessions,
 	    "updated_at", json_time(row->updated_at));
 }
 

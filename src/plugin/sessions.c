@@ -169,13 +169,31 @@ doom(struct sessions *s, struct session *x, enum verdict why)
 	DL_APPEND2(s->doomed, x, prev_doomed, next_doomed);
 }
 
+/* A client id counts once, as in sessions_count. */
+static bool
+is_first(const struct owner *o, const struct session *x)
+{
+	const struct session *y = o->sessions;
+
+	while (y != x && strcmp(y->client_id, x->client_id) != 0)
+		y = y->next;
+	return y == x;
+}
+
 static void
 owner_check(struct sessions *s, const struct table *t, const struct owner *o)
 {
+	int64_t n = 0, most = 0;
+	enum verdict verdict;
 	struct session *x;
 
-	DL_FOREACH(o->sessions, x)
-	doom(s, x, verdict_session(t, o->id, x->sha256, x->client_id));
+	for (x = o->sessions; x != NULL; x = x->next) {
+		verdict = verdict_session(t, o->id, x->sha256, x->client_id, &most);
+		if (verdict == VERDICT_ALLOWED && x->why == VERDICT_ALLOWED && is_first(o, x) &&
+		    ++n > most)
+			verdict = VERDICT_SESSIONS;
+		doom(s, x, verdict);
+	}
 }
 
 void

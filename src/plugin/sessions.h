@@ -34,8 +34,8 @@ size_t sessions_count(
 /* All connections, and of one owner. */
 size_t sessions_total(const struct sessions *s);
 
-/* Doom whom T would not admit any more: of the owner ID; all (another table, a policy); those
- * expired at NOW. */
+/* Doom whom T would not admit any more, the latest of an owner who has too many among them: of the
+ * owner ID; all (another table, a policy); those expired at NOW. */
 void sessions_check(struct sessions *s, const struct table *t, const uint8_t id[UUID_BYTES]);
 void sessions_check_all(struct sessions *s, const struct table *t);
 void sessions_expire(struct sessions *s, int64_t now);

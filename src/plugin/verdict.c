@@ -90,11 +90,11 @@ verdict_connect(const struct table *t, const uint8_t id[UUID_BYTES],
 
 enum verdict
 verdict_session(const struct table *t, const uint8_t id[UUID_BYTES],
-    const uint8_t sha256[SHA256_LEN], const char *client_id)
+    const uint8_t sha256[SHA256_LEN], const char *client_id, int64_t *sessions_out)
 {
-	int64_t not_after, sessions;
+	int64_t not_after;
 
-	return check(t, id, sha256, client_id, &not_after, &sessions);
+	return check(t, id, sha256, client_id, &not_after, sessions_out);
 }
 
 /* The filter in `$share/GROUP/FILTER`, FILTER itself if it is not shared, NULL if it is malformed

@@ -36,9 +36,10 @@ enum verdict verdict_connect(const struct table *t, const uint8_t id[UUID_BYTES]
     const uint8_t sha256[SHA256_LEN], const char *client_id, int64_t now, int64_t *not_after_out,
     int64_t *sessions_out);
 
-/* May a session of that owner, admitted with that certificate and client id, go on? */
+/* May a session of that owner, admitted with that certificate and client id, go on? If so, it is
+ * one of at most *SESSIONS_OUT. */
 enum verdict verdict_session(const struct table *t, const uint8_t id[UUID_BYTES],
-    const uint8_t sha256[SHA256_LEN], const char *client_id);
+    const uint8_t sha256[SHA256_LEN], const char *client_id, int64_t *sessions_out);
 
 /* May USER (an id; NULL is nobody) do this with TOPIC: a name to write and to read, a filter to
  * subscribe, which must be no wider than what may be read? With `$share/GROUP/FILTER` it is FILTER

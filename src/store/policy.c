@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS "tenant_id, name, read, write, updated_at"
+#define COLUMNS "tenant_id, name, read, write, updated_at, sessions"
 
 void
 store_policy_clear(struct store_policy *row)
@@ -25,17 +25,18 @@ row_read(struct db_rows *rows, struct store_policy *row)
 	db_col_strdup(rows, 2, &row->read);
 	db_col_strdup(rows, 3, &row->write);
 	row->updated_at = db_col_int(rows, 4);
+	row->sessions = db_col_int(rows, 5);
 }
 
 int
 store_policy_put(struct store_tx *tx, const struct store_policy *row, struct err *err)
 {
 	return db_exec(tx->db,
-	    "INSERT INTO policy (" COLUMNS ") VALUES ($1, $2, $3, $4, $5)"
+	    "INSERT INTO policy (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6)"
 	    " ON CONFLICT (tenant_id, name) DO UPDATE SET read = excluded.read,"
-	    " write = excluded.write, updated_at = excluded.updated_at",
+	    " write = excluded.write, updated_at = excluded.updated_at, sessions = excluded.sessions",
 	    DB_ARGS(db_int(row->tenant_id), db_text(row->name), db_text(row->read),
-		db_text(row->write), db_int(row->updated_at)),
+		db_text(row->write), db_int(row->updated_at), db_int(row->sessions > 0 ? row->sessions : 1)),
 	    NULL, err);
 }
 

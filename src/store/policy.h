@@ -12,6 +12,7 @@ struct store_policy {
 	char name[STORE_WORD_SIZE];
 	char *read, *write; /* JSON arrays of topic templates as text; owned */
 	int64_t updated_at;
+	int64_t sessions; /* of a device at a time; 0 is 1 */
 };
 
 void store_policy_clear(struct store_policy *row);

@@ -182,3 +182,18 @@ def test_openapi_is_served_and_matches_the_file(home):
     reply = home.request("GET", "/v1/openapi.json")
     assert reply.status == 200
     assert reply.json == json.loads((muster.ROOT / "api/openapi.json").read_text())
+
+
+def test_how_many_sessions_a_policy_gives(home):
+    """A5"""
+    topics = {"write": ["a/{id}"]}
+    for sessions, status in ((1, 200), (100, 200), (0, 400), (101, 400), (-1, 400), (1.5, 400), ("2", 400), (2 ** 64, 400)):
+        reply = home.request("PUT", "/v1/policies/counted", {**topics, "sessions": sessions})
+        assert reply.status == status, (sessions, reply.body)
+        if status == 400:
+            assert sessions == 2 ** 64 or reply.json["errors"][0]["field"] == "sessions"
+        else:
+            assert reply.json["sessions"] == sessions
+    assert home.request("PUT", "/v1/policies/counted", topics).json["sessions"] == 1
+    for given in ("0", "101", "two"):
+        assert home.cli("policy", "set", "counted", "--none", "--sessions", given, check=False).returncode == 2

@@ -186,7 +186,7 @@ def test_a_device_that_is_denied_too_often_is_suspended(fresh):
 def test_migration_names_the_brokers_that_are_there(fresh):
     """A home of before there were brokers in the database: its own is found."""
     home = fresh()
-    muster.run("sqlite3", home.dir / "muster.db", "DROP TABLE broker; ALTER TABLE device DROP COLUMN last_seen; PRAGMA user_version = 3")
+    muster.run("sqlite3", home.dir / "muster.db", "DROP TABLE broker; ALTER TABLE device DROP COLUMN last_seen; ALTER TABLE policy DROP COLUMN sessions; PRAGMA user_version = 3")
     home.start()
     (own,) = home.json("broker", "list")["items"]
     assert own["name"] == f"home-{own['id'][:8]}" and own["status"] == "active"

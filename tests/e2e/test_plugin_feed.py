@@ -233,3 +233,50 @@ def test_a_broker_that_is_revoked_hears_nothing(fresh):
     time.sleep(1)
     assert known.connects() and not new.connects()
     broker.stop()
+
+
+def sessions_of(device, *suffixes):
+    """One subscriber each."""
+    topic = f"devices/{device.id}/commands/#"
+    subscribers = []
+    for suffix in suffixes:
+        one = muster.Process(["stdbuf", "-oL", "mosquitto_sub", *device.mqtt(device.id + suffix), "-d", "-F", "> %p",
+                              "-t", topic])
+        one.wait_line(r"Subscribed \(mid")
+        subscribers.append(one)
+    return subscribers
+
+
+def test_several_sessions_of_one_device(home, following, speaker):
+    """C2, C6: as many as its policy says, each under a client id of its own; revoking cuts all of them."""
+    several = ("--write", "devices/{id}/telemetry", "--read", "devices/{id}/commands/#")
+    home.cli("policy", "set", "several", *several, "--sessions", "2")
+    assert home.json("policy", "show", "several")["sessions"] == 2
+    device, single = onboard(home, policy="several"), onboard(home)
+    live = sessions_of(device, "/a", "/b")
+    for suffix in ("", "/c"):
+        assert device.publish("x", "x", id=device.id + suffix).returncode != 0, suffix
+        following.said(rf"refused {device.id}{suffix} from .*: it has as many sessions as its policy allows")
+    assert single.publish("x", "x", id=f"{single.id}/a").returncode != 0
+    following.said(rf"refused {single.id}/a from .*: its client id must be its id")
+    speaker.publish(f"devices/{device.id}/commands/x", "both", check=True)
+    for one in live:
+        one.wait_line("^> both$")
+    # Fewer: the later one goes. A policy that is set without --sessions has one, whose client id is the device's.
+    home.cli("policy", "set", "several", *several, "--sessions", "3")
+    wait_for(lambda: device.publish("x", "x", id=f"{device.id}/c").returncode == 0, 5, "a third one")
+    live += sessions_of(device, "/c")
+    home.cli("policy", "set", "several", *several, "--sessions", "2")
+    following.said(rf"cut off {device.id}/c: it has as many sessions as its policy allows")
+    speaker.publish(f"devices/{device.id}/commands/x", "still", check=True)
+    for one in live[:2]:
+        one.wait_line("^> still$")
+    post(home, device, "revoke")
+    for suffix in ("/a", "/b"):
+        following.said(rf"cut off {device.id}{suffix}: not an active device or service")
+    assert not device.connects()
+    home.cli("policy", "set", "several", *several)
+    assert home.json("policy", "show", "several")["sessions"] == 1
+    for one in live:
+        one.child.terminate()
+        one.child.wait()

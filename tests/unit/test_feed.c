@@ -173,7 +173,7 @@ test_members(void **state)
 	refused_with(1, "\"after\":7,", "");
 	refused_with(3, ",\"sessions\":1", "");
 	refused_with(3, "\"sessions\":1", "\"sessions\":0");
-	refused_with(3, "\"sessions\":1", "\"sessions\":1001");
+	refused_with(3, "\"sessions\":1", "\"sessions\":101");
 	refused_with(3, "\"seq\":1", "\"seq\":0");
 	refused_with(3, "\"seq\":1", "\"seq\":-1");
 	refused_with(3, "\"seq\":1", "\"seq\":1,\"removed\":true");

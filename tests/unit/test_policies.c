@@ -74,6 +74,11 @@ test_what_is_refused_names_its_place(void **state)
 	request = (struct policies_request){.write = topics, .n_write = 2};
 	assert_int_equal(policies_set(f->core, &f->caller, "wide", &request, &row, &err), E_INPUT);
 	assert_string_equal(err.field, "write[1]");
+	for (i = 0; i < 2; i++) {
+		request = (struct policies_request){.sessions = i == 0 ? -1 : 101};
+		assert_int_equal(policies_set(f->core, &f->caller, "wide", &request, &row, &err), E_INPUT);
+		assert_string_equal(err.field, "sessions");
+	}
 	for (i = 0; i <= POLICY_TEMPLATES_MAX; i++)
 		many[i] = "a/{id}";
 	request = (struct policies_request){.write = many, .n_write = POLICY_TEMPLATES_MAX + 1};

@@ -151,6 +151,34 @@ test_why(void **state)
 	free(line);
 }
 
+/* A policy that allows fewer than there are: the latest go, and a client id is one however often it is there. */
+static void
+test_too_many(void **state)
+{
+	struct scene *s = *state;
+	struct feed_line *line = line_new(FEED_POLICY);
+	struct err err = {0};
+
+	join(s, 1, 1, "/a", 0);
+	join(s, 2, 1, "/a", 0); /* takes over */
+	join(s, 3, 1, "/b", 0);
+	join(s, 4, 1, "", 0);
+	join(s, 5, 1, "/d", 0);
+	join(s, 6, 2, "/a", 0);
+	sessions_check_all(s->s, s->t);
+	assert_int_equal(kicks(s), 0);
+	line_policy(line, "default", 2);
+	assert_ok(table_apply(s->t, line, &err));
+	sessions_check_all(s->s, s->t);
+	sessions_check_all(s->s, s->t);
+	assert_int_equal(kicks(s), 2);
+	assert_non_null(strstr(s->kicked, " 8;"));
+	assert_non_null(strstr(s->kicked, "/d 8;"));
+	assert_int_equal(VERDICT_SESSIONS, 8);
+	assert_int_equal(sessions_total(s->s), 4);
+	free(line);
+}
+
 static void
 test_take_over(void **state)
 {
@@ -223,6 +251,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_kicks_nobody_else, scene_make, scene_end),
 	    cmocka_unit_test_setup_teardown(test_why, scene_make, scene_end),
+	    cmocka_unit_test_setup_teardown(test_too_many, scene_make, scene_end),
 	    cmocka_unit_test_setup_teardown(test_take_over, scene_make, scene_end),
 	    cmocka_unit_test_setup_teardown(test_removed_by_the_kick, scene_make, scene_end),
 	    cmocka_unit_test_setup_teardown(test_a_few_at_a_time, scene_make, scene_end),

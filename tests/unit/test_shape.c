@@ -52,14 +52,14 @@ test_services_and_policies(void **state)
 	char read[] = "[\"a/#\"]", write[] = "[]";
 	const struct store_service service = {.id = ID, .name = "grafana", .read = read, .write = write,
 	    .status = DEVICE_ACTIVE};
-	const struct store_policy policy = {.name = "lab", .read = read, .write = write};
+	const struct store_policy policy = {.name = "lab", .read = read, .write = write, .sessions = 2};
 
 	(void)state;
 	assert_json(shape_service(&service),
 	    "{\"id\":\"" ID "\",\"name\":\"grafana\",\"read\":[\"a/#\"],\"write\":[],\"status\":\"active\","
 	    "\"created_at\":\"1970-01-01T00:00:00Z\",\"updated_at\":\"1970-01-01T00:00:00Z\"}");
 	assert_json(shape_policy(&policy),
-	    "{\"name\":\"lab\",\"write\":[],\"read\":[\"a/#\"],\"updated_at\":\"1970-01-01T00:00:00Z\"}");
+	    "{\"name\":\"lab\",\"write\":[],\"read\":[\"a/#\"],\"sessions\":2,\"updated_at\":\"1970-01-01T00:00:00Z\"}");
 }
 
 static struct store_certificate

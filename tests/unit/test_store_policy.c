@@ -34,13 +34,16 @@ test_put_inserts_and_replaces(void **state)
 	assert_ok(store_policy_get(tx, STORE_TENANT_DEFAULT, "plain", &got, &err));
 	assert_string_equal(got.read, some_read);
 	assert_string_equal(got.write, some_write);
+	assert_int_equal(got.sessions, 1);
 	store_policy_clear(&got);
+	p.sessions = 100;
 	p.read = none;
 	p.updated_at = 2000;
 	assert_ok(store_policy_put(tx, &p, &err));
 	assert_ok(store_policy_get(tx, STORE_TENANT_DEFAULT, "plain", &got, &err));
 	assert_string_equal(got.read, none);
 	assert_int_equal(got.updated_at, 2000);
+	assert_int_equal(got.sessions, 100);
 	store_policy_clear(&got);
 	assert_int_equal(store_policy_get(tx, 2, "plain", &got, &err), E_NOTFOUND); /* B9 */
 	store_rollback(&tx);

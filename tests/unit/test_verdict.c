@@ -143,18 +143,20 @@ test_sessions_go_on(void **state)
 	struct feed_line *line = line_new(FEED_DEVICE);
 	uint8_t id[UUID_BYTES], sha256[SHA256_LEN];
 	char several[UUID_LEN + 8];
+	int64_t sessions = 0;
 
 	id_of(id, 2);
 	fp_of(sha256, 2, 1);
 	(void)snprintf(several, sizeof several, "%s/2", s->other);
-	assert_int_equal(verdict_session(s->t, id, sha256, s->other), VERDICT_ALLOWED);
-	assert_int_equal(verdict_session(s->t, id, sha256, several), VERDICT_CLIENT_ID);
+	assert_int_equal(verdict_session(s->t, id, sha256, s->other, &sessions), VERDICT_ALLOWED);
+	assert_int_equal(sessions, 1);
+	assert_int_equal(verdict_session(s->t, id, sha256, several, &sessions), VERDICT_CLIENT_ID);
 	line_device(line, 2, 1); /* the overlap has ended */
 	apply(s->t, line);
-	assert_int_equal(verdict_session(s->t, id, sha256, s->other), VERDICT_CERTIFICATE);
+	assert_int_equal(verdict_session(s->t, id, sha256, s->other, &sessions), VERDICT_CERTIFICATE);
 	line_gone(line, 2, FEED_REVOKED);
 	apply(s->t, line);
-	assert_int_equal(verdict_session(s->t, id, sha256, s->other), VERDICT_UNKNOWN);
+	assert_int_equal(verdict_session(s->t, id, sha256, s->other, &sessions), VERDICT_UNKNOWN);
 	free(line);
 }
 
