@@ -58,8 +58,11 @@ def test_the_signer_under_valgrind(fresh):
     refused = home.cli("device", "register", "--name", "no", "--type", "t", "--profile", "none", check=False)
     assert refused.returncode == 1
     assert home.json("device", "revoke", one["id"], "--reason", "keyCompromise")["status"] == "revoked"
-    crl = muster.openssl("crl", "-inform", "DER", "-noout", "-text", input=home.pki("/crl/issuing.crl").body)
-    assert one["certificate"]["serial"].lstrip("0") in crl.stdout.decode().lower()
+    def listed():
+        crl = muster.openssl("crl", "-inform", "DER", "-noout", "-text", input=home.pki("/crl/issuing.crl").body)
+        return one["certificate"]["serial"].lstrip("0") in crl.stdout.decode().lower()
+
+    muster.wait_for(listed, 10, "the revocation in the list")
     home.process.child.send_signal(signal.SIGHUP)
     home.json("device", "register", "--name", "four", "--type", "t", "--key", "ec-p256")
     assert home.stop() == 0
