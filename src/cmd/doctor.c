@@ -29,7 +29,9 @@ enum needs {
 	NEED_BROKER = 4, /* the broker's process */
 	NEED_ID = 8,	 /* a device was named; without one the check is left out */
 	NEED_DEVICE = 16, /* and the API knows it */
-	NEED_FILES = 32	 /* the device's own files */
+	NEED_FILES = 32, /* the device's own files */
+	IN_ACL_FILE = 128, /* with broker.mode = acl-file; in the other mode the check is left out */
+	IN_PLUGIN = 256	   /* with broker.mode = plugin, and where the mode is not known */
 };
 
 /* clang-format off */
@@ -57,13 +59,17 @@ static const struct check {
     {"broker-strangers", NEED_HOME, check_broker_strangers},
     {"broker-process", NEED_HOME, check_broker_process},
     {"broker-config", NEED_HOME | NEED_BROKER, check_broker_config},
-    {"broker-reload", NEED_HOME | NEED_BROKER, check_broker_reload},
-    {"broker-acl", NEED_HOME, check_broker_acl},
-    {"broker-crl", NEED_HOME | NEED_API, check_broker_crl},
+    {"broker-reload", NEED_HOME | NEED_BROKER | IN_ACL_FILE, check_broker_reload},
+    {"broker-acl", NEED_HOME | IN_ACL_FILE, check_broker_acl},
+    {"broker-crl", NEED_HOME | NEED_API | IN_ACL_FILE, check_broker_crl},
+    {"broker-service", NEED_HOME | NEED_API | IN_PLUGIN, check_broker_service},
+    {"broker-feed", NEED_API | IN_PLUGIN, check_broker_feed},
+    {"broker-credentials", NEED_API | IN_PLUGIN, check_broker_credentials},
     {"device", NEED_ID | NEED_API, check_device},
     {"device-certificate", NEED_ID | NEED_API | NEED_DEVICE, check_device_certificate},
     {"device-revocation", NEED_ID | NEED_API | NEED_DEVICE, check_device_list},
     {"device-rights", NEED_ID | NEED_HOME | NEED_API | NEED_DEVICE, check_device_rights},
+    {"device-refusals", NEED_ID | NEED_API | NEED_DEVICE | IN_PLUGIN, check_device_refusals},
     {"device-files", NEED_ID | NEED_FILES, check_device_files},
     {"device-connection", NEED_ID | NEED_HOME | NEED_API | NEED_DEVICE | NEED_FILES, check_device_connection},
 };
@@ -127,6 +133,12 @@ doctor_text(const json_t *object, const char *key)
 	const char *text = json_string_value(json_object_get(object, key));
 
 	return text != NULL ? text : "";
+}
+
+bool
+doctor_is_plugin(const struct doctor *d)
+{
+	return strcmp(d->settings.broker_mode, "plugin") == 0;
 }
 
 int64_t
@@ -332,6 +344,17 @@ findings_json(const struct finding *findings, const bool *shown, struct err *err
 	return rc;
 }
 
+/* Has CHECK anything to do with what was asked about, and from here? */
+static bool
+is_due(const struct doctor *d, const struct check *check)
+{
+	bool plugin = d->settings_err.code != 0 || doctor_is_plugin(d);
+
+	return (d->id != NULL || (check->needs & NEED_ID) == 0) &&
+	       (d->cli->url == NULL || (check->needs & NEED_HOST) == 0) &&
+	       (!plugin || (check->needs & IN_ACL_FILE) == 0) && (plugin || (check->needs & IN_PLUGIN) == 0);
+}
+
 static int
 examine(struct doctor *d, struct err *err)
 {
@@ -342,9 +365,7 @@ examine(struct doctor *d, struct err *err)
 	int rc = 0;
 
 	for (i = 0; i < N_CHECKS; i++) {
-		shown[i] = (d->id != NULL || (checks[i].needs & NEED_ID) == 0) &&
-			   (d->cli->url == NULL || (checks[i].needs & NEED_HOST) == 0);
-		if (!shown[i])
+		if (!(shown[i] = is_due(d, &checks[i])))
 			continue;
 		if ((why = obstacle(d, &checks[i])) != NULL)
 			finding_set(&findings[i], VERDICT_NONE, "%s", why);
@@ -405,9 +426,13 @@ static const struct argp argp = {options, parse, "[ID]",
     "to run where there is one. Nothing is changed.\n\n"
     "Without ID it looks at the installation: configuration, permissions, disk, limits, clock, the signer's log, the "
     "CAs' and both servers' certificates, the API, the public pages, the audit, and the broker: whether it answers, refuses "
-    "strangers, was told of the last change, and has the current ACL file and revocation list. With the ID of a "
-    "device it also looks at that device: status, certificate, revocation, topics. With the device's own files it "
-    "tries them at the broker, by a TLS handshake that ends no session of the device.\n\n"
+    "strangers, and is configured for the mode in muster.conf. In plugin mode also whether the broker's plugin reaches "
+    "the service, whether every broker follows it, and whose credentials end; in acl-file mode whether the broker was "
+    "told of the last change, and has the current ACL file and revocation list. With the ID of a "
+    "device it also looks at that device: status, certificate, revocation, topics, and for what brokers refused it. "
+    "With the device's own files it "
+    "tries them at the broker, by a TLS handshake that ends no session of the device; one that is not active is refused a "
+    "session, too.\n\n"
     "On the server's own host root and the home's owner see everything. Elsewhere, with --url, only what the API can "
     "tell is looked at. The probes go over loopback to the addresses in muster.conf.\n\n"
     "  ok     as it should be\n"

@@ -71,6 +71,9 @@ const char *doctor_text(const json_t *object, const char *key);
 /* The time at KEY of OBJECT, or 0. */
 int64_t doctor_time(const json_t *object, const char *key);
 
+/* Does muster.conf, as far as it could be read, have broker.mode = plugin? */
+bool doctor_is_plugin(const struct doctor *d);
+
 /* The process that is PID's parent, or 0. */
 pid_t doctor_parent(pid_t pid);
 
@@ -89,6 +92,9 @@ check_fn check_server, check_registration, check_audit;
 /* doctor_broker.c */
 check_fn check_broker, check_broker_strangers, check_broker_process, check_broker_config,
     check_broker_acl, check_broker_crl, check_broker_reload;
+
+/* doctor_plugin.c: brokers that follow the feed, and what they report */
+check_fn check_broker_service, check_broker_feed, check_broker_credentials, check_device_refusals;
 
 /* doctor_device.c */
 check_fn check_device, check_device_certificate, check_device_list, check_device_rights,

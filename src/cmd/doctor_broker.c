@@ -1,5 +1,5 @@
-/* Checks of the broker beside the home: does it answer, whom does it let in, was it told of the last change, and are
- * the files that it reads the current ones. */
+/* Checks of the broker beside the home: does it answer, whom does it let in, is it configured for the mode in muster.conf;
+ * in acl-file mode was it told of the last change, and are the files that it reads the current ones. */
 #include "cmd/doctor.h"
 
 #include "authz/aclfile.h"
@@ -48,8 +48,9 @@ check_broker(struct doctor *d, struct finding *f)
 	unsigned code = 0;
 	int rc;
 
+	/* The plugin would refuse a client that is no device, and report that. */
 	if ((rc = knock_with_own(d, &probe, cert, key, &err)) == 0)
-		rc = probe_mqtt(&probe, PROBE_ID, &code, &err);
+		rc = doctor_is_plugin(d) ? probe_speaks(&probe, &err) : probe_mqtt(&probe, PROBE_ID, &code, &err);
 	if (rc == 0)
 		rc = doctor_presents(d, &probe, "broker/broker.crt", &err);
 	if (rc == 0 && code == 0) {
@@ -109,6 +110,10 @@ check_broker_process(struct doctor *d, struct finding *f)
 	uid_t supervisor = (uid_t)-1, broker;
 	pid_t parent;
 
+	if (d->settings.broker_pid_file[0] == '\0' && doctor_is_plugin(d)) {
+		finding_set(f, VERDICT_NONE, "broker.pid_file in muster.conf is empty, and with the plugin nobody needs it");
+		return;
+	}
 	if (d->settings.broker_pid_file[0] == '\0') {
 		finding_set(f, VERDICT_WARN, "broker.pid_file in muster.conf is empty: nobody tells the broker of new devices and revocations");
 		finding_remedy(f, "set broker.pid_file, restart the server, print `muster --dir %s broker config mosquitto` again and "
@@ -125,6 +130,10 @@ check_broker_process(struct doctor *d, struct finding *f)
 	broker = process_uid(d->broker_pid);
 	if (parent > 0)
 		supervisor = process_uid(parent);
+	if (doctor_is_plugin(d)) {
+		finding_set(f, VERDICT_OK, "it is process %d", (int)d->broker_pid);
+		return;
+	}
 	if (parent > 0 && supervisor != 0 && supervisor != broker) {
 		finding_set(f, VERDICT_FAIL, "the server runs as user %u and may not signal the broker, which is user %u's",
 		    (unsigned)supervisor, (unsigned)broker);
@@ -136,21 +145,66 @@ check_broker_process(struct doctor *d, struct finding *f)
 
 /* ---- its configuration ----------------------------------------------------------------------- */
 
-/* What must be in the file, as `muster broker config` prints it; with FILE the value is that file of the home. */
-static const struct {
+/* What must be in the file, as `muster broker config` prints it in this mode; with FILE the value is that file of the home,
+ * NULL is any, ABSENT must not be there. */
+struct wanted {
 	const char *key, *value;
-	bool is_file;
+	enum { WANT_VALUE, WANT_FILE, WANT_ABSENT } what;
 	const char *without;
-} wanted[] = {
-    {"require_certificate", "true", false, "clients without a certificate get in"},
-    {"use_identity_as_username", "true", false, "no device has its topics"},
-    {"use_username_as_clientid", "true", false, "a device may take over another's session by its client id"},
-    {"cafile", "broker/ca.pem", true, "devices' certificates are not trusted"},
-    {"certfile", "broker/broker.crt", true, "the broker shows another certificate"},
-    {"crlfile", "broker/crl.pem", true, "revoked devices are still accepted"},
-    {"acl_file", "broker/acl", true, "devices do not have the topics that Muster gives them"},
 };
-#define N_WANTED (sizeof wanted / sizeof wanted[0])
+
+static const struct wanted in_acl_file[] = {
+    {"plugin_opt_url", NULL, WANT_ABSENT, "it is for the plugin, and broker.mode in muster.conf is acl-file: no device has its topics"},
+    {"require_certificate", "true", WANT_VALUE, "clients without a certificate get in"},
+    {"use_identity_as_username", "true", WANT_VALUE, "no device has its topics"},
+    {"use_username_as_clientid", "true", WANT_VALUE, "a device may take over another's session by its client id"},
+    {"cafile", "broker/ca.pem", WANT_FILE, "devices' certificates are not trusted"},
+    {"certfile", "broker/broker.crt", WANT_FILE, "the broker shows another certificate"},
+    {"crlfile", "broker/crl.pem", WANT_FILE, "revoked devices are still accepted"},
+    {"acl_file", "broker/acl", WANT_FILE, "devices do not have the topics that Muster gives them"},
+};
+
+static const struct wanted in_plugin[] = {
+    {"acl_file", NULL, WANT_ABSENT, "it is for an ACL file, and broker.mode in muster.conf is plugin: no device has its topics"},
+    {"plugin_opt_url", NULL, WANT_VALUE, "Muster decides nothing there"},
+    {"require_certificate", "true", WANT_VALUE, "clients without a certificate get in"},
+    {"use_identity_as_username", "true", WANT_ABSENT, "the broker never asks the plugin who may connect"},
+    {"use_subject_as_username", "true", WANT_ABSENT, "the broker never asks the plugin who may connect"},
+    {"per_listener_settings", "true", WANT_ABSENT, "the broker never lets the plugin cut anybody off"},
+    {"cafile", "broker/ca.pem", WANT_FILE, "devices' certificates are not trusted"},
+    {"certfile", "broker/broker.crt", WANT_FILE, "the broker shows another certificate"},
+};
+#define N_WANTED_MAX 16
+
+static const struct wanted *
+wanted_of(const struct doctor *d, size_t *n_out)
+{
+	bool plugin = doctor_is_plugin(d);
+
+	*n_out = plugin ? sizeof in_plugin / sizeof in_plugin[0] : sizeof in_acl_file / sizeof in_acl_file[0];
+	return plugin ? in_plugin : in_acl_file;
+}
+
+static bool
+is_same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+/* Is a line of W's key, with VALUE, what W is about? */
+static bool
+is_met(const struct doctor *d, const struct wanted *w, const char *value)
+{
+	char path[FS_PATH_MAX];
+
+	if (w->value == NULL)
+		return true;
+	if (w->what != WANT_FILE)
+		return strcmp(value, w->value) == 0;
+	return fs_path(path, d->dir, w->value, NULL) == 0 && is_same_file(path, value);
+}
 
 /* The file behind -c on PID's command line into OUT. */
 static bool
@@ -177,14 +231,6 @@ out:
 	return ok;
 }
 
-static bool
-is_same_file(const char *a, const char *b)
-{
-	struct stat sa, sb;
-
-	return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
-}
-
 /* One line's key and value; false for comments and what has no value. The line is cut up. */
 static bool
 line_split(char *line, char **key_out, char **value_out)
@@ -204,56 +250,75 @@ line_split(char *line, char **key_out, char **value_out)
 	return true;
 }
 
-/* Read the configuration TEXT: FOUND[i] tells whether wanted[i] is there, *LISTENERS how many doors there are. */
+/* What a configuration says; a later line counts. */
+struct config_seen {
+	bool found[N_WANTED_MAX]; /* what wanted[i] is about is there */
+	bool includes;		  /* other files */
+	unsigned listeners;
+	char state[FS_PATH_MAX]; /* persistence_location, or "" */
+};
+
 static void
-config_read(const struct doctor *d, char *text, bool *found, unsigned *listeners, bool *includes)
+config_read(const struct doctor *d, const struct wanted *wanted, size_t n, char *text, struct config_seen *seen)
 {
-	char path[FS_PATH_MAX], *line, *key, *value;
+	char *line, *key, *value;
 	size_t i;
 
 	while ((line = strsep(&text, "\n")) != NULL) {
 		if (!line_split(line, &key, &value))
 			continue;
-		*listeners += strcmp(key, "listener") == 0 || strcmp(key, "port") == 0;
-		*includes = *includes || strcmp(key, "include_dir") == 0;
-		for (i = 0; i < N_WANTED; i++)
+		seen->listeners += strcmp(key, "listener") == 0 || strcmp(key, "port") == 0;
+		seen->includes = seen->includes || strcmp(key, "include_dir") == 0;
+		if (strcmp(key, "persistence_location") == 0)
+			(void)text_copy(seen->state, sizeof seen->state, value);
+		for (i = 0; i < n; i++)
 			if (strcmp(key, wanted[i].key) == 0)
-				found[i] = wanted[i].is_file
-				    ? fs_path(path, d->dir, wanted[i].value, NULL) == 0 && is_same_file(path, value)
-				    : strcmp(value, wanted[i].value) == 0;
+				seen->found[i] = is_met(d, &wanted[i], value);
 	}
+}
+
+/* "lacks `KEY VALUE`: what comes of it", or "has" what must not be there. */
+static void
+wanted_tell(const struct doctor *d, struct finding *f, const char *path, const struct wanted *w)
+{
+	bool is_file = w->what == WANT_FILE, any = w->value == NULL;
+
+	finding_set(f, VERDICT_FAIL, "%s %s `%s%s%s%s%s`: %s", path, w->what == WANT_ABSENT ? "has" : "lacks", w->key,
+	    any ? "" : " ", is_file ? d->dir : "", is_file ? "/" : "", any ? "" : w->value, w->without);
 }
 
 void
 check_broker_config(struct doctor *d, struct finding *f)
 {
-	bool found[N_WANTED] = {false}, includes = false;
+	struct config_seen seen = {.includes = false};
+	const struct wanted *wanted;
 	char path[FS_PATH_MAX];
 	struct buf text = {0};
 	struct err err = {0};
-	unsigned listeners = 0;
-	size_t i;
+	size_t i = 0, n;
 
+	wanted = wanted_of(d, &n);
 	if (!config_path(d->broker_pid, path) || fs_read(path, CONFIG_MAX, &text, &err) != 0) {
 		finding_set(f, VERDICT_NONE, "cannot read the configuration of process %d", (int)d->broker_pid);
 		goto out;
 	}
 	if (text.len > 0)
-		config_read(d, (char *)text.data, found, &listeners, &includes);
-	for (i = 0; i < N_WANTED && found[i]; i++)
-		;
-	if (i < N_WANTED && includes) {
+		config_read(d, wanted, n, (char *)text.data, &seen);
+	while (i < n && seen.found[i] == (wanted[i].what != WANT_ABSENT))
+		i++;
+	if (i < n && seen.includes && wanted[i].what != WANT_ABSENT)
 		finding_set(f, VERDICT_NONE, "%s is not all of it: it includes other files", path);
-	} else if (i < N_WANTED) {
-		finding_set(f, VERDICT_FAIL, "%s lacks `%s %s%s%s`: %s", path, wanted[i].key,
-		    wanted[i].is_file ? d->dir : "", wanted[i].is_file ? "/" : "", wanted[i].value, wanted[i].without);
-		finding_remedy(f, "muster --dir %s broker config mosquitto > %s, and restart the broker", d->dir, path);
-	} else if (listeners > 1) {
-		finding_set(f, VERDICT_WARN, "%s opens %u doors: this one is Muster's, see that the others are no way around it", path, listeners);
-		finding_remedy(f, "muster --dir %s broker config mosquitto > %s, and restart the broker", d->dir, path);
-	} else {
+	else if (i < n)
+		wanted_tell(d, f, path, &wanted[i]);
+	else if (seen.listeners > 1)
+		finding_set(f, VERDICT_WARN, "%s opens %u doors: this one is Muster's, see that the others are no way around it",
+		    path, seen.listeners);
+	else
 		finding_set(f, VERDICT_OK, "%s has what Muster relies on", path);
-	}
+	if (f->verdict == VERDICT_FAIL || f->verdict == VERDICT_WARN)
+		finding_remedy(f, "muster --dir %s broker config mosquitto%s%s > %s, and restart the broker", d->dir,
+		    seen.state[0] != '\0' && doctor_is_plugin(d) ? " --state " : "", doctor_is_plugin(d) ? seen.state : "",
+		    path);
 out:
 	buf_clear(&text);
 }

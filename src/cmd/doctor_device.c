@@ -1,4 +1,5 @@
-/* Checks of one device: what the API knows of it, what the broker's files say of it, and its own files. */
+/* Checks of one device: what the API knows of it, what the broker's files say of it, and its own files. What brokers with
+ * the plugin told of it is in doctor_plugin.c. */
 #include "cmd/doctor.h"
 
 #include "authz/aclfile.h"
@@ -121,8 +122,9 @@ certificate_judge(const struct doctor *d, const struct buf *der, const json_t *c
 	if (active && listed)
 		return err_set(err, E_CONFLICT, "certificate %s is in use, but on the revocation list", doctor_text(cert, "serial"));
 	if (!active && !listed && doctor_time(cert, "not_after") > d->now)
-		return err_set(err, E_CONFLICT, "certificate %s is %s, but not on the revocation list: the broker still accepts it",
-		    doctor_text(cert, "serial"), doctor_text(cert, "state"));
+		return err_set(err, E_CONFLICT, "certificate %s is %s, but not on the revocation list: %s still accepts it",
+		    doctor_text(cert, "serial"), doctor_text(cert, "state"),
+		    doctor_is_plugin(d) ? "whoever goes by the list" : "the broker");
 	return 0;
 }
 
@@ -249,8 +251,12 @@ check_device_rights(struct doctor *d, struct finding *f)
 	int rc;
 
 	if ((rc = rights_expect(d, &expected, &write, &read, &err)) != 0 ||
-	    (rc = doctor_read(d, "broker/acl", ACL_MAX, &acl, &err)) != 0) {
+	    (!doctor_is_plugin(d) && (rc = doctor_read(d, "broker/acl", ACL_MAX, &acl, &err)) != 0)) {
 		finding_err(f, VERDICT_FAIL, &err);
+		goto out;
+	}
+	if (doctor_is_plugin(d) && is_active(d)) { /* the brokers have them from the same place */
+		rights_show(f, &write, &read);
 		goto out;
 	}
 	found = rights_find(buf_str(&acl), d->id, &len);
@@ -404,18 +410,36 @@ check_device_files(struct doctor *d, struct finding *f)
 		finding_remedy(f, "muster device package %s, and bring the new package to the device", d->id);
 }
 
+/* In plugin mode TLS takes whom the CA certified, and the plugin decides at CONNECT. Only who is not active is tried there:
+ * a session of a device in use would be taken over. */
+static int
+is_taken(const struct doctor *d, const struct probe *probe, struct err *err)
+{
+	unsigned code = 0;
+	int rc;
+
+	if ((rc = probe_client(probe, err)) != 0 || !doctor_is_plugin(d) || is_active(d))
+		return rc;
+	if ((rc = probe_mqtt(probe, d->id, &code, err)) == 0 && code != 0)
+		rc = err_set(err, E_DENIED, "the broker refuses it with code %u", code);
+	return rc;
+}
+
 /* A device in use must be let in, any other must not. */
 void
 check_device_connection(struct doctor *d, struct finding *f)
 {
 	struct probe probe = {.listen = d->settings.broker_listen, .cert_file = d->cert_file, .key_file = d->key_file};
 	struct err err = {0};
-	int rc = probe_client(&probe, &err);
+	int rc = is_taken(d, &probe, &err);
 
 	if (rc == E_BUSY || rc == E_SYS) {
 		finding_set(f, VERDICT_NONE, "%s", err.text);
 	} else if (rc == 0 && is_active(d)) {
 		finding_set(f, VERDICT_OK, "the broker takes its certificate");
+	} else if (rc == 0 && doctor_is_plugin(d)) {
+		finding_set(f, VERDICT_FAIL, "the device is %s, but the broker still lets it in: it is behind", doctor_text(d->device, "status"));
+		finding_remedy(f, "see how far behind: muster broker list; and what the broker's log says after \"muster:\"");
 	} else if (rc == 0) {
 		finding_set(f, VERDICT_FAIL, "the device is %s, but the broker still takes its certificate", doctor_text(d->device, "status"));
 		finding_remedy(f, d->broker_pid > 0 ? "kill -HUP %d, and see that its configuration has `crlfile`"
@@ -423,6 +447,9 @@ check_device_connection(struct doctor *d, struct finding *f)
 		    (int)d->broker_pid);
 	} else if (rc == E_DENIED && !is_active(d)) {
 		finding_set(f, VERDICT_OK, "the broker refuses it, for it is %s", doctor_text(d->device, "status"));
+	} else if (doctor_is_plugin(d)) {
+		finding_err(f, VERDICT_FAIL, &err);
+		finding_remedy(f, "restart the broker with what `muster --dir %s broker config mosquitto` prints", d->dir);
 	} else {
 		finding_err(f, VERDICT_FAIL, &err);
 		finding_remedy(f, d->broker_pid > 0 ? "have the broker reload: kill -HUP %d" : "have the broker reload (SIGHUP)", (int)d->broker_pid);

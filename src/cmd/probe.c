@@ -23,6 +23,9 @@
 #define MQTT_CONNACK 0x20
 #define MQTT_DISCONNECT 0xe0
 #define MQTT_CLEAN_SESSION 0x02
+#define MQTT_LEVEL_3_1_1 4
+#define MQTT_LEVEL_NONE 0x7f
+#define MQTT_REFUSED_LEVEL 1 /* section 3.2.2.3 */
 
 struct session {
 	SSL_CTX *ctx;
@@ -190,9 +193,9 @@ probe_client(const struct probe *p, struct err *err)
 
 /* CONNECT of MQTT 3.1.1, section 3.1; returns its length. */
 static size_t
-connect_make(uint8_t *out, const char *client_id)
+connect_make(uint8_t *out, uint8_t level, const char *client_id)
 {
-	static const uint8_t header[] = {0, 4, 'M', 'Q', 'T', 'T', 4, MQTT_CLEAN_SESSION, 0, TIMEOUT_S};
+	const uint8_t header[] = {0, 4, 'M', 'Q', 'T', 'T', level, MQTT_CLEAN_SESSION, 0, TIMEOUT_S};
 	size_t len = strnlen(client_id, CLIENT_ID_MAX);
 
 	out[0] = MQTT_CONNECT;
@@ -204,8 +207,8 @@ connect_make(uint8_t *out, const char *client_id)
 	return 4 + sizeof header + len;
 }
 
-int
-probe_mqtt(const struct probe *p, const char *client_id, unsigned *code_out, struct err *err)
+static int
+ask(const struct probe *p, uint8_t level, const char *client_id, unsigned *code_out, struct err *err)
 {
 	static const uint8_t goodbye[] = {MQTT_DISCONNECT, 0};
 	uint8_t packet[CLIENT_ID_MAX + 16], answer[4];
@@ -215,7 +218,7 @@ probe_mqtt(const struct probe *p, const char *client_id, unsigned *code_out, str
 
 	if ((rc = session_open(p, 0, &s, err)) != 0)
 		return rc;
-	n = SSL_write(s.ssl, packet, (int)connect_make(packet, client_id));
+	n = SSL_write(s.ssl, packet, (int)connect_make(packet, level, client_id));
 	while (n > 0 && got < sizeof answer)
 		if ((n = SSL_read(s.ssl, answer + got, (int)(sizeof answer - got))) > 0)
 			got += (size_t)n;
@@ -228,5 +231,22 @@ probe_mqtt(const struct probe *p, const char *client_id, unsigned *code_out, str
 		*code_out = answer[3];
 	}
 	session_close(&s);
+	return rc;
+}
+
+int
+probe_mqtt(const struct probe *p, const char *client_id, unsigned *code_out, struct err *err)
+{
+	return ask(p, MQTT_LEVEL_3_1_1, client_id, code_out, err);
+}
+
+int
+probe_speaks(const struct probe *p, struct err *err)
+{
+	unsigned code;
+	int rc;
+
+	if ((rc = ask(p, MQTT_LEVEL_NONE, "", &code, err)) == 0 && code != MQTT_REFUSED_LEVEL)
+		rc = err_set(err, E_SYS, "%s answers a version of MQTT that there is not with code %u", p->listen, code);
 	return rc;
 }

@@ -24,6 +24,10 @@ MUST_CHECK int probe_chain(const struct probe *probe, struct buf *pem_out, struc
  * decided, and nothing behind it: no session of the client's is touched. */
 MUST_CHECK int probe_client(const struct probe *probe, struct err *err);
 
+/* Does an MQTT broker answer there? It is asked for a version of MQTT that there is not, which it refuses before anybody
+ * decides about the client. */
+MUST_CHECK int probe_speaks(const struct probe *probe, struct err *err);
+
 /* Open an MQTT 3.1.1 session under CLIENT_ID and close it; *CODE_OUT is CONNACK's (0: accepted). */
 MUST_CHECK int probe_mqtt(
     const struct probe *probe, const char *client_id, unsigned *code_out, struct err *err);

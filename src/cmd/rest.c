@@ -24,6 +24,7 @@ struct exchange {
 	const char *path;
 	const char *token;
 	const char *body; /* NULL: none */
+	const char *cert, *key; /* the client's files; NULL: none */
 	struct buf *out;
 	long status;
 	long retry_after_s;
@@ -240,6 +241,10 @@ options_set(CURL *curl, struct exchange *x, const char *url, const char *ca)
 	(void)curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	(void)curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
 	(void)curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+	if (x->cert != NULL) {
+		(void)curl_easy_setopt(curl, CURLOPT_SSLCERT, x->cert);
+		(void)curl_easy_setopt(curl, CURLOPT_SSLKEY, x->key);
+	}
 	(void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, x->method);
 	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
@@ -392,6 +397,22 @@ rest_fetch(const struct cli *cli, const char *url, struct buf *out, struct err *
 
 	if ((rc = perform(cli, &x, err)) == 0 && x.status != 200)
 		rc = refused(&x, err);
+	return rc;
+}
+
+int
+rest_knock(const struct cli *cli, const char *url, const char *ca, const char *cert, const char *key,
+    long *status_out, struct err *err)
+{
+	struct cli as = *cli;
+	struct buf out = {0};
+	struct exchange x = {.method = "GET", .url = url, .path = "", .out = &out, .cert = cert, .key = key};
+	int rc;
+
+	as.ca = ca;
+	if ((rc = perform(&as, &x, err)) == 0)
+		*status_out = x.status;
+	buf_clear(&out);
 	return rc;
 }
 

@@ -29,6 +29,11 @@ MUST_CHECK int rest_fetch(const struct cli *cli, const char *url, struct buf *ou
 MUST_CHECK int rest_public(
     const struct cli *cli, const char *url, struct buf *out, struct err *err);
 
+/* GET the absolute https URL as whoever CERT and KEY (files) are, where CA (a file) vouches for the server; *STATUS_OUT is
+ * the answer's. Only what keeps an answer away fails. */
+MUST_CHECK int rest_knock(const struct cli *cli, const char *url, const char *ca, const char *cert, const char *key,
+    long *status_out, struct err *err);
+
 /* Append NAME=VALUE to a path's query, encoded; the first with '?', the others with '&'. VALUE NULL
  * appends nothing. */
 void rest_query(struct buf *path, const char *name, const char *value);

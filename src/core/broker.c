@@ -189,6 +189,7 @@ broker_add(struct core *core, const struct caller *caller, const char *name,
 		credential_clear(&credential);
 		return rc;
 	}
+	row.expires_at = credential.certificate.not_after;
 	*broker_out = (struct broker){row, -1};
 	*credential_out = credential;
 	return 0;

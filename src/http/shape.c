@@ -78,11 +78,12 @@ shape_broker(const struct broker *b)
 	const struct store_broker *row = &b->row;
 	bool heard = row->epoch[0] != '\0';
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
 	    "id", row->id,
 	    "name", row->name,
 	    "status", store_device_status_name(row->status),
 	    "created_at", json_time(row->created_at),
+	    "expires_at", time_or_null(row->expires_at),
 	    "seen_at", time_or_null(row->seen_at),
 	    "address", text_or_null(row->address),
 	    "seq", heard ? json_integer(row->seq) : json_null(),

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #define COLUMNS "id, tenant_id, name, status, created_at, seen_at, address, epoch, seq, dropped"
+/* 0: active. */
+#define SELECTED COLUMNS \
+	", coalesce((SELECT max(not_after) FROM certificate WHERE owner_id = broker.id AND state = 0), 0)"
 
 static void
 row_read(struct db_rows *rows, struct store_broker *row)
@@ -21,6 +24,7 @@ row_read(struct db_rows *rows, struct store_broker *row)
 	db_col_text(rows, 7, row->epoch, sizeof row->epoch);
 	row->seq = db_col_int(rows, 8);
 	row->dropped = db_col_int(rows, 9);
+	row->expires_at = db_col_int(rows, 10);
 }
 
 int
@@ -49,7 +53,7 @@ store_broker_get(struct store_tx *tx, int64_t tenant_id, const char *id_or_name,
 
 	/* 3: revoked. No name looks like an id: core sees to that. */
 	db_query(&rows, tx->db,
-	    "SELECT " COLUMNS " FROM broker WHERE tenant_id = $1 AND (id = $2 OR (name = $2 AND status <> 3))",
+	    "SELECT " SELECTED " FROM broker WHERE tenant_id = $1 AND (id = $2 OR (name = $2 AND status <> 3))",
 	    DB_ARGS(db_int(tenant_id), db_text(id_or_name)));
 	if ((found = db_next(&rows)))
 		row_read(&rows, &row);
@@ -96,7 +100,7 @@ store_broker_each(struct store_tx *tx, int64_t tenant_id, store_broker_each_fn *
 	struct db_rows rows;
 
 	db_query(&rows, tx->db,
-	    "SELECT " COLUMNS " FROM broker WHERE tenant_id = $1 AND status <> 3 ORDER BY name, id",
+	    "SELECT " SELECTED " FROM broker WHERE tenant_id = $1 AND status <> 3 ORDER BY name, id",
 	    DB_ARGS(db_int(tenant_id)));
 	while (db_next(&rows)) {
 		row_read(&rows, &row);

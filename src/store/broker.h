@@ -19,6 +19,7 @@ struct store_broker {
 	char epoch[STORE_EPOCH_SIZE]; /* "" : it has not told yet */
 	int64_t seq;
 	int64_t dropped; /* events in all */
+	int64_t expires_at; /* when its last certificate ends; 0: it has none. Not for insert */
 };
 
 /* E_CONFLICT (field "name") if an unrevoked broker of that tenant has the name. */

@@ -1,4 +1,4 @@
-"""Part 9 of issue 3: `muster doctor`. Each test breaks one thing for real, sees that check fail and no other, mends it
+"""Part 9 of issue 3: `muster doctor`, with a broker in ACL-file mode. Each test breaks one thing for real, sees that check fail and no other, mends it
 as the remedy says, and sees it pass."""
 
 import ctypes
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import muster
 import pytest
+from doctor import Findings, do, doctor, remedy_of, replace, sees
 from muster import openssl, run, wait_for
 
 SETTINGS = muster.ACL_FILE
@@ -27,46 +28,6 @@ OF_A_DEVICE = {"device", "device-certificate", "device-revocation", "device-righ
 
 # A sanitizer must be loaded first, and so must libfaketime.
 FAKED = pytest.mark.release_only
-
-
-class Findings:
-    def __init__(self, result):
-        self.status = result.returncode
-        self.all = {f["check"]: f for f in json.loads(result.stdout)}
-        # Whether the test machine's clock is kept right is not ours to break.
-        self.bad = {name: f["status"] for name, f in self.all.items()
-                    if f["status"] in ("warn", "fail") and name != "clock-sync"}
-
-    def __getitem__(self, name):
-        return self.all[name]
-
-
-def doctor(home, *args, prefix=(), env=None):
-    result = run(*prefix, muster.MUSTER, "--dir", home.dir, "--json", "doctor", *args, check=False,
-                 env={**os.environ, **(env or {})})
-    findings = Findings(result)
-    assert result.stderr == b""
-    assert findings.status == (1 if "fail" in findings.bad.values() else 0)
-    return findings
-
-
-def sees(home, expected, *args, **kwargs):
-    """The findings, in which exactly the checks EXPECTED are bad."""
-    findings = doctor(home, *args, **kwargs)
-    shown = {n: findings[n] for n in {*findings.bad, *expected}}
-    assert findings.bad == expected, json.dumps(shown, indent=1)
-    for name in expected:
-        assert findings[name]["remedy"], shown
-    return findings
-
-
-def remedy_of(home, name, *args):
-    return doctor(home, *args)[name]["remedy"]
-
-
-def do(command, **kwargs):
-    """Run a remedy that is a command."""
-    run("sh", "-c", command.replace("muster ", f"{muster.MUSTER} ", 1), **kwargs)
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +120,9 @@ def test_elsewhere_only_what_the_api_tells(home, broker, device):
     result = run(muster.MUSTER, *args, "--json", "doctor", device.id, "--package", device.dir, check=False)
     findings = Findings(result)
     assert not findings.bad and findings.status == 0
-    assert set(findings.all) == {"clock-sync", "server", "registration", "audit", "device", "device-certificate",
-                                 "device-revocation", "device-files"}
+    assert set(findings.all) == {"clock-sync", "server", "registration", "audit", "broker-feed", "broker-credentials",
+                                 "device", "device-certificate", "device-revocation", "device-refusals", "device-files"}
+    assert findings["broker-feed"]["status"] == "n/a"  # nobody follows, and the mode cannot be told from there
     result = run(muster.MUSTER, *args[:4], "--token", "wrong", "--json", "doctor", check=False)
     assert Findings(result).bad == {"server": "fail"}
     result = run(muster.MUSTER, "--url", f"https://localhost:{muster.free_port()}", "--ca", home.dir / "ca/root.crt",
@@ -389,13 +351,6 @@ def test_a_changed_audit(fresh):
 
 
 # ---- certificates -----------------------------------------------------------------------------------------------
-
-
-def replace(path, data):
-    """Other content, same owner and mode."""
-    with open(path, "r+b") as f:
-        f.truncate()
-        f.write(data)
 
 
 PAIRS = [("server-certificate", "tls/server"), ("broker-certificate", "broker/broker")]
