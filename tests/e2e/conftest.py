@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 import muster
+import pluginbroker
 
 
 def settings_of(module, **settings):
@@ -25,6 +26,27 @@ def broker(home):
     b = muster.Broker(home)
     yield b
     b.stop()
+
+
+@pytest.fixture(scope="module")
+def following(home):
+    """Mosquitto with the plugin."""
+    b = pluginbroker.PluginBroker(home)
+    b.said(r"muster: a new table of \d+ devices and services, at change")
+    yield b
+    b.stop()
+
+
+@pytest.fixture(scope="module")
+def service(home, following):
+    """Hears all that was delivered there."""
+    return pluginbroker.add_service(home, "hears", "--read", "devices/#", "--read", "plant/#")
+
+
+@pytest.fixture(scope="module")
+def speaker(home, following):
+    """Another one, for a service that is connected twice under its id takes its own session over."""
+    return pluginbroker.add_service(home, "speaks", "--write", "devices/+/commands/#", "--write", "plant/#")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 
 import muster
-from muster import run
+from muster import run, wait_for
 
 PLUGIN = muster.BUILD / "src/plugin/mosquitto_muster.so"
 
@@ -20,6 +20,26 @@ def environment(folder):
     known = shutil.copy(Path(__file__).with_name("mosquitto.lsan"), folder)
     return {**os.environ, "LD_PRELOAD": " ".join(re.findall(r"=> (\S*/lib(?:asan|tsan)\S*)", linked)),
             "LSAN_OPTIONS": f"suppressions={known}:print_suppressions=0"}
+
+
+def add_service(home, name, *rights):
+    credentials = muster.open_package(home, home.json("service", "add", name, *rights))
+    wait_for(credentials.connects, 5, "the service in the table")
+    return credentials
+
+
+def onboard(home, **options):
+    """A device that the broker knows."""
+    args = [x for k, v in options.items() for x in (f"--{k}", v)]
+    made = home.json("device", "register", "--name", "d", "--type", "pump", "--key", "ec-p256", *args)
+    credentials = muster.open_package(home, made)
+    wait_for(credentials.connects, 5, "the new device in the table")
+    return credentials
+
+
+def post(home, device, action, body=None):
+    reply = home.request("POST", f"/v1/devices/{device.id}/{action}", body or {})
+    assert reply.status == 200, reply.body
 
 
 class PluginBroker:

@@ -6,48 +6,8 @@ import threading
 import time
 
 import muster
-import pytest
 from muster import openssl, run, wait_for
-from pluginbroker import Client, PluginBroker
-
-
-@pytest.fixture(scope="module")
-def following(home):
-    broker = PluginBroker(home)
-    broker.said(r"muster: a new table of \d+ devices and services, at change")
-    yield broker
-    broker.stop()
-
-
-def add_service(home, name, *rights):
-    credentials = muster.open_package(home, home.json("service", "add", name, *rights))
-    wait_for(credentials.connects, 5, "the service in the table")
-    return credentials
-
-
-@pytest.fixture(scope="module")
-def service(home, following):
-    """Hears all that was delivered."""
-    return add_service(home, "hears", "--read", "devices/#", "--read", "plant/#")
-
-
-@pytest.fixture(scope="module")
-def speaker(home, following):
-    """Another one, for a service that is connected twice under its id takes its own session over."""
-    return add_service(home, "speaks", "--write", "devices/+/commands/#", "--write", "plant/#")
-
-
-def onboard(home, **options):
-    args = [x for k, v in options.items() for x in (f"--{k}", v)]
-    made = home.json("device", "register", "--name", "d", "--type", "pump", "--key", "ec-p256", *args)
-    credentials = muster.open_package(home, made)
-    wait_for(credentials.connects, 5, "the new device in the table")
-    return credentials
-
-
-def post(home, device, action, body=None):
-    reply = home.request("POST", f"/v1/devices/{device.id}/{action}", body or {})
-    assert reply.status == 200, reply.body
+from pluginbroker import Client, PluginBroker, onboard, post
 
 
 def test_a_new_device_is_known_at_once(home, following, service):
