@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_S 25 /* what is asked of the service */
+#define WAIT_S 25 /* what is asked of the service, once it has told what there was */
 #define WAITING_MAX 8
 #define WAITING_POLL_MS 20
 #define RETRY_FILE_MS (3600 * 1000)
@@ -28,7 +28,7 @@
 struct follower {
 	const struct options *options;
 	struct client *client; /* its thread */
-	_Atomic bool resync;
+	_Atomic bool resync, settled;
 	_Atomic int64_t contact;
 	_Atomic(struct update *) inbox; /* newest first */
 	_Atomic int waiting;
@@ -105,6 +105,12 @@ void
 follower_resync(struct follower *f)
 {
 	atomic_store(&f->resync, true);
+}
+
+bool
+follower_is_settled(const struct follower *f)
+{
+	return atomic_load(&f->settled);
 }
 
 int64_t
@@ -289,6 +295,8 @@ changes_done(struct follower *f)
 	if (has_news) {
 		update_push(f, f->next_update);
 		f->next_update = NULL;
+	} else {
+		atomic_store(&f->settled, true);
 	}
 	place_set(f, f->next.epoch, f->next.seq);
 	file_mark(f, has_news);
@@ -355,7 +363,7 @@ round_changes(struct follower *f, struct err *err)
 	int rc;
 
 	(void)snprintf(path, sizeof path, "/v1/feed?epoch=%s&after=%lld&wait_s=%d", f->at.epoch,
-	    (long long)f->at.seq, WAIT_S);
+	    (long long)f->at.seq, follower_is_settled(f) ? WAIT_S : 0);
 	if ((rc = get(f, path, FEED_CHANGES, on_changes_line, err)) == 0)
 		changes_done(f);
 	next_clear(f);
@@ -404,6 +412,7 @@ thread_main(void *ctx)
 			f->said[0] = '\0';
 		} else if (!client_ends(f->client)) {
 			f->failures += f->failures < 100;
+			atomic_store(&f->settled, true);
 			warn(f, &err);
 			client_back_off(f->client, f->failures);
 		}

@@ -50,6 +50,9 @@ void follower_retire_take(struct follower *f, struct table *table);
 /* An update could not be applied: get a whole table. */
 void follower_resync(struct follower *f);
 
+/* Has it caught up with the service, or found that it cannot, since it was started? */
+bool follower_is_settled(const struct follower *f);
+
 /* When the service was last heard; 0 for never. */
 int64_t follower_contact(const struct follower *f);
 

@@ -24,10 +24,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
 #define KICKS_PER_TICK 256
 #define LOUD_EVERY_S 600
+#define SETTLE_MS 5000
+#define SETTLE_LOOK_MS 5
 
 struct plugin {
 	mosquitto_plugin_id_t *id;
@@ -429,6 +432,20 @@ plugin_free(struct plugin *p)
 	free(p);
 }
 
+/* What was revoked while the broker was away does not get in with what its last snapshot says:
+ * before anybody is served the service may tell what has changed, if it answers at all. */
+static void
+settle(struct plugin *p)
+{
+	const struct timespec pause = {.tv_nsec = SETTLE_LOOK_MS * 1000 * 1000};
+	int64_t until = clock_mono_ms() + SETTLE_MS;
+
+	while (!follower_is_settled(p->follower) && clock_mono_ms() < until) {
+		(void)nanosleep(&pause, NULL);
+		updates_take(p); /* it waits for that, when it is far ahead */
+	}
+}
+
 static int
 plugin_open(struct plugin *p, const struct mosquitto_opt *opts, int n_opts, struct err *err)
 {
@@ -452,6 +469,7 @@ plugin_open(struct plugin *p, const struct mosquitto_opt *opts, int n_opts, stru
 			p->id, callbacks[i].event, callbacks[i].call, NULL, p) != MOSQ_ERR_SUCCESS)
 			return err_set(
 			    err, E_SYS, "the broker does not take the plugin's callbacks");
+	settle(p);
 	return 0;
 }
 
