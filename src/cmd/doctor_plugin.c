@@ -17,6 +17,8 @@
 #define EXPIRY_WARN_S (30LL * 86400)
 #define EXPIRY_WARN_PERCENT 10
 #define AUDIT_TAIL 1000
+#define LATELY_S 600
+#define OF_A_TOPIC "its-policy-lets-it-not-"
 
 /* ---- from the broker's side -------------------------------------------------------------------- */
 
@@ -257,10 +259,30 @@ static const struct {
     {"no-certificate-of-a-device-or-service", "bring a new package to the device: muster device package"},
     {"not-an-active-device-or-service", "muster device show"},
     {"the-service-has-not-been-heard-for-longer-than-max_stale", "let the broker reach the service again, and: muster doctor"},
+    {OF_A_TOPIC, "what it may is in device-rights; give it another policy, or correct the topic it uses: muster device update"},
     {"no-snapshot-from-the-service-yet", "let the broker reach the service, and: muster doctor"},
 };
 
-/* The newest row about the device's refusals into *ROW_OUT, or NULL. */
+/* Is it over? What kept the device out, when it was let in after that minute; what its policy kept from it while it was
+ * connected, after a while. */
+static bool
+is_over(const struct doctor *d, const json_t *row, bool of_a_topic)
+{
+	int64_t at = doctor_time(row, "at"), minute_end = doctor_time(json_object_get(row, "detail"), "since") + 60;
+
+	if (of_a_topic)
+		return at + LATELY_S < d->now;
+	return doctor_time(d->device, "last_seen_at") > (at < minute_end ? at : minute_end);
+}
+
+static bool
+is_of_a_topic(const json_t *row)
+{
+	return strncmp(doctor_text(json_object_get(row, "detail"), "reason"), OF_A_TOPIC, strlen(OF_A_TOPIC)) == 0;
+}
+
+/* The newest row about what brokers refused the device into *ROW_OUT, or NULL; one that kept it out rather than one that
+ * kept a topic from it. */
 static int
 refusal_find(const struct doctor *d, json_t **row_out, struct err *err)
 {
@@ -280,17 +302,18 @@ refusal_find(const struct doctor *d, json_t **row_out, struct err *err)
 	    (long long)(rows > AUDIT_TAIL ? rows - AUDIT_TAIL : 0));
 	if ((rc = rest_call(d->cli, "GET", path, NULL, &answer, err)) != 0)
 		return rc;
-	json_array_foreach (json_object_get(answer, "items"), i, item)
-		if (strcmp(doctor_text(item, "action"), "connection.refusals") == 0 &&
-		    strcmp(doctor_text(item, "target"), target) == 0) {
-			json_decref(*row_out);
-			*row_out = json_incref(item);
-		}
+	json_array_foreach (json_object_get(answer, "items"), i, item) {
+		if (strcmp(doctor_text(item, "action"), "connection.refusals") != 0 ||
+		    strcmp(doctor_text(item, "target"), target) != 0 || is_over(d, item, is_of_a_topic(item)) ||
+		    (*row_out != NULL && is_of_a_topic(item) && !is_of_a_topic(*row_out)))
+			continue;
+		json_decref(*row_out);
+		*row_out = json_incref(item);
+	}
 	json_decref(answer);
 	return 0;
 }
 
-/* What was refused before the device was last let in is over. */
 void
 check_device_refusals(struct doctor *d, struct finding *f)
 {
@@ -307,14 +330,15 @@ check_device_refusals(struct doctor *d, struct finding *f)
 		finding_set(f, VERDICT_NONE, "it needs an admin or an auditor");
 	} else if (rc != 0) {
 		finding_err(f, VERDICT_FAIL, &err);
-	} else if (row == NULL || doctor_time(d->device, "last_seen_at") > doctor_time(row, "at")) {
-		finding_set(f, VERDICT_OK, "no broker has refused it lately");
+	} else if (row == NULL) {
+		finding_set(f, VERDICT_OK, "no broker has refused it anything lately");
 	} else {
-		finding_set(f, VERDICT_WARN, "brokers refused it %lld times in the minute from %s: %s",
+		finding_set(f, VERDICT_WARN, "brokers refused it %s %lld times in the minute from %s: %s",
+		    is_of_a_topic(row) ? "a topic" : "a connection",
 		    (long long)json_integer_value(json_object_get(detail, "count")), doctor_text(detail, "since"), reason);
 		finding_remedy(f, "muster audit list, for when and by which broker");
 		for (i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
-			if (strcmp(reason, refusals[i].word) == 0)
+			if (strncmp(reason, refusals[i].word, strlen(refusals[i].word)) == 0)
 				finding_remedy(f, "%s %s", refusals[i].remedy, d->id);
 	}
 	json_decref(row);
