@@ -5,10 +5,11 @@ import re
 import shutil
 import socket
 import ssl
+import time
 from pathlib import Path
 
 import muster
-from muster import run, wait_for
+from muster import openssl, run, wait_for
 
 PLUGIN = muster.BUILD / "src/plugin/mosquitto_muster.so"
 
@@ -20,6 +21,11 @@ def environment(folder):
     known = shutil.copy(Path(__file__).with_name("mosquitto.lsan"), folder)
     return {**os.environ, "LD_PRELOAD": " ".join(re.findall(r"=> (\S*/lib(?:asan|tsan)\S*)", linked)),
             "LSAN_OPTIONS": f"suppressions={known}:print_suppressions=0"}
+
+
+def not_after(path):
+    text = openssl("x509", "-in", path, "-noout", "-enddate").stdout.decode().strip().split("=")[1]
+    return int(time.mktime(time.strptime(text.replace(" GMT", ""), "%b %d %H:%M:%S %Y"))) - time.timezone
 
 
 def add_service(home, name, *rights):

@@ -11,7 +11,7 @@ import time
 import muster
 import pytest
 from muster import openssl, run, wait_for
-from pluginbroker import PluginBroker, environment
+from pluginbroker import PluginBroker, environment, not_after
 
 MAKE_SNAPSHOT = muster.BUILD / "tests/bench/make_snapshot"
 EPOCH = "00112233445566778899aabbccddeeff"
@@ -21,11 +21,6 @@ DAY = 86400
 def fingerprint(path):
     der = openssl("x509", "-in", path, "-outform", "DER").stdout
     return hashlib.sha256(der).hexdigest()
-
-
-def not_after(path):
-    text = openssl("x509", "-in", path, "-noout", "-enddate").stdout.decode().strip().split("=")[1]
-    return int(time.mktime(time.strptime(text.replace(" GMT", ""), "%b %d %H:%M:%S %Y"))) - time.timezone
 
 
 def device_line(credentials, status="active", policy="default", fps=None):

@@ -8,8 +8,9 @@ import threading
 import time
 
 import muster
-from muster import wait_for
-from pluginbroker import Client, PluginBroker, onboard, post
+from muster import run, wait_for
+from pluginbroker import Client, PluginBroker, add_service, onboard, post
+from test_backup import backup, restore
 
 MANY = 10000
 
@@ -105,4 +106,50 @@ def test_i5_ten_thousand_revocations_while_the_broker_is_down(fresh):
     broker.start()
     broker.said(r"muster: 1 devices and services from")
     assert known.connects() and not any(d.connects() for d in lost)
+    broker.stop()
+
+
+def test_what_a_revoked_device_left_retained_is_not_delivered(fresh):
+    """C6: where the broker looks at who published it; 2.0.11 does not unless it is told to, whatever its manual says."""
+    home = fresh().start()
+    broker = PluginBroker(home, extra="check_retain_source true")
+    device, other = onboard(home), onboard(home)
+    service = add_service(home, "late", "--read", "devices/#")
+    for one in (device, other):
+        run("mosquitto_pub", *one.mqtt(), "-t", f"devices/{one.id}/telemetry", "-m", "kept", "-r")
+    post(home, device, "revoke")
+    wait_for(lambda: not device.connects(), 5, "the refusal")
+    listener = service.subscribe("devices/#")
+    listener.wait_message(f"devices/{other.id}/telemetry", "kept")
+    time.sleep(0.3)
+    assert listener.messages() == [(f"devices/{other.id}/telemetry", "kept")]
+    listener.stop()
+    broker.stop()
+
+
+def test_the_service_comes_back_restored_from_a_backup(fresh):
+    """C8: with another epoch, so that the broker takes a whole table: who was revoked since stays out, whom the backup
+    does not know waits for the operator, and whom it knows goes on."""
+    home = fresh().start()
+    broker = PluginBroker(home)
+    known, revoked = onboard(home), onboard(home)
+    file = backup(home, "--with-keys")
+    late = onboard(home)
+    post(home, revoked, "revoke")
+    session = Client(late, broker)
+    stays = Client(known, broker)
+    home.stop()
+    old = home.dir.rename(home.base / "old")
+    restore(home, file, "--signer-log", old / "signer.log")
+    before = len(broker.process.lines)
+    home.start()
+    wait_for(lambda: [x for x in broker.process.lines[before:] if "a new table of" in x], 35, "a new table")
+    session.until_cut()
+    broker.said(rf"muster: cut off {late.id}: not an active device or service")
+    stays.send(0xc0, b"")
+    assert stays.socket.recv(2) == b"\xd0\x00"
+    stays.close()
+    assert known.connects() and not revoked.connects() and not late.connects()
+    post(home, late, "resume")
+    wait_for(late.connects, 5, "whom the operator lets in")
     broker.stop()
