@@ -216,3 +216,35 @@ policy_topic_matches(const char *filter, const char *topic)
 {
 	return strpbrk(topic, "+#") == NULL && policy_filter_covers(filter, topic);
 }
+
+bool
+policy_template_matches(const char *tmpl, const struct policy_subject *subject, const char *topic)
+{
+	const struct name *name;
+	const char *value;
+	size_t len;
+
+	if (*topic == '\0' || (*topic == '$' && (*tmpl == '+' || *tmpl == '#'))) /* section 4.7.2 */
+		return false;
+	for (;;) {
+		if (*tmpl == '#')
+			return strpbrk(topic, "+#") == NULL;
+		if (*tmpl == '+') {
+			topic += strcspn(topic, "/+#");
+			tmpl++;
+		} else if (*tmpl == '{') {
+			if ((name = name_at(tmpl)) == NULL)
+				return false;
+			memcpy(&value, (const char *)subject + name->offset, sizeof value);
+			len = value == NULL ? 0 : strlen(value);
+			if (len == 0 || strncmp(topic, value, len) != 0)
+				return false;
+			topic += len;
+			tmpl += strlen(name->text);
+		} else if (*topic == '\0') {
+			return *tmpl == '\0' || strcmp(tmpl, "/#") == 0; /* `a/#` matches `a` */
+		} else if (*tmpl++ != *topic++) {
+			return false;
+		}
+	}
+}

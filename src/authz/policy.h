@@ -43,8 +43,14 @@ bool policy_word_is_valid(const char *word);
 MUST_CHECK int policy_expand(
     const char *tmpl, const struct policy_subject *subject, char *out, struct err *err);
 
-/* Does the topic NAME match FILTER (MQTT 3.1.1, section 4.7)? Wildcards at the first level do not match
- * names that begin with `$`. Both must be well formed; anything else is no match. */
+/* Does the topic NAME match what the checked TEMPLATE expands to for SUBJECT, whose values are
+ * policy_word_is_valid? The same answer as of policy_expand and policy_topic_matches, several times
+ * sooner: a broker asks it for each message. */
+bool policy_template_matches(
+    const char *tmpl, const struct policy_subject *subject, const char *topic);
+
+/* Does the topic NAME match FILTER (MQTT 3.1.1, section 4.7)? Wildcards at the first level do not
+ * match names that begin with `$`. Both must be well formed; anything else is no match. */
 bool policy_topic_matches(const char *filter, const char *topic);
 
 /* Is every topic that INNER matches also matched by OUTER: may a client that is granted OUTER subscribe to

@@ -279,17 +279,15 @@ uuid_format(char *out, const uint8_t *raw)
 bool
 uuid_parse(uint8_t *out, const char *s)
 {
-	char hex[2 * UUID_BYTES + 1];
+	static const uint8_t at[UUID_BYTES] = {
+	    0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+	size_t i;
 
 	if (!uuid_is_valid(s))
 		return false;
-	memcpy(hex, s, 8);
-	memcpy(hex + 8, s + 9, 4);
-	memcpy(hex + 12, s + 14, 4);
-	memcpy(hex + 16, s + 19, 4);
-	memcpy(hex + 20, s + 24, 12);
-	hex[sizeof hex - 1] = '\0';
-	return hex_decode(out, UUID_BYTES, hex);
+	for (i = 0; i < UUID_BYTES; i++)
+		out[i] = (uint8_t)(hex_digit(s[at[i]]) << 4 | hex_digit(s[at[i] + 1]));
+	return true;
 }
 
 bool

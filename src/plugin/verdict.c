@@ -122,10 +122,10 @@ grants(const struct table_topic *granted, const struct policy_subject *subject,
 	 * the slash before it. */
 	if (granted->literal > 0 && strncmp(granted->text, topic, granted->literal - 1u) != 0)
 		return false;
-	if (policy_expand(granted->text, subject, filter, NULL) != 0)
-		return false;
-	return access == VERDICT_SUBSCRIBE ? policy_filter_covers(filter, topic)
-					   : policy_topic_matches(filter, topic);
+	if (access != VERDICT_SUBSCRIBE)
+		return policy_template_matches(granted->text, subject, topic);
+	return policy_expand(granted->text, subject, filter, NULL) == 0 &&
+	       policy_filter_covers(filter, topic);
 }
 
 bool

@@ -43,7 +43,7 @@ check_filter(const char *filter)
 }
 
 static void
-check_template(const char *tmpl, const char *value)
+check_template(const char *tmpl, const char *value, const char *topic)
 {
 	const struct policy_subject plain = {.id = ID, .tenant = "default", .type = "meter"};
 	const struct policy_subject hostile = {.id = value, .tenant = value, .type = value};
@@ -55,6 +55,9 @@ check_template(const char *tmpl, const char *value)
 		FUZZ_ASSERT(!policy_filter_covers(filter, "#"));
 		FUZZ_ASSERT(!policy_filter_covers(filter, "+/#"));
 	}
+	if (accepted && policy_expand(tmpl, &plain, filter, NULL) == 0)
+		FUZZ_ASSERT(policy_template_matches(tmpl, &plain, topic) ==
+			    policy_topic_matches(filter, topic));
 	if (policy_expand(tmpl, &hostile, filter, NULL) == 0) {
 		FUZZ_ASSERT(strchr(tmpl, '{') == NULL || policy_word_is_valid(value));
 		if (accepted)
@@ -94,7 +97,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	for (i = 0; i < 3; i++) {
 		check_filter(part[i]);
-		check_template(part[i], part[3]);
+		check_template(part[i], part[3], part[2]);
 	}
 	/* What a covered filter lets through, the covering one does too. */
 	if (policy_filter_covers(part[0], part[1]) && policy_topic_matches(part[1], part[2]))

@@ -357,6 +357,40 @@ test_expand_refuses_values(void **state)
 	assert_string_equal(out, "default/meter.v2/" ID);
 }
 
+/* The short way to a broker's answer is the long one's. */
+static void
+test_template_matches_as_its_expansion(void **state)
+{
+	static const char *const levels[] = {"a", "b", "", "+", "+", "+", "#", "$SYS", "{id}",
+	    "{id}", "{type}", "{tenant}", "a{type}", "{type}b", "{id}{type}"};
+	static const char *const names[] = {"a", "b", "", "$SYS", ID, ID, "meter.v2", "default",
+	    "ameter.v2", "meter.v2b", ID "meter.v2", OTHER, "meter", "+", "#", "a+"};
+	char tmpl[128], topic[256], filter[POLICY_TOPIC_MAX + 1];
+	unsigned matched = 0, compared = 0;
+	struct err err = {0};
+	bool is, should;
+
+	(void)state;
+	while (compared < 1000000) {
+		random_levels(tmpl, levels, sizeof levels / sizeof levels[0]);
+		random_levels(topic, names, sizeof names / sizeof names[0]);
+		assert_ok(policy_expand(tmpl, &subject, filter, &err));
+		if (mosquitto_sub_topic_check(filter) != MOSQ_ERR_SUCCESS)
+			continue;
+		is = policy_template_matches(tmpl, &subject, topic);
+		should = policy_topic_matches(filter, topic);
+		if (is != should)
+			fail_msg("'%s' on '%s': %d, expanded %d", tmpl, topic, is, should);
+		matched += is;
+		compared++;
+	}
+	assert_in_range(matched, 20000, compared / 2);
+	assert_false(policy_template_matches("{id}", &(struct policy_subject){.id = ""}, "x"));
+	assert_false(policy_template_matches("{type}", &(struct policy_subject){.id = ID}, "x"));
+	assert_false(policy_template_matches("{nobody}", &subject, "{nobody}"));
+	assert_false(policy_template_matches("#", &subject, ""));
+}
+
 int
 main(void)
 {
@@ -370,6 +404,7 @@ main(void)
 	    cmocka_unit_test(test_filter_check),
 	    cmocka_unit_test(test_lengths),
 	    cmocka_unit_test(test_expand_refuses_values),
+	    cmocka_unit_test(test_template_matches_as_its_expansion),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
