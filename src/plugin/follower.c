@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_S 25 /* what is asked of the service, once it has told what there was */
+#define WAIT_S 25   /* what is asked of the service, once it has told what there was */
+#define ROUND_MS 20 /* rounds begin no closer: fifty a second, however much changes */
 #define WAITING_MAX 8
 #define WAITING_POLL_MS 20
 #define RETRY_FILE_MS (3600 * 1000)
@@ -395,11 +396,13 @@ static void *
 thread_main(void *ctx)
 {
 	struct follower *f = ctx;
+	int64_t began;
 	struct err err;
 	int rc;
 
 	while (!client_ends(f->client)) {
 		memset(&err, 0, sizeof err);
+		began = clock_mono_ms();
 		table_free(atomic_exchange(&f->retired, NULL));
 		if (atomic_load(&f->waiting) > WAITING_MAX) {
 			client_sleep(f->client, WAITING_POLL_MS);
@@ -410,6 +413,7 @@ thread_main(void *ctx)
 				say(f, UPDATE_NOTE, "%s is heard again", f->options->url);
 			f->failures = 0;
 			f->said[0] = '\0';
+			client_sleep(f->client, began + ROUND_MS - clock_mono_ms());
 		} else if (!client_ends(f->client)) {
 			f->failures += f->failures < 100;
 			atomic_store(&f->settled, true);
