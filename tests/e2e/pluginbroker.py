@@ -49,10 +49,11 @@ def post(home, device, action, body=None):
 
 
 class PluginBroker:
-    """Mosquitto with the configuration that Muster prints for the plugin. SETTINGS replaces lines of it, EXTRA follows."""
+    """Mosquitto with the configuration that Muster prints for the plugin. SETTINGS replaces lines of it, EXTRA follows;
+    UNDER, a command, runs it."""
 
-    def __init__(self, home, start=True, settings=None, extra="", name="state"):
-        self.home = home
+    def __init__(self, home, start=True, settings=None, extra="", name="state", under=()):
+        self.home, self.under = home, under
         self.dir = home.base / name  # its own user's, who writes the table there
         self.dir.mkdir()
         self.dir.chmod(0o777)
@@ -69,7 +70,7 @@ class PluginBroker:
             self.start()
 
     def start(self):
-        self.process = muster.Process(["mosquitto", "-c", self.config, "-v"], env=environment(self.dir))
+        self.process = muster.Process([*self.under, "mosquitto", "-c", self.config, "-v"], env=environment(self.dir))
         self.process.wait_line(r"mosquitto version .* running")
         return self
 

@@ -1,11 +1,13 @@
-"""The signer under valgrind, as `muster serve` starts it. (Its unit tests run there, too: tests/unit/meson.build.)"""
+"""Under valgrind: the signer, as `muster serve` starts it, and the plugin in the real broker. (The signer's unit tests run
+there, too: tests/unit/meson.build.)"""
 
 import os
 import signal
 
 import muster
 import pytest
-from muster import run
+from muster import run, wait_for
+from pluginbroker import Client, PluginBroker, onboard, post
 
 # A program that a sanitizer has been built into cannot run under valgrind.
 pytestmark = pytest.mark.release_only
@@ -68,3 +70,36 @@ def test_the_signer_under_valgrind(fresh):
     assert home.stop() == 0
     # "--" begins what valgrind says of itself, such as that it does not know mlock2().
     assert not any(line.startswith("==") for line in log.read_text().splitlines()), log.read_text()
+
+
+def test_the_plugin_in_the_broker_under_valgrind(fresh):
+    """It lets in, delivers, denies, refuses, cuts off, reports, reloads and ends without an error or a lost byte."""
+    home = fresh().start()
+    log = home.base / "valgrind.log"
+    # Its stacks are read when the broker has unloaded the plugin.
+    broker = PluginBroker(home, under=("valgrind", "--quiet", "--vgdb=no", "--leak-check=full", "--keep-debuginfo=yes",
+                                       "--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect",
+                                       "--error-exitcode=9", f"--log-file={log}"))
+    home.cli("policy", "set", "several", "--write", "plant/{type}/{id}", "--read", "plant/#", "--sessions", "2")
+    one, two = onboard(home), onboard(home, policy="several")
+    listener = two.subscribe("plant/#")
+    two.publish("plant/pump/x", "denied", id=f"{two.id}/b")
+    two.publish(f"plant/pump/{two.id}", "hello", id=f"{two.id}/b", check=True)
+    listener.wait_message(f"plant/pump/{two.id}", "hello")
+    assert one.publish("x", "x", id=two.id).returncode != 0
+    client = Client(one, broker, will=(f"devices/{two.id}/telemetry", "denied"))
+    client.send(0x82, b"\x00\x01\x00\x01#\x00")
+    assert client.socket.recv(5)[4:] == b"\x80"
+    broker.process.child.send_signal(signal.SIGHUP)
+    broker.said("Reloading config")
+    home.stop()
+    broker.said("muster: cannot ask")
+    home.start()
+    post(home, one, "revoke")
+    client.until_cut()
+    home.cli("policy", "set", "several", "--none")
+    wait_for(lambda: "is heard again" in "\n".join(broker.process.lines), 20, "the service")
+    wait_for(lambda: home.json("device", "show", one.id)["last_seen_at"], 20, "a report")
+    listener.stop()
+    broker.stop()
+    assert log.read_text() == ""
