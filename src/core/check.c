@@ -111,8 +111,17 @@ is_host_of(const char *name, const char *url_or_address)
 	    is_same_address(AF_INET6, name, host);
 }
 
+/* Only a broker may have the name under which devices reach brokers. That may be the server's own name, too. */
+static bool
+is_taken(const struct settings *s, const char *name, bool is_broker)
+{
+	if (is_host_of(name, s->broker_public_host))
+		return !is_broker;
+	return is_host_of(name, s->api_public_url) || is_host_of(name, s->pki_public_url);
+}
+
 static int
-check_san(struct core *core, const char *id, const char *san, struct err *err)
+check_san(struct core *core, const char *id, bool is_broker, const char *san, struct err *err)
 {
 	const struct settings *s = &core_config(core)->settings;
 	char lower[CERT_SAN_SIZE];
@@ -126,15 +135,13 @@ check_san(struct core *core, const char *id, const char *san, struct err *err)
 	if (strncmp(lower, "dns:", 4) == 0 && strlen(value) == UUID_LEN && uuid_is_valid(value) &&
 	    strcmp(value, id) != 0)
 		return err_set(err, E_INPUT, "may not be another device's id");
-	if (strncmp(lower, "uri:", 4) != 0 &&
-	    (is_host_of(value, s->api_public_url) || is_host_of(value, s->pki_public_url) ||
-		is_host_of(value, s->broker_public_host)))
+	if (strncmp(lower, "uri:", 4) != 0 && is_taken(s, value, is_broker))
 		return err_set(err, E_INPUT, "may not be a host name of this server or its broker");
 	return 0;
 }
 
 int
-check_sans(struct core *core, const char *id, const char *const *sans, size_t n, struct err *err)
+check_sans(struct core *core, const char *id, bool is_broker, const char *const *sans, size_t n, struct err *err)
 {
 	size_t i;
 	int rc;
@@ -142,7 +149,7 @@ check_sans(struct core *core, const char *id, const char *const *sans, size_t n,
 	if (n > CERT_SANS_MAX)
 		return err_field(err, E_INPUT, "san", "at most %d names", CERT_SANS_MAX);
 	for (i = 0; i < n; i++) {
-		if ((rc = check_san(core, id, sans[i], err)) != 0) {
+		if ((rc = check_san(core, id, is_broker, sans[i], err)) != 0) {
 			(void)snprintf(err->field, sizeof err->field, "san[%zu]", i);
 			return rc;
 		}

@@ -18,8 +18,8 @@ MUST_CHECK int check_labels(const char *json, struct err *err);
 MUST_CHECK int check_id(const char *what, const char *id, struct err *err);
 
 /* Names for the certificate of ID: well formed, at most CERT_SANS_MAX, none of them another device's UUID or a
- * host name of this server or its broker. E_INPUT (field "san[i]"). */
-MUST_CHECK int check_sans(
-    struct core *core, const char *id, const char *const *sans, size_t n, struct err *err);
+ * host name of this server or its broker; a broker's may have the latter. E_INPUT (field "san[i]"). */
+MUST_CHECK int check_sans(struct core *core, const char *id, bool is_broker, const char *const *sans, size_t n,
+    struct err *err);
 
 #endif

@@ -192,7 +192,7 @@ credential_make(struct core *core, const struct credential_owner *owner,
 		return err_field(err, E_INPUT, "key", "either key or csr, not both");
 	if (request->link_ttl_s < 0 || request->link_ttl_s > LINK_TTL_MAX_S)
 		return err_field(err, E_INPUT, "link_ttl_s", "must be from 1 to %d", LINK_TTL_MAX_S);
-	if ((rc = check_sans(core, owner->id, request->sans, request->n_sans, err)) != 0)
+	if ((rc = check_sans(core, owner->id, owner->kind == OWNER_BROKER, request->sans, request->n_sans, err)) != 0)
 		return rc;
 	rc = request->csr != NULL ? make_from_csr(core, owner, request, &made, err) :
 				    make_with_key(core, owner, request, &made, err);

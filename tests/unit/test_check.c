@@ -135,21 +135,38 @@ test_names_of_a_certificate(void **state)
 	struct err err = {0};
 	size_t i;
 
-	assert_ok(check_sans(core, ID, NULL, 0, &err));
+	assert_ok(check_sans(core, ID, false, NULL, 0, &err));
 	for (i = 0; i < sizeof good / sizeof good[0]; i++)
-		assert_ok(check_sans(core, ID, &good[i], 1, &err));
+		assert_ok(check_sans(core, ID, false, &good[i], 1, &err));
 	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		sans[0] = "DNS:device.example";
 		sans[1] = bad[i];
-		if (check_sans(core, ID, sans, 2, &err) != E_INPUT)
+		if (check_sans(core, ID, false, sans, 2, &err) != E_INPUT)
 			fail_msg("%s is taken", bad[i]);
 		assert_string_equal(err.field, "san[1]");
 	}
 	for (i = 0; i <= CERT_SANS_MAX; i++)
 		sans[i] = good[1];
-	assert_ok(check_sans(core, ID, sans, CERT_SANS_MAX, &err));
-	assert_int_equal(check_sans(core, ID, sans, CERT_SANS_MAX + 1, &err), E_INPUT); /* D8 */
+	assert_ok(check_sans(core, ID, false, sans, CERT_SANS_MAX, &err));
+	assert_int_equal(check_sans(core, ID, false, sans, CERT_SANS_MAX + 1, &err), E_INPUT); /* D8 */
 	assert_string_equal(err.field, "san");
+}
+
+/* Several brokers are reached under one name; none of them gets another name of the server's. */
+static void
+test_names_of_a_broker(void **state)
+{
+	static const char *const good[] = {"DNS:hall-2.example", "IP:2001:db8::1"}, *const bad[] = {"DNS:muster.example", "IP:192.0.2.7"};
+	struct core *core = *state;
+	struct err err = {0};
+
+	assert_ok(check_sans(core, ID, true, good, 2, &err));
+	assert_int_equal(check_sans(core, ID, true, &bad[0], 1, &err), E_INPUT);
+	assert_int_equal(check_sans(core, ID, true, &bad[1], 1, &err), E_INPUT);
+	/* The server's own, where it is the brokers', too. */
+	(void)snprintf(atomic_load(&core->config)->settings.broker_public_host, CONF_TEXT_SIZE, "muster.example:8883");
+	assert_ok(check_sans(core, ID, true, bad, 1, &err));
+	assert_int_equal(check_sans(core, ID, false, bad, 1, &err), E_INPUT);
 }
 
 int
@@ -161,6 +178,7 @@ main(void)
 	    cmocka_unit_test(test_labels),
 	    cmocka_unit_test(test_ids),
 	    cmocka_unit_test_setup_teardown(test_names_of_a_certificate, open_core, close_core),
+	    cmocka_unit_test_setup_teardown(test_names_of_a_broker, open_core, close_core),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
