@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import time
@@ -49,10 +50,10 @@ def post(home, device, action, body=None):
 
 
 class PluginBroker:
-    """Mosquitto with the configuration that Muster prints for the plugin. SETTINGS replaces lines of it, EXTRA follows;
-    UNDER, a command, runs it."""
+    """Mosquitto with the configuration that Muster prints for the plugin, with ARGS. SETTINGS replaces lines of it, EXTRA
+    follows; UNDER, a command, runs it."""
 
-    def __init__(self, home, start=True, settings=None, extra="", name="state", under=()):
+    def __init__(self, home, start=True, settings=None, extra="", name="state", args=(), under=()):
         self.home, self.under = home, under
         self.dir = home.base / name  # its own user's, who writes the table there
         self.dir.mkdir()
@@ -60,7 +61,8 @@ class PluginBroker:
         self.table = self.dir / "muster.table"
         self.port = home.broker_port
         self.config = self.dir / "mosquitto.conf"
-        text = home.cli("broker", "config", "mosquitto", "--mode", "plugin", "--state", self.dir).stdout.decode()
+        text = home.cli("broker", "config", "mosquitto", "--mode", "plugin", "--state", self.dir,
+                        *args).stdout.decode()
         for key, value in (settings or {}).items():
             text, n = re.subn(rf"^{key} .*$", f"{key} {value}", text, flags=re.M)
             assert n == 1, key
@@ -82,6 +84,35 @@ class PluginBroker:
 
     def said(self, pattern, seconds=10):
         return self.process.wait_line(pattern, seconds)
+
+
+class AddedBroker(PluginBroker):
+    """One that `muster broker add` made, with a port and credentials of its own."""
+
+    def __init__(self, home, name, args=(), **kwargs):
+        profile = "\n[profile both]\nkeys = ec-p256\nserver_auth = on\n"
+        conf = home.dir / "muster.conf"
+        if profile not in conf.read_text():
+            conf.write_text(conf.read_text() + profile)
+            home.process.child.send_signal(signal.SIGHUP)
+            muster.wait_for(lambda: b'"both"' in home.request("GET", "/v1/profiles").body, 5, "the profile")
+        made = home.json("broker", "add", name, "--profile", "both", "--san", "DNS:localhost")
+        self.id, self.files = made["id"], muster.open_package(home, made)
+        readable(self.files)
+        port = muster.free_port()
+        super().__init__(home, name=name, args=("--files", self.files.dir, "--listen", f"127.0.0.1:{port}", *args), **kwargs)
+        self.port = port
+
+    def behind(self):
+        (found,) = [b for b in self.home.json("broker", "list")["items"] if b["id"] == self.id]
+        return found["behind"]
+
+
+def readable(files):
+    """By Mosquitto, which is its own user where root starts it, as an operator would see to it."""
+    if os.geteuid() == 0:
+        for path in (files.dir, *files.dir.iterdir()):
+            shutil.chown(path, "mosquitto")
 
 
 class Client:

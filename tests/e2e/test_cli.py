@@ -165,6 +165,7 @@ def test_broker_config_for_the_plugin(home):
         assert not re.search(rf"^{word}", text, re.M), word
     assert text == home.cli("broker", "config", "mosquitto", "--state", "/var/lib/x").stdout.decode()
     assert "In muster.conf broker.mode is" not in text
+    assert "\npersistence true\n" in text
     for bad in (["--mode", "none"], ["--mode", "plugin", "--state", "x"], ["--mode", "plugin", "--plugin", "x.so"],
                 ["--mode", "plugin", "--state", "/x\nlistener 1883"]):
         refused = home.cli("broker", "config", "mosquitto", *bad, check=False)

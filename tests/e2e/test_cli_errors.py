@@ -239,14 +239,3 @@ def test_secrets_stay_out_of_core_files(home):
     dumpable = [i for i, line in enumerate(lines) if "PR_SET_DUMPABLE, SUID_DUMP_DISABLE" in line]
     connect = [i for i, line in enumerate(lines) if "muster.sock" in line]
     assert dumpable and connect and dumpable[0] < connect[0]
-
-
-def test_mosquitto_takes_the_configuration_as_a_whole(home):
-    text = home.cli("broker", "config", "mosquitto").stdout.decode()
-    assert "per_listener_settings false" in text and "persistence false" in text
-    path = home.base / "whole.conf"
-    path.write_text(text)
-    broker = muster.Process(["mosquitto", "-c", path])
-    broker.wait_line(r"mosquitto version .* running")
-    assert not [line for line in broker.lines if "Error" in line or "Warning" in line]
-    broker.stop()
