@@ -46,7 +46,10 @@ static const struct argp serve_argp = {serve_options, serve_parse, "",
     "within 5 seconds, after finishing what was accepted. SIGHUP loads tls/ and muster.conf again without dropping a connection; a "
     "muster.conf with a mistake is refused as a whole, and a key that only a start can change is named in the log.\n\n"
     "As root, the two processes run as the users muster and muster-signer.\n\n"
-    "Exit status: 0 after SIGTERM, 1 if it could not start or a process kept dying.",
+    "A process that ends is started again. If it keeps ending, the pauses between grow to 30 seconds, so that the service "
+    "comes back by itself when, for example, its disk does; but what never ran for 10 seconds is given up after 5 "
+    "tries, and at once if it says that it cannot start.\n\n"
+    "Exit status: 0 after SIGTERM, 1 if it could not start.",
     NULL, NULL, NULL};
 
 /* A backup without the CAs' keys leaves this to the operator. */

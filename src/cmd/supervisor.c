@@ -31,9 +31,10 @@
 #include <unistd.h>
 
 #define END_MS 4800	   /* of the 5 s that SIGTERM allows; then SIGKILL */
-#define QUICK_MS 10000	   /* a death this soon after the start counts as quick */
-#define QUICK_MAX 5	   /* so many in a row, and restarting is no help */
-#define RESTART_STEP_MS 100 /* the pause before the n-th restart in a row is n - 1 of these */
+#define LASTING_MS 10000   /* a death sooner after the start is a quick one */
+#define QUICK_MAX 5	   /* so many in a row of a child that never lasted, and restarting is no help */
+#define PAUSE_MS 100	   /* before the second restart in a row; then twice as long each time, up to */
+#define PAUSE_MAX_MS 30000
 #define SIGNER_BACKLOG 16
 
 enum which { SIGNER, API, CHILDREN };
@@ -44,6 +45,7 @@ struct child {
 	int64_t started_ms, start_at_ms;
 	unsigned quick; /* deaths in a row, each soon after a start */
 	unsigned starts;
+	bool lasted;	/* once; then whatever ails it may pass, too */
 };
 
 struct supervisor {
@@ -241,26 +243,46 @@ stop(struct supervisor *s, int status)
 	stop_next(s);
 }
 
-/* What to do about a death that nobody asked for. */
+/* How long to wait after the N-th quick death in a row. */
+static int64_t
+pause_ms(unsigned n)
+{
+	int64_t ms = PAUSE_MS;
+
+	if (n < 2)
+		return 0;
+	for (; n > 2 && ms < PAUSE_MAX_MS; n--)
+		ms *= 2;
+	return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
+}
+
+/* What to do about a death that nobody asked for. A service that has been of use is not given up: a disk that fails may
+ * come back, and whoever would start us again gives up sooner than that. One that never was ends with its error. */
 static void
 on_death(struct supervisor *s, struct child *c, int status)
 {
 	int64_t now_ms = clock_mono_ms();
-	bool quick = now_ms - c->started_ms < QUICK_MS;
 
 	if (WIFSIGNALED(status))
 		log_error("%s was ended by signal %d", c->name, WTERMSIG(status));
 	else
 		log_error("%s ended with status %d", c->name, WEXITSTATUS(status));
-	c->quick = quick ? c->quick + 1 : 0;
+	if (now_ms - c->started_ms < (s->options->lasting_ms > 0 ? s->options->lasting_ms : LASTING_MS)) {
+		c->quick++;
+	} else {
+		c->quick = 0;
+		c->lasted = true;
+	}
 	/* One that says at its very first start that it cannot will not do better the next time. */
 	if ((c->starts == 1 && WIFEXITED(status) && WEXITSTATUS(status) == SUPERVISOR_HOPELESS) ||
-	    c->quick >= QUICK_MAX) {
+	    (!c->lasted && c->quick >= QUICK_MAX)) {
 		log_error("%s cannot be kept running; giving up", c->name);
 		stop(s, 1);
 		return;
 	}
-	c->start_at_ms = now_ms + (c->quick > 1 ? (c->quick - 1) * RESTART_STEP_MS : 0);
+	c->start_at_ms = now_ms + pause_ms(c->quick);
+	if (c->quick >= QUICK_MAX)
+		log_error("%s keeps ending; the next try is in %lld ms", c->name, (long long)pause_ms(c->quick));
 }
 
 static void
@@ -317,7 +339,7 @@ on_time(struct supervisor *s)
 			continue;
 		if (c->start_at_ms <= now_ms && start(s, (enum which)i, &err) != 0) {
 			log_error("%s: %s", c->name, err.text);
-			c->start_at_ms = now_ms + RESTART_STEP_MS;
+			c->start_at_ms = now_ms + PAUSE_MS;
 		}
 		if (c->start_at_ms > now_ms && c->start_at_ms - now_ms < wait_ms)
 			wait_ms = c->start_at_ms - now_ms;

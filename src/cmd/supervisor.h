@@ -3,6 +3,7 @@
 #define MUSTER_CMD_SUPERVISOR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Exit status of a child that could not start and would fail the same way again. */
 #define SUPERVISOR_HOPELESS 3
@@ -12,10 +13,11 @@ struct supervisor_options {
 	const char *self;	     /* the program to start for both children */
 	bool sandbox;
 	bool debug;
+	int64_t lasting_ms;	     /* who lives as long was of use; 0: 10 s */
 };
 
-/* Runs until SIGTERM or SIGINT (returns 0 within 5 s), or until a child cannot be started or keeps dying (1). Logs
- * its own errors. */
+/* Runs until SIGTERM or SIGINT (returns 0 within 5 s), or until a child cannot be started or keeps dying (1). One that
+ * lasted once is started again however often it dies, after pauses of up to 30 s. Logs its own errors. */
 int supervisor_run(const struct supervisor_options *options);
 
 #endif

@@ -2,6 +2,7 @@
 the real process, sandbox and all."""
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -65,6 +66,36 @@ if LONG:
         ("signer", "write", "ENOSPC", "2", ["signer.log"]),
         *(("signer", "fdatasync", error, str(when), None) for error in ("EIO", "ENOSPC") for when in (1, 5, 30)),
     ]
+
+
+def ends(process):
+    return sum("api-process ended" in x for x in list(process.lines))
+
+
+def try_to_register(service):
+    service.load.register(random)
+    return True
+
+
+def test_a_disk_that_keeps_failing(shared):
+    """I2: no sync of the database succeeds any more, for longer than a supervisor with a start limit would wait. When the
+    disk is well again, so is the service, and nobody has to start it."""
+    shared.start()
+    try:
+        shared.begin()
+        time.sleep(10.5)  # what never ran for 10 s is given up
+        shared.load.stop()
+        with Failing(shared.home.process.child.pid, "fdatasync", "EIO", "1+", [shared.home.dir / "muster.db-wal"]):
+            os.kill(shared.home.child("api"), signal.SIGKILL)  # strace sees what is started from now on
+            wait_for(lambda: try_to_register(shared) and ends(shared.home.process) >= 7, 60, "the api to end again")
+        shared.ready(35)
+        shared.begin()
+        wait_for(lambda: shared.load.answers[201] > 0, 10, "registrations to go on")
+        shared.check()
+        assert shared.home.process.child.poll() is None
+    finally:
+        shared.load.stop()
+        shared.stop()
 
 
 def told(process):

@@ -1,6 +1,7 @@
 /* The supervisor with children that do what they are told instead of serving: a script stands in for the program. */
 #include "check.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "cmd/supervisor.h"
 
@@ -124,7 +125,7 @@ wait_for(struct fixture *f, const char *text, unsigned n)
 {
 	int i;
 
-	for (i = 0; i < 400 && logged(f, text) < n; i++)
+	for (i = 0; i < 1000 && logged(f, text) < n; i++)
 		(void)usleep(10000);
 	assert_int_equal(logged(f, text), n);
 }
@@ -216,6 +217,30 @@ test_a_child_that_keeps_dying(void **state)
 	assert_int_equal(logged(f, "start signer-process"), 1);
 }
 
+/* I2: one that was of use comes back when what ailed it has passed, however long that took: each pause is twice as long. */
+static void
+test_a_child_that_lasted_once(void **state)
+{
+	struct fixture *f = *state;
+	int64_t began_ms;
+
+	f->options.lasting_ms = 200;
+	f->pid = run(f);
+	wait_for(f, "up api-process", 1);
+	(void)usleep(300000);
+	child_does(f, "api-process", "exit 3\n");
+	began_ms = clock_mono_ms();
+	assert_int_equal(kill(child_pid(f, "api-process"), SIGKILL), 0);
+	wait_for(f, "start api-process", 8); /* after 0 + 0 + 100 + 200 + 400 + 800 + 1600 ms */
+	assert_in_range(clock_mono_ms() - began_ms, 3100, 60000);
+	child_does(f, "api-process", "");
+	wait_for(f, "up api-process", 2);
+	assert_int_equal(logged(f, "start signer-process"), 1);
+	assert_int_equal(kill(f->pid, SIGTERM), 0);
+	assert_int_equal(status_of(f->pid), 0);
+	f->pid = 0;
+}
+
 /* I15 */
 static void
 test_one_server_a_home(void **state)
@@ -236,6 +261,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_children_come_back_and_end_in_order, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_hopeless_child, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_child_that_keeps_dying, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_child_that_lasted_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_one_server_a_home, setup, teardown),
 	};
 
