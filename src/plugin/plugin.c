@@ -29,7 +29,8 @@
 #define EXPORT __attribute__((visibility("default")))
 #define KICKS_PER_TICK 256
 #define LOUD_EVERY_S 600
-#define SETTLE_MS 5000
+#define SETTLE_MS 10000 /* without an answer */
+#define SETTLE_MAX_MS 30000
 #define SETTLE_LOOK_MS 5
 
 struct plugin {
@@ -433,17 +434,27 @@ plugin_free(struct plugin *p)
 }
 
 /* What was revoked while the broker was away does not get in with what its last snapshot says:
- * before anybody is served the service may tell what has changed, if it answers at all. */
+ * before anybody is served the service may tell what has changed, for as long as it goes on
+ * answering. */
 static void
 settle(struct plugin *p)
 {
 	const struct timespec pause = {.tv_nsec = SETTLE_LOOK_MS * 1000 * 1000};
-	int64_t until = clock_mono_ms() + SETTLE_MS;
+	int64_t now = clock_mono_ms(), end = now + SETTLE_MAX_MS, quiet = now + SETTLE_MS;
+	int64_t heard = follower_contact(p->follower);
 
-	while (!follower_is_settled(p->follower) && clock_mono_ms() < until) {
+	for (; !follower_is_settled(p->follower) && now < end && now < quiet;
+	     now = clock_mono_ms()) {
 		(void)nanosleep(&pause, NULL);
 		updates_take(p); /* it waits for that, when it is far ahead */
+		if (follower_contact(p->follower) != heard) {
+			heard = follower_contact(p->follower);
+			quiet = now + SETTLE_MS;
+		}
 	}
+	if (p->table != NULL && !follower_is_settled(p->follower))
+		say(MOSQ_LOG_WARNING, "%s does not answer: going by what it said last",
+		    p->options.url);
 }
 
 static int
