@@ -112,20 +112,21 @@ static int
 hosts_of_today(struct work *w, const char *dir, const char *cert, struct err *err)
 {
 	struct buf pem = {0}, der = {0};
-	size_t i;
+	size_t n = 0, i;
 	int rc;
 
 	if ((rc = read_part(dir, cert, CHAIN_PEM_MAX, &pem, err)) == 0 &&
 	    (rc = chain_leaf(buf_str(&pem), &der, err)) == 0)
-		rc = cert_hosts_read(der.data, der.len, w->names, SERVERPAIR_HOSTS_MAX, &w->n_hosts, err);
+		rc = cert_sans_read(der.data, der.len, w->names, SERVERPAIR_HOSTS_MAX, &n, err);
 	buf_clear(&pem);
 	buf_clear(&der);
+	for (i = 0; rc == 0 && i < n; i++)
+		if (strncmp(w->names[i], "URI:", 4) != 0)
+			w->hosts[w->n_hosts++] = strchr(w->names[i], ':') + 1;
 	if (rc == 0 && w->n_hosts == 0)
 		rc = err_set(err, E_NOTFOUND, "it names no host");
 	if (rc != 0)
 		return err_set(err, E_INPUT, "cannot take the names from %s\nGive them with --host NAME[,IP…].", cert);
-	for (i = 0; i < w->n_hosts; i++)
-		w->hosts[i] = w->names[i];
 	return 0;
 }
 

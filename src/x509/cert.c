@@ -403,10 +403,10 @@ cert_info_read(const uint8_t *der, size_t len, struct cert_info *out, struct err
 }
 
 int
-cert_hosts_read(const uint8_t *der, size_t len, char (*hosts_out)[CERT_SAN_SIZE], size_t max, size_t *n_out,
+cert_sans_read(const uint8_t *der, size_t len, char (*sans_out)[CERT_SAN_SIZE], size_t max, size_t *n_out,
     struct err *err)
 {
-	char host[CERT_SAN_SIZE];
+	char san[CERT_SAN_SIZE];
 	struct tbs_parts parts;
 	struct der d, names;
 	struct ext ext;
@@ -419,16 +419,34 @@ cert_hosts_read(const uint8_t *der, size_t len, char (*hosts_out)[CERT_SAN_SIZE]
 		d = ext.value;
 		if (!der_get(&d, DER_SEQUENCE, &names) || d.len != 0)
 			return err_set(err, E_INPUT, "the certificate's names are malformed");
-		while (san_next_host(&names, host)) {
-			if (host[0] == '\0')
+		while (san_next(&names, san)) {
+			if (san[0] == '\0')
 				continue;
 			if (n == max)
 				return err_set(err, E_LIMIT, "the certificate has more than %zu names", max);
-			memcpy(hosts_out[n++], host, sizeof host);
+			memcpy(sans_out[n++], san, sizeof san);
 		}
 		if (names.len != 0)
 			return err_set(err, E_INPUT, "the certificate's names are malformed");
 	}
 	*n_out = n;
+	return 0;
+}
+
+int
+cert_is_renewal(const uint8_t *der, size_t len, const uint8_t *subject, size_t subject_len, const uint8_t *sans,
+    size_t sans_len, struct err *err)
+{
+	struct tbs_parts parts;
+	struct ext ext;
+	int rc;
+
+	if ((rc = tbs_read(der, len, &parts, err)) != 0)
+		return rc;
+	if (!name_equal(parts.subject.at, parts.subject.len, subject, subject_len))
+		return err_set(err, E_INPUT, "its subject is not that of the present certificate");
+	if (sans_len > 0 && (!ext_find(&parts.extensions, EXT_SUBJECT_ALT_NAME, &ext) ||
+				!der_equal(&ext.value, sans, sans_len)))
+		return err_set(err, E_INPUT, "its subjectAltName is not that of the present certificate");
 	return 0;
 }

@@ -96,9 +96,15 @@ struct cert_info {
 MUST_CHECK int cert_info_read(
     const uint8_t *der, size_t len, struct cert_info *out, struct err *err);
 
-/* The DNS names and IP addresses in a certificate's subjectAltName, each as text without its kind, in their order;
- * others are left out. E_INPUT, E_LIMIT if there are more than MAX. */
-MUST_CHECK int cert_hosts_read(const uint8_t *der, size_t len, char (*hosts_out)[CERT_SAN_SIZE], size_t max,
+/* The names in a certificate's subjectAltName that san_check takes, as it takes them, in their order; others are left out.
+ * E_INPUT, E_LIMIT if there are more than MAX. */
+MUST_CHECK int cert_sans_read(const uint8_t *der, size_t len, char (*sans_out)[CERT_SAN_SIZE], size_t max,
     size_t *n_out, struct err *err);
+
+/* May a request with SUBJECT (DER Name) and SANS (DER GeneralNames; empty: it asks for none) renew the certificate DER? It
+ * must name the same (RFC 7030, section 4.2.2); how the subject's texts are encoded does not matter. E_INPUT says what
+ * differs. */
+MUST_CHECK int cert_is_renewal(const uint8_t *der, size_t len, const uint8_t *subject, size_t subject_len,
+    const uint8_t *sans, size_t sans_len, struct err *err);
 
 #endif

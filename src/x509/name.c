@@ -1,6 +1,8 @@
 /* Name ::= SEQUENCE OF SET OF SEQUENCE { OID, value } */
 #include "x509/name.h"
 
+#include <openssl/err.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -110,4 +112,21 @@ name_common_name(const struct der *name, char *out, size_t size)
 		out[found.len] = '\0';
 	}
 	return true;
+}
+
+bool
+name_equal(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+	X509_NAME *x, *y;
+	bool equal;
+
+	if (a_len == b_len && memcmp(a, b, a_len) == 0)
+		return true;
+	x = d2i_X509_NAME(NULL, &a, (long)a_len);
+	y = d2i_X509_NAME(NULL, &b, (long)b_len);
+	equal = x != NULL && y != NULL && X509_NAME_cmp(x, y) == 0;
+	X509_NAME_free(x);
+	X509_NAME_free(y);
+	ERR_clear_error();
+	return equal;
 }

@@ -182,8 +182,23 @@ san_put(struct buf *out, const char *common_name, const char *const *sans, size_
 	return true;
 }
 
+/* KIND and the text VALUE, if that IS_GOOD and fits; else "". */
+static void
+say(char out[CERT_SAN_SIZE], const char *kind, const struct der *value, bool (*is_good)(const char *text))
+{
+	size_t at = strlen(kind);
+
+	if (at + value->len >= CERT_SAN_SIZE)
+		return;
+	memcpy(out, kind, at);
+	memcpy(out + at, value->at, value->len);
+	out[at + value->len] = '\0';
+	if (strlen(out) != at + value->len || !is_good(out + at))
+		out[0] = '\0';
+}
+
 bool
-san_next_host(struct der *names, char out[CERT_SAN_SIZE])
+san_next(struct der *names, char out[CERT_SAN_SIZE])
 {
 	int tag = der_peek(names);
 	struct der value;
@@ -191,13 +206,13 @@ san_next_host(struct der *names, char out[CERT_SAN_SIZE])
 	out[0] = '\0';
 	if (tag < 0 || !der_get(names, (unsigned)tag, &value))
 		return false;
-	if (tag == DER_CONTEXT_PRIMITIVE(SAN_DNS) && value.len < CERT_SAN_SIZE) {
-		memcpy(out, value.at, value.len);
-		out[value.len] = '\0';
-		if (strlen(out) != value.len || !is_dns_name(out))
-			out[0] = '\0';
+	if (tag == DER_CONTEXT_PRIMITIVE(SAN_DNS)) {
+		say(out, "DNS:", &value, is_dns_name);
+	} else if (tag == DER_CONTEXT_PRIMITIVE(SAN_URI)) {
+		say(out, "URI:", &value, san_is_uri);
 	} else if (tag == DER_CONTEXT_PRIMITIVE(SAN_IP) && (value.len == 4 || value.len == 16)) {
-		(void)inet_ntop(value.len == 4 ? AF_INET : AF_INET6, value.at, out, CERT_SAN_SIZE);
+		memcpy(out, "IP:", 3);
+		(void)inet_ntop(value.len == 4 ? AF_INET : AF_INET6, value.at, out + 3, CERT_SAN_SIZE - 3);
 	}
 	return true;
 }

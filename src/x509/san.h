@@ -14,9 +14,9 @@
  * returns false if there is no name at all. */
 bool san_put(struct buf *out, const char *common_name, const char *const *sans, size_t n);
 
-/* Take the next GeneralName off NAMES, the content of a GeneralNames SEQUENCE. OUT is its text if it is a DNS name or an
- * IP address that san_check would take, else "". False at the end and if it is malformed. */
-bool san_next_host(struct der *names, char out[CERT_SAN_SIZE]);
+/* Take the next GeneralName off NAMES, the content of a GeneralNames SEQUENCE. OUT is its text if san_check would take
+ * that, else "". False at the end and if it is malformed. */
+bool san_next(struct der *names, char out[CERT_SAN_SIZE]);
 
 /* May TEXT stand as the URI in a certificate? */
 bool san_is_uri(const char *text);

@@ -767,11 +767,11 @@ test_leaves_no_openssl_errors(void **state)
 }
 
 static void
-test_reads_hosts_back(void **state)
+test_reads_names_back(void **state)
 {
 	static const char *const names[] = {"DNS:Muster.example", "IP:192.0.2.7", "URI:urn:x:1", "IP:2001:db8::1"};
-	static const char *const hosts[] = {"localhost", "muster.example", "192.0.2.7", "2001:db8::1"};
-	char got[4][CERT_SAN_SIZE];
+	static const char *const want[] = {"DNS:localhost", "DNS:muster.example", "IP:192.0.2.7", "URI:urn:x:1", "IP:2001:db8::1"};
+	char got[5][CERT_SAN_SIZE];
 	struct cert_spec spec = spec_of(device);
 	struct buf der = {0};
 	struct err err = {0};
@@ -782,13 +782,13 @@ test_reads_hosts_back(void **state)
 	spec.sans = names;
 	spec.n_sans = 4;
 	issue(&spec, &ca, &der);
-	assert_int_equal(cert_hosts_read(der.data, der.len, got, 3, &n, &err), E_LIMIT);
-	assert_int_equal(cert_hosts_read(der.data, der.len - 1, got, 4, &n, &err), E_INPUT);
+	assert_int_equal(cert_sans_read(der.data, der.len, got, 4, &n, &err), E_LIMIT);
+	assert_int_equal(cert_sans_read(der.data, der.len - 1, got, 5, &n, &err), E_INPUT);
 	assert_int_equal(n, 99);
-	assert_ok(cert_hosts_read(der.data, der.len, got, 4, &n, &err));
-	assert_int_equal(n, 4);
+	assert_ok(cert_sans_read(der.data, der.len, got, 5, &n, &err));
+	assert_int_equal(n, 5);
 	for (i = 0; i < n; i++)
-		assert_string_equal(got[i], hosts[i]);
+		assert_string_equal(got[i], want[i]);
 	buf_clear(&der);
 }
 
@@ -813,7 +813,7 @@ main(void)
 	    cmocka_unit_test(test_info_of_hostile_bytes),
 	    cmocka_unit_test(test_issuer),
 	    cmocka_unit_test(test_no_urls),
-	    cmocka_unit_test(test_reads_hosts_back),
+	    cmocka_unit_test(test_reads_names_back),
 	    cmocka_unit_test(test_leaves_no_openssl_errors),
 	};
 
