@@ -39,6 +39,7 @@ command_fn cmd_device_register, cmd_device_list, cmd_device_show, cmd_device_upd
 command_fn cmd_package_fetch;
 command_fn cmd_service_add, cmd_service_list, cmd_service_show, cmd_service_revoke,
     cmd_service_package;
+command_fn cmd_token_create, cmd_token_list, cmd_token_revoke;
 command_fn cmd_policy_set, cmd_policy_show, cmd_policy_list, cmd_policy_remove;
 command_fn cmd_profile_list, cmd_profile_show;
 command_fn cmd_ca_show, cmd_ca_crl, cmd_ca_renew, cmd_ca_root_export, cmd_ca_root_remove;

@@ -22,7 +22,8 @@ enum {
 	OPT_POLICY,
 	OPT_STATUS,
 	OPT_SEARCH,
-	OPT_REASON
+	OPT_REASON,
+	OPT_PENDING
 };
 
 /* Everything that a device command can be told; each command's options fill their part. */
@@ -32,7 +33,7 @@ struct arguments {
 	const char *status, *search, *reason;
 	const char *labels[LABELS_MAX];
 	size_t n_labels;
-	bool wants_id, wants_name, wants_change;
+	bool wants_id, wants_name, wants_change, pending;
 	struct credoptions credential;
 	struct list_options list;
 	void *child; /* the input of the command's argp_child, if it has one */
@@ -80,6 +81,9 @@ parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_REASON:
 		a->reason = arg;
+		return 0;
+	case OPT_PENDING:
+		a->pending = true;
 		return 0;
 	case OPT_LABEL:
 		if (strchr(arg, '=') == NULL || a->n_labels == LABELS_MAX)
@@ -132,7 +136,8 @@ fields_body(const struct arguments *a, json_t *body, struct err *err)
 	if ((rc = rest_set_text(body, "name", a->name, err)) != 0 ||
 	    (rc = rest_set_text(body, "type", a->type, err)) != 0 ||
 	    (rc = rest_set_text(body, "location", a->location, err)) != 0 ||
-	    (rc = rest_set_text(body, "policy", a->policy, err)) != 0 || a->n_labels == 0 ||
+	    (rc = rest_set_text(body, "policy", a->policy, err)) != 0 ||
+	    (a->pending && (rc = rest_set_take(body, "pending", json_true(), err)) != 0) || a->n_labels == 0 ||
 	    (rc = rest_set_take(body, "labels", labels = json_object(), err)) != 0)
 		return rc;
 	for (i = 0; rc == 0 && i < a->n_labels; i++)
@@ -194,6 +199,8 @@ static const struct argp_option register_options[] = {
     {"location", OPT_LOCATION, "TEXT", 0, "Where it is", 0},
     {"label", OPT_LABEL, "NAME=VALUE", 0, "A label; may be repeated", 0},
     {"policy", OPT_POLICY, "NAME", 0, "The policy that gives it its topics (default: default)", 0},
+    {"pending", OPT_PENDING, NULL, 0,
+	"It will enrol by itself: make nothing yet (see `muster token create --device`)", 0},
     {0}};
 
 static const struct argp register_argp = {register_options, parse, "--name TEXT --type WORD",
@@ -223,7 +230,7 @@ cmd_device_register(struct cli *cli, int argc, char **argv)
 	buf_text(&path, "/v1/devices");
 	if ((rc = fields_body(&a, body, &err)) == 0)
 		rc = credoptions_body(&a.credential, body, &err);
-	return call_and_show(cli, "POST", &path, body, rc, &a.credential, &err);
+	return call_and_show(cli, "POST", &path, body, rc, a.pending ? NULL : &a.credential, &err);
 }
 
 static const struct argp package_argp = {NULL, parse, "ID",

@@ -46,6 +46,9 @@ static const struct command commands[] = {
     {"device revoke", cmd_device_revoke, DEVICES, "take a device's rights for good"},
     {"device package", cmd_device_package, DEVICES, "make a new key, certificate and package"},
     {"device certificates", cmd_device_certificates, DEVICES, "list every certificate a device ever had"},
+    {"token create", cmd_token_create, DEVICES, "make a token with which devices enrol"},
+    {"token list", cmd_token_list, DEVICES, "list enrolment tokens"},
+    {"token revoke", cmd_token_revoke, DEVICES, "revoke an enrolment token"},
     {"package fetch", cmd_package_fetch, DEVICES, "fetch a package by its one-time link"},
 
     {"service add", cmd_service_add, SERVICES, "add a service and make its credentials"},

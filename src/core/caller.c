@@ -13,6 +13,8 @@ static const struct {
     {ROLE_ENROLLER, "enroller"},
     {ROLE_AUDITOR, "auditor"},
     {ROLE_BROKER, "broker"},
+    {ROLE_ENROLLEE, "enrollee"},
+    {ROLE_DEVICE, "device"},
 };
 
 const char *
@@ -32,7 +34,7 @@ role_parse(const char *name, enum role *role_out)
 	size_t i;
 
 	for (i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (strcmp(names[i].name, name) == 0) {
+		if (names[i].role < ROLE_ENROLLEE && strcmp(names[i].name, name) == 0) {
 			*role_out = names[i].role;
 			return true;
 		}

@@ -49,8 +49,23 @@ row_make(struct core *core, const struct caller *caller, const struct device_req
 	(void)text_copy(
 	    row->location, sizeof row->location, request->location != NULL ? request->location : "");
 	(void)text_copy(row->policy, sizeof row->policy, policy);
-	row->status = DEVICE_ACTIVE;
+	row->status = request->pending ? DEVICE_PENDING : DEVICE_ACTIVE;
 	row->created_at = row->updated_at = core->now();
+	return 0;
+}
+
+/* The row of the pending device that the request's token is for, as it will be. */
+static int
+row_awaited(struct core *core, const struct caller *caller, const char *id, struct store_device *row, struct err *err)
+{
+	int rc;
+
+	if ((rc = device_get(core, caller, id, row, err)) != 0)
+		return rc;
+	if (row->status != DEVICE_PENDING)
+		return err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(row->status));
+	row->status = DEVICE_ACTIVE;
+	row->updated_at = core->now();
 	return 0;
 }
 
@@ -90,27 +105,66 @@ finish_tx(struct store_tx **tx, const struct caller *caller, const struct store_
 	return rc == 0 ? store_commit(tx, err) : rc;
 }
 
+/* The device itself, and its token's use. An awaited one may have been revoked meanwhile, or have come with another token. */
+static int
+row_store(struct store_tx *tx, const struct device_request *request, const struct store_device *row, struct err *err)
+{
+	const struct store_enrol_token *token = request->token;
+	struct store_device there = {0};
+	int rc;
+
+	if (token != NULL && (rc = store_enrol_token_use(tx, token->id, row->updated_at, err)) != 0)
+		return rc;
+	if (token == NULL || token->device_id[0] == '\0')
+		return store_device_insert(tx, row, err);
+	if ((rc = store_device_get(tx, row->tenant_id, row->id, &there, err)) == 0 && there.status != DEVICE_PENDING)
+		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(there.status));
+	store_device_clear(&there);
+	return rc == 0 ? store_device_update(tx, row, err) : rc;
+}
+
+/* A device without a certificate, in one transaction. Brokers need not know of it. */
+static int
+pending_commit(struct core *core, const struct caller *caller, const struct device_request *request,
+    const struct store_device *row, struct err *err)
+{
+	static const uint8_t none[STORE_SERIAL_LEN];
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_begin(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = row_store(tx, request, row, err)) == 0 &&
+	    (rc = idempotency_note(tx, caller, &request->idempotency, row->id, none, row->created_at, err)) == 0 &&
+	    (rc = audit_write(tx, caller, row->created_at, "device.register", "device", row->id, err,
+		 "{\"pending\":true}")) == 0)
+		rc = store_commit(&tx, err);
+	store_rollback(&tx);
+	return rc;
+}
+
 /* One transaction: device, certificate, package, change, audit, and what the request's key made. */
 static int
 register_commit(struct core *core, const struct caller *caller, const struct credential_owner *owner,
-    const struct idempotency_request *request, const struct store_device *row,
+    const struct device_request *request, const struct store_device *row,
     const struct credential *credential, struct err *err)
 {
 	const struct store_certificate *certificate = &credential->certificate;
 	char fingerprint[2 * SHA256_LEN + 1];
 	struct store_tx *tx = NULL;
-	int64_t now = row->created_at, seq;
+	int64_t now = row->updated_at, seq;
 	int rc;
 
 	hex_encode(fingerprint, certificate->fingerprint, SHA256_LEN);
 	KILLPOINT(6, "key, certificate, package and link made, nothing stored");
 	if ((rc = store_begin(core->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_device_insert(tx, row, err)) == 0 &&
+	if ((rc = row_store(tx, request, row, err)) == 0 &&
 	    (rc = credential_store(tx, owner, credential, now, err)) == 0 &&
-	    (rc = idempotency_note(tx, caller, request, row->id, certificate->serial, now, err)) == 0 &&
+	    (rc = idempotency_note(tx, caller, &request->idempotency, row->id, certificate->serial, now, err)) == 0 &&
 	    (rc = store_change_append(tx, row->tenant_id, "device", row->id, now, &seq, err)) == 0 &&
-	    (rc = audit_write(tx, caller, now, "device.register", "device", row->id, err,
+	    (rc = audit_write(tx, caller, now, request->token != NULL ? "device.enrol" : "device.register", "device",
+		 row->id, err,
 		 "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\",\"link\":%s}", fingerprint,
 		 certificate->profile, certificate->key, credential->has_package ? "true" : "false")) == 0)
 		rc = store_commit(&tx, err);
@@ -125,14 +179,23 @@ register_new(struct core *core, const struct caller *caller, const struct device
 	struct credential credential = {0};
 	struct credential_owner owner;
 	struct buf write = {0}, read = {0};
+	const struct store_enrol_token *token = request->token;
 	struct store_device row = {0};
 	int rc;
 
-	if ((rc = row_make(core, caller, request, &row, err)) != 0 ||
-	    (rc = owner_make(core, &row, &write, &read, &owner, err)) != 0 ||
+	/* Before anything is signed; the transaction looks again. */
+	if (token != NULL && token->uses >= token->max_uses)
+		return err_set(err, E_GONE, "the enrolment token is used up");
+	rc = token != NULL && token->device_id[0] != '\0' ? row_awaited(core, caller, token->device_id, &row, err) :
+							    row_make(core, caller, request, &row, err);
+	if (rc == 0 && request->pending && (rc = pending_commit(core, caller, request, &row, err)) == 0) {
+		*device_out = row;
+		return 0;
+	}
+	if (rc != 0 || (rc = owner_make(core, &row, &write, &read, &owner, err)) != 0 ||
 	    (rc = credential_make(core, &owner, &request->credential, &credential, err)) != 0)
 		goto out;
-	if ((rc = register_commit(core, caller, &owner, &request->idempotency, &row, &credential, err)) != 0) {
+	if ((rc = register_commit(core, caller, &owner, request, &row, &credential, err)) != 0) {
 		credential_abandon(core, &owner, &credential);
 		goto out;
 	}
@@ -155,6 +218,7 @@ static int
 register_again(struct core *core, const struct caller *caller, const struct store_idempotency *made,
     struct store_device *device_out, struct credential *credential_out, struct err *err)
 {
+	static const uint8_t none[STORE_SERIAL_LEN]; /* a pending device's */
 	struct credential credential = {0};
 	struct store_device row = {0};
 	struct store_tx *tx = NULL;
@@ -163,7 +227,8 @@ register_again(struct core *core, const struct caller *caller, const struct stor
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = store_device_get(tx, caller->tenant_id, made->device_id, &row, err)) == 0 &&
-	    (rc = store_certificate_by_serial(tx, made->serial, &credential.certificate, err)) == 0) {
+	    (memcmp(made->serial, none, sizeof none) == 0 ||
+		(rc = store_certificate_by_serial(tx, made->serial, &credential.certificate, err)) == 0)) {
 		*device_out = row;
 		*credential_out = credential;
 	} else {

@@ -81,10 +81,13 @@ operator_from_certificate(struct core *core, const uint8_t *cert, size_t len,
 	rc = store_certificate_by_serial(tx, info.serial, &row, err);
 	store_rollback(&tx);
 	if (rc == 0 && memcmp(row.fingerprint, fingerprint, SHA256_LEN) == 0 &&
-	    row.state == CERTIFICATE_ACTIVE && row.owner_kind == OWNER_BROKER && row.not_before <= now &&
-	    row.not_after >= now) {
-		*caller_out = (struct caller){.role = ROLE_BROKER, .tenant_id = row.tenant_id};
-		(void)snprintf(caller_out->who, sizeof caller_out->who, "broker:%s", row.owner_id);
+	    row.state == CERTIFICATE_ACTIVE && (row.owner_kind == OWNER_BROKER || row.owner_kind == OWNER_DEVICE) &&
+	    row.not_before <= now && row.not_after >= now) {
+		*caller_out = (struct caller){.role = row.owner_kind == OWNER_BROKER ? ROLE_BROKER : ROLE_DEVICE,
+		    .tenant_id = row.tenant_id};
+		memcpy(caller_out->serial, row.serial, sizeof caller_out->serial);
+		(void)snprintf(caller_out->who, sizeof caller_out->who, "%s:%s",
+		    store_owner_kind_name(row.owner_kind), row.owner_id);
 	} else if (rc == 0 || rc == E_NOTFOUND) {
 		rc = err_set(err, E_UNAUTH, "this client certificate is nobody's who may call the API");
 	}

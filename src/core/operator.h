@@ -18,7 +18,7 @@ MUST_CHECK int operator_authenticate(
     struct core *core, const char *token, struct caller *caller_out, struct err *err);
 
 /* Who does the client certificate CERT (DER, already verified against our CA by TLS) stand for? Only an
- * active, recorded broker's certificate is somebody. E_UNAUTH. */
+ * active, recorded certificate of a broker or of a device is somebody. E_UNAUTH. */
 MUST_CHECK int operator_from_certificate(struct core *core, const uint8_t *cert, size_t len,
     struct caller *caller_out, struct err *err);
 

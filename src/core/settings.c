@@ -92,6 +92,9 @@ static const struct conf_key keys[] = {
     INTEGER("feed", "keep_changes", feed_keep_changes, "100000", 1, 100000000,
 	"So many of the latest changes are kept, however old they are."),
 
+    DURATION("rotation", "overlap", rotation_overlap_s, "24h", 0, 365 * DAY,
+	"How long a renewed certificate and its successor are both good, unless the successor was seen at a broker before."),
+
     INTEGER("keypool", "rsa_2048", keypool_rsa_2048, "32", 0, 1024,
 	"RSA-2048 keys kept ready, made while the machine is idle."),
 };

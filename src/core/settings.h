@@ -43,6 +43,7 @@ struct settings {
 	int64_t links_per_min, links_all_per_min;
 
 	int64_t feed_keep_s, feed_keep_changes; /* [feed] */
+	int64_t rotation_overlap_s;
 
 	int64_t keypool_rsa_2048; /* [keypool] */
 

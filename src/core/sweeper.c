@@ -6,6 +6,7 @@
 #include "core/feed.h"
 #include "core/reconcile.h"
 #include "core/refusals.h"
+#include "core/rotation.h"
 #include "store/idempotency.h"
 #include "store/package.h"
 #include "store/store.h"
@@ -90,6 +91,16 @@ settle(struct sweeper *s)
 }
 
 static void
+retire(struct sweeper *s)
+{
+	struct err err = {0};
+	int rc = rotation_sweep(s->core, &err);
+
+	if (rc != 0 && rc != E_BUSY)
+		log_error("superseded certificates were not revoked, trying again: %s", err.text);
+}
+
+static void
 prune(struct sweeper *s)
 {
 	struct err err = {0};
@@ -112,6 +123,7 @@ sweeper_run(void *arg)
 		s->dirty = false;
 		(void)pthread_mutex_unlock(&s->lock);
 		settle(s);
+		retire(s);
 		authfail_flush(s->core, false);
 		refusals_flush(s->core, false);
 		if (++second % ROUND_S == 0) {

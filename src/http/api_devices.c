@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 static const char *const register_names[] = {
-    "name", "type", "location", "labels", "policy", ARGS_CREDENTIAL_NAMES, NULL};
+    "name", "type", "location", "labels", "policy", "pending", ARGS_CREDENTIAL_NAMES, NULL};
 static const char *const update_names[] = {"name", "type", "location", "labels", "policy", NULL};
 static const char *const list_names[] = {
     "limit", "after", "status", "type", "location", "search", NULL};
@@ -30,6 +30,23 @@ labels_get(json_t *body, char **labels_out, struct err *err)
 		return err_field(err, E_INPUT, "labels", "must be an object of texts");
 	if ((*labels_out = json_dumps(labels, JSON_COMPACT)) == NULL)
 		return err_nomem(err);
+	return 0;
+}
+
+/* The member `pending`, which goes with none that says how a credential is to be made. */
+static int
+pending_get(json_t *body, bool *out, struct err *err)
+{
+	static const char *const made[] = {ARGS_CREDENTIAL_NAMES, NULL};
+	json_t *pending = json_object_get(body, "pending");
+	size_t i;
+
+	if (pending != NULL && !json_is_null(pending) && !json_is_boolean(pending))
+		return err_field(err, E_INPUT, "pending", "must be true or false");
+	*out = json_is_true(pending);
+	for (i = 0; *out && made[i] != NULL; i++)
+		if (json_object_get(body, made[i]) != NULL)
+			return err_field(err, E_INPUT, made[i], "a pending device gets its certificate when it enrols");
 	return 0;
 }
 
@@ -61,6 +78,7 @@ api_devices_register(struct core *core, const struct caller *caller, const struc
 	    (rc = json_get_text(body, "policy", false, &request.policy, err)) != 0 ||
 	    (rc = labels_get(body, &labels, err)) != 0 ||
 	    (rc = args_credential(body, &args, err)) != 0 ||
+	    (rc = pending_get(body, &request.pending, err)) != 0 ||
 	    (rc = args_idempotency(req, &request.idempotency, err)) != 0)
 		goto out;
 	request.labels = labels;

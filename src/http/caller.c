@@ -4,13 +4,30 @@
 
 #include "base/text.h"
 #include "core/authfail.h"
+#include "core/enrol.h"
 #include "core/operator.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#define SCHEME "Bearer "
+#define BEARER "Bearer "
+#define BASIC "Basic "
+
+/* The password of Basic's credentials (RFC 7617), into proof->token, which stays empty if there is none. */
+static void
+basic_password(struct caller_proof *proof, const char *credentials)
+{
+	struct buf text;
+	const char *colon;
+
+	buf_init_secret(&text);
+	if (base64_decode(&text, credentials, strlen(credentials), NULL) == 0 && !buf_failed(&text) &&
+	    memchr(text.data, '\0', text.len) == NULL && (colon = strchr(buf_str(&text), ':')) != NULL &&
+	    !text_copy(proof->token, sizeof proof->token, colon + 1))
+		proof->token[0] = '\0';
+	buf_clear(&text);
+}
 
 void
 caller_proof_token(struct caller_proof *proof, const char *authorization)
@@ -19,9 +36,13 @@ caller_proof_token(struct caller_proof *proof, const char *authorization)
 		return;
 	proof->via = CALLER_VIA_TOKEN;
 	proof->token[0] = '\0';
-	if (strncasecmp(authorization, SCHEME, strlen(SCHEME)) == 0 &&
-	    !text_copy(proof->token, sizeof proof->token, authorization + strlen(SCHEME)))
+	if (strncasecmp(authorization, BASIC, strlen(BASIC)) == 0) {
+		proof->via = CALLER_VIA_ENROLMENT;
+		basic_password(proof, authorization + strlen(BASIC));
+	} else if (strncasecmp(authorization, BEARER, strlen(BEARER)) == 0 &&
+	    !text_copy(proof->token, sizeof proof->token, authorization + strlen(BEARER))) {
 		proof->token[0] = '\0'; /* too long to be one of ours */
+	}
 }
 
 void
@@ -52,7 +73,7 @@ int
 caller_resolve(struct core *core, const struct caller_proof *proof, const char *peer,
     struct caller *caller_out, struct err *err)
 {
-	static const char *const via[] = {NULL, "token", "mtls", "socket"};
+	static const char *const via[] = {NULL, "token", "enrolment", "mtls", "socket"};
 	int rc = E_UNAUTH;
 
 	switch (proof->via) {
@@ -61,6 +82,10 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
 	case CALLER_VIA_TOKEN:
 		if (proof->token[0] != '\0')
 			rc = operator_authenticate(core, proof->token, caller_out, err);
+		break;
+	case CALLER_VIA_ENROLMENT:
+		if (proof->token[0] != '\0')
+			rc = enrol_authenticate(core, proof->token, caller_out, err);
 		break;
 	case CALLER_VIA_CERTIFICATE:
 		rc = operator_from_certificate(

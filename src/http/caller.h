@@ -13,17 +13,18 @@
 #define CALLER_TOKEN_MAX 256
 
 /* What came with the request, not yet believed. */
-enum caller_via { CALLER_VIA_NOTHING, CALLER_VIA_TOKEN, CALLER_VIA_CERTIFICATE, CALLER_VIA_SOCKET };
+enum caller_via { CALLER_VIA_NOTHING, CALLER_VIA_TOKEN, CALLER_VIA_ENROLMENT, CALLER_VIA_CERTIFICATE, CALLER_VIA_SOCKET };
 
 struct caller_proof {
 	enum caller_via via;
 	bool is_local_admin;		  /* VIA_SOCKET: the kernel says that this is one of the home's own */
 	unsigned uid;			  /* VIA_SOCKET */
-	char token[CALLER_TOKEN_MAX + 1]; /* VIA_TOKEN; "" if it was none */
+	char token[CALLER_TOKEN_MAX + 1]; /* VIA_TOKEN, VIA_ENROLMENT; "" if it was none */
 	struct buf certificate;		  /* VIA_CERTIFICATE: DER, verified by TLS */
 };
 
-/* Note AUTHORIZATION, the header's value or NULL. Whoever names a token is asked about that and nothing else. */
+/* Note AUTHORIZATION, the header's value or NULL: an operator's token as Bearer, an enrolment token as the password of
+ * Basic, whose user name is not looked at. Whoever names a token is asked about that and nothing else. */
 void caller_proof_token(struct caller_proof *proof, const char *authorization);
 
 void caller_proof_clear(struct caller_proof *proof);

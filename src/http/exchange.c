@@ -36,6 +36,7 @@ exchange_refuse(struct exchange *x, const struct err *err, int status)
 		log_error("%s %s: %s%s%s", x->request.http.id, x->route != NULL ? x->route->pattern : "-",
 		    err->field, err->field[0] != '\0' ? ": " : "", err->text);
 	reply_problem(&x->reply, err, status, x->request.http.id);
+	x->reply.wants_basic = x->route != NULL && (x->route->who & ROLE_ENROLLEE) != 0;
 }
 
 static int
@@ -56,7 +57,7 @@ route_find(struct exchange *x, unsigned listener, struct err *err)
 static int
 attempt_check(struct exchange *x, struct err *err)
 {
-	if (x->proof.via != CALLER_VIA_TOKEN && x->proof.via != CALLER_VIA_CERTIFICATE)
+	if (x->proof.via == CALLER_VIA_NOTHING || x->proof.via == CALLER_VIA_SOCKET)
 		return 0;
 	return authfail_may_try(x->core, x->request.http.peer, x->route->place == ROUTE_URGENT, err);
 }

@@ -155,6 +155,7 @@ static void
 headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
     const struct reply_options *options)
 {
+	static const char basic[] = "Basic realm=\"enrolment token as password\", charset=\"UTF-8\"";
 	const struct {
 		const char *name, *value;
 	} headers[] = {
@@ -168,7 +169,8 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
 	    {"Location", reply->location[0] != '\0' ? reply->location : NULL},
 	    {"Content-Disposition", reply->disposition[0] != '\0' ? reply->disposition : NULL},
 	    {"Allow", options->allow},
-	    {"WWW-Authenticate", reply->status == 401 ? "Bearer realm=\"muster\"" : NULL},
+	    {"Content-Transfer-Encoding", reply->is_base64 ? "base64" : NULL},
+	    {"WWW-Authenticate", reply->status != 401 ? NULL : reply->wants_basic ? basic : "Bearer realm=\"muster\""},
 	    {"Connection", options->must_close ? "close" : NULL},
 	};
 	char number[64];

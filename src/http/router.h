@@ -45,6 +45,8 @@ struct http_reply {
 	struct buf body;
 	char location[256];	/* "" : no header */
 	char disposition[128];	/* Content-Disposition; "" : no header */
+	bool is_base64;		/* Content-Transfer-Encoding: base64, as EST has it */
+	bool wants_basic;	/* of a 401: a Basic password is asked for */
 	bool is_page;		/* HTML: gets the Content-Security-Policy of pages */
 	int64_t cacheable_s;	/* 0: Cache-Control: no-store */
 	int retry_after_s;	/* 0: no Retry-After */

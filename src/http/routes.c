@@ -28,6 +28,10 @@ const struct route routes[] = {
     ROUTE("POST",   "/v1/services/{id}/revoke", WRITERS, ROUTE_URGENT, ON_API, api_services_revoke),
     ROUTE("POST",   "/v1/services/{id}/package", WRITERS, ROUTE_NORMAL, ON_API, api_services_package),
 
+    ROUTE("POST",   "/v1/tokens", WRITERS, ROUTE_NORMAL, ON_API, api_tokens_create),
+    ROUTE("GET",    "/v1/tokens", READERS, ROUTE_NORMAL, ON_API, api_tokens_list),
+    ROUTE("POST",   "/v1/tokens/{id}/revoke", WRITERS, ROUTE_URGENT, ON_API, api_tokens_revoke),
+
     ROUTE("GET",    "/v1/policies", READERS, ROUTE_NORMAL, ON_API, api_policies_list),
     ROUTE("GET",    "/v1/policies/{name}", READERS, ROUTE_NORMAL, ON_API, api_policies_get),
     ROUTE("PUT",    "/v1/policies/{name}", WRITERS, ROUTE_NORMAL, ON_API, api_policies_set),
@@ -55,6 +59,17 @@ const struct route routes[] = {
     ROUTE("GET",    "/readyz", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, health_ready),
     ROUTE("GET",    "/d/{token}", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, link_show),
     ROUTE("POST",   "/d/{token}", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, link_deliver),
+
+    ROUTE("GET",    "/.well-known/est/cacerts", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, est_cacerts),
+    ROUTE("GET",    "/.well-known/est/csrattrs", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, est_csrattrs),
+    ROUTE("POST",   "/.well-known/est/simpleenroll", ROLE_ENROLLEE, ROUTE_NORMAL, ON_API, est_simpleenroll),
+    ROUTE("POST",   "/.well-known/est/simplereenroll", ROLE_DEVICE, ROUTE_NORMAL, ON_API, est_simplereenroll),
+    ROUTE("GET",    "/.well-known/est/{label}/cacerts", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, est_cacerts),
+    ROUTE("GET",    "/.well-known/est/{label}/csrattrs", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, est_csrattrs),
+    ROUTE("POST",   "/.well-known/est/{label}/simpleenroll", ROLE_ENROLLEE, ROUTE_NORMAL, ON_API,
+	est_simpleenroll),
+    ROUTE("POST",   "/.well-known/est/{label}/simplereenroll", ROLE_DEVICE, ROUTE_NORMAL, ON_API,
+	est_simplereenroll),
 
     ROUTE("GET",    "/ca/root.crt", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_root),
     ROUTE("GET",    "/ca/issuing.crt", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_issuing),

@@ -16,6 +16,9 @@ http_handler api_certificates_get;
 http_handler api_services_add, api_services_list, api_services_get;
 http_handler api_services_revoke, api_services_package;
 
+/* api_tokens.c */
+http_handler api_tokens_create, api_tokens_list, api_tokens_revoke;
+
 /* api_policies.c */
 http_handler api_policies_list, api_policies_get, api_policies_set, api_policies_remove;
 
@@ -42,6 +45,9 @@ http_handler health_live, health_ready;
 
 /* pki.c */
 http_handler pki_root, pki_issuing, pki_chain, pki_crl;
+
+/* est.c */
+http_handler est_cacerts, est_csrattrs, est_simpleenroll, est_simplereenroll;
 
 /* link.c */
 http_handler link_show, link_deliver;

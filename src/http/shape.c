@@ -60,6 +60,30 @@ shape_device(const struct store_device *row)
 }
 
 json_t *
+shape_enrol_token(const struct store_enrol_token *row, const char *token)
+{
+	json_t *shape = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o}",
+	    "id", row->id,
+	    "name", text_or_null(row->name),
+	    "device_id", text_or_null(row->device_id),
+	    "type", text_or_null(row->type),
+	    "location", text_or_null(row->location),
+	    "policy", text_or_null(row->policy),
+	    "profile", text_or_null(row->profile),
+	    "uses", (json_int_t)row->uses,
+	    "max_uses", (json_int_t)row->max_uses,
+	    "created_at", json_time(row->created_at),
+	    "expires_at", json_time(row->expires_at),
+	    "revoked_at", time_or_null(row->revoked_at));
+
+	if (token != NULL && json_object_set_new(shape, "token", json_string(token)) != 0) {
+		json_decref(shape);
+		shape = NULL;
+	}
+	return shape;
+}
+
+json_t *
 shape_service(const struct store_service *row)
 {
 	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o}",
@@ -276,7 +300,7 @@ shape_issued_take(json_t *owner, const struct credential *c, const char *chain_p
 {
 	json_t *certificate, *package = json_null();
 
-	certificate = merge_take(certificate_facts(&c->certificate),
+	certificate = c->certificate.der == NULL ? json_null() : merge_take(certificate_facts(&c->certificate),
 	    json_pack("{s:o, s:s}",
 		"pem", pem(c->certificate.der, c->certificate.der_len),
 		"chain_pem", chain_pem));

@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "core/credential.h"
 #include "core/device.h"
+#include "core/enrol.h"
 #include "core/policies.h"
 #include "core/service.h"
 #include "x509/crl.h"
@@ -19,6 +20,10 @@
 json_t *shape_device(const struct store_device *row);
 json_t *shape_service(const struct store_service *row);
 json_t *shape_broker(const struct broker *broker);
+
+/* With TOKEN, its secret, where it was just made; else NULL. */
+json_t *shape_enrol_token(const struct store_enrol_token *row, const char *token);
+
 json_t *shape_policy(const struct store_policy *row);
 json_t *shape_profile(const struct profile *profile);
 json_t *shape_audit(const struct store_audit *row);

@@ -258,6 +258,38 @@ store_certificate_set_state(struct store_tx *tx, const uint8_t *serial,
 		     : err_set(err, E_NOTFOUND, "no such certificate");
 }
 
+int
+store_certificate_retire(
+    struct store_tx *tx, const char *owner_id, const uint8_t *serial, int64_t retire_at, struct err *err)
+{
+	return db_exec(tx->db,
+	    "UPDATE certificate SET retire_at = $1, superseded_by = $2"
+	    " WHERE owner_id = $3 AND state = 0 AND serial <> $2 AND retire_at = 0",
+	    DB_ARGS(db_int(retire_at), db_blob(serial, STORE_SERIAL_LEN), db_text(owner_id)), NULL, err);
+}
+
+int
+store_certificate_due(
+    struct store_tx *tx, int64_t now, struct store_due *out, size_t max, size_t *n_out, struct err *err)
+{
+	struct db_rows rows;
+	size_t n = 0;
+	int rc;
+
+	db_query(&rows, tx->db,
+	    "SELECT serial, tenant_id, owner_id FROM certificate"
+	    " WHERE retire_at <> 0 AND state = 0 AND retire_at <= $1 ORDER BY retire_at LIMIT $2",
+	    DB_ARGS(db_int(now), db_int((int64_t)max)));
+	for (; db_next(&rows); n++) {
+		db_col_bytes(&rows, 0, out[n].serial, sizeof out[n].serial);
+		out[n].tenant_id = db_col_int(&rows, 1);
+		db_col_text(&rows, 2, out[n].owner_id, sizeof out[n].owner_id);
+	}
+	if ((rc = db_end(&rows, err)) == 0)
+		*n_out = n;
+	return rc;
+}
+
 struct store_revoked {
 	struct db_rows rows;
 };

@@ -92,6 +92,20 @@ MUST_CHECK int store_certificate_set_state(struct store_tx *tx, const uint8_t *s
     enum certificate_state state, int reason, int64_t revoked_at, const uint8_t *superseded_by,
     struct err *err);
 
+/* Give the active certificates of OWNER_ID, but for the one with SERIAL, which follows them, until RETIRE_AT; those that have
+ * an end already keep it. */
+MUST_CHECK int store_certificate_retire(
+    struct store_tx *tx, const char *owner_id, const uint8_t *serial, int64_t retire_at, struct err *err);
+
+/* The active certificates whose end has come by NOW, at most MAX. */
+struct store_due {
+	uint8_t serial[STORE_SERIAL_LEN];
+	int64_t tenant_id;
+	char owner_id[UUID_LEN + 1];
+};
+MUST_CHECK int store_certificate_due(
+    struct store_tx *tx, int64_t now, struct store_due *out, size_t max, size_t *n_out, struct err *err);
+
 /* Every held or revoked certificate with not_after >= NOT_AFTER_LEAST, streaming, for the CRL. Opened on a
  * read transaction; next returns false at the end or on failure, close tells which. */
 struct store_revoked;

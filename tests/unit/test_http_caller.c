@@ -19,7 +19,14 @@ test_what_names_a_token(void **state)
 	    {"", CALLER_VIA_TOKEN, ""},
 	    {"Bearer", CALLER_VIA_TOKEN, ""},
 	    {"Bearer ", CALLER_VIA_TOKEN, ""},
-	    {"Basic YWRtaW46YWRtaW4=", CALLER_VIA_TOKEN, ""},
+	    {"Basic YWRtaW46YWRtaW4=", CALLER_VIA_ENROLMENT, "admin"},
+	    {"basic Om11c3Rlcl94", CALLER_VIA_ENROLMENT, "muster_x"}, /* ":muster_x" */
+	    {"Basic YTpiOmM=", CALLER_VIA_ENROLMENT, "b:c"},
+	    {"Basic YWRtaW4=", CALLER_VIA_ENROLMENT, ""}, /* no colon */
+	    {"Basic YToAYg==", CALLER_VIA_ENROLMENT, ""}, /* a NUL in it */
+	    {"Basic %%%", CALLER_VIA_ENROLMENT, ""},
+	    {"Basic ", CALLER_VIA_ENROLMENT, ""},
+	    {"Basic", CALLER_VIA_TOKEN, ""},
 	    {"muster_x", CALLER_VIA_TOKEN, ""},
 	};
 	char large[CALLER_TOKEN_MAX + 16] = "Bearer ";

@@ -54,17 +54,28 @@ route_of(const char *pattern, const char *method)
 	return NULL;
 }
 
+/* The bit of a role's name. */
+static unsigned
+role_of(const char *name)
+{
+	unsigned bit;
+
+	for (bit = ROLE_ADMIN; bit <= ROLE_DEVICE; bit <<= 1)
+		if (name != NULL && strcmp(role_name((enum role)bit), name) == 0)
+			return bit;
+	return 0x8000;
+}
+
 /* The roles that the description names, as bits; 0x8000 for what is no role. */
 static unsigned
 roles_of(json_t *operation)
 {
 	json_t *roles = json_object_get(operation, "x-roles"), *item;
 	unsigned bits = json_is_array(roles) ? 0 : 0x8000;
-	enum role role;
 	size_t i;
 
 	json_array_foreach (roles, i, item)
-		bits |= json_is_string(item) && role_parse(json_string_value(item), &role) ? (unsigned)role : 0x8000;
+		bits |= role_of(json_string_value(item));
 	return bits;
 }
 
@@ -90,8 +101,9 @@ compare_callers(struct found *f, const struct route *route, json_t *operation)
 		found(f, "%s %s: x-roles are not the route's", route->method, route->pattern);
 	if (!json_is_array(security) || (json_array_size(security) == 0) != anybody)
 		found(f, "%s %s: security", route->method, route->pattern);
-	if (security_names(operation, "mutualTLS") != (!anybody && (route->who & ROLE_BROKER) != 0) ||
-	    security_names(operation, "bearer") != !anybody)
+	if (security_names(operation, "mutualTLS") != (!anybody && (route->who & (ROLE_BROKER | ROLE_DEVICE)) != 0) ||
+	    security_names(operation, "enrolmentToken") != (!anybody && (route->who & ROLE_ENROLLEE) != 0) ||
+	    security_names(operation, "bearer") != (!anybody && (route->who & ~(ROLE_ENROLLEE | ROLE_DEVICE)) != 0))
 		found(f, "%s %s: the wrong kind of credentials", route->method, route->pattern);
 	if ((json_object_get(responses, "401") != NULL) != !anybody || (json_object_get(responses, "403") != NULL) != !anybody)
 		found(f, "%s %s: 401 and 403 are for those who need credentials", route->method, route->pattern);
