@@ -410,7 +410,7 @@ def shared():
         db.execute("INSERT INTO tenant VALUES (2, 'other', 0)")
         db.execute("INSERT INTO operator VALUES (?, 2, 'admin', 'admin', ?, 0, 0)",
                    ["11111111-1111-4111-8111-111111111111", hashlib.sha256(token.encode()).digest()])
-        db.execute("INSERT INTO policy SELECT 2, name, read, write, updated_at FROM policy WHERE tenant_id = 1")
+        db.execute("INSERT INTO policy SELECT 2, name, read, write, updated_at, sessions FROM policy WHERE tenant_id = 1")
     db.close()
     h.tokens = [h.token, token]
     with served(h):
