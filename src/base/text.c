@@ -279,31 +279,33 @@ uuid_format(char *out, const uint8_t *raw)
 bool
 uuid_parse(uint8_t *out, const char *s)
 {
-	static const uint8_t at[UUID_BYTES] = {
-	    0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+	/* One more than the value; 0 for what is no digit of ours. */
+	static const uint8_t digits[256] = {['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5,
+	    ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	    ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16};
+	uint8_t raw[UUID_BYTES], high, low;
 	size_t i;
 
-	if (!uuid_is_valid(s))
+	for (i = 0; i < UUID_BYTES; i++) {
+		if ((i == 4 || i == 6 || i == 8 || i == 10) && *s++ != '-')
+			return false;
+		if ((high = digits[(uint8_t)s[0]]) == 0 || (low = digits[(uint8_t)s[1]]) == 0)
+			return false;
+		raw[i] = (uint8_t)((high - 1) << 4 | (low - 1));
+		s += 2;
+	}
+	if (*s != '\0')
 		return false;
-	for (i = 0; i < UUID_BYTES; i++)
-		out[i] = (uint8_t)(hex_digit(s[at[i]]) << 4 | hex_digit(s[at[i] + 1]));
+	memcpy(out, raw, sizeof raw);
 	return true;
 }
 
 bool
 uuid_is_valid(const char *s)
 {
-	size_t i;
+	uint8_t raw[UUID_BYTES];
 
-	for (i = 0; i < UUID_LEN; i++) {
-		if (i == 8 || i == 13 || i == 18 || i == 23) {
-			if (s[i] != '-')
-				return false;
-		} else if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f'))) {
-			return false;
-		}
-	}
-	return s[UUID_LEN] == '\0';
+	return uuid_parse(raw, s);
 }
 
 bool
