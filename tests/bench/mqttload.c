@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -715,6 +716,7 @@ main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	(void)signal(SIGTERM, on_signal);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* whoever began it may have failed */
 	fleet_read(argv[optind]);
 	prepare();
 	run();
