@@ -39,8 +39,8 @@ outbox_new(size_t size, struct outbox **out, struct err *err)
 
 	if (o == NULL)
 		return err_nomem(err);
-	/* Its pages are touched now: not in a storm, when there may be none, and so that a broker that
-	 * grows later is known to leak. */
+	/* Its pages are touched now: not in a storm, when there may be none, and so that a broker
+	 * that grows later is known to leak. */
 	memset(o->events, 0xff, size * sizeof o->events[0]);
 	o->size = size;
 	*out = o;
