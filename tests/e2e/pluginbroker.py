@@ -115,13 +115,29 @@ def readable(files):
             shutil.chown(path, "mosquitto")
 
 
+class At:
+    """A client's files, used at another broker than the home's, or under another address than the first."""
+
+    def __init__(self, credentials, broker, source=None):
+        self.credentials, self.broker, self.source = credentials, broker, source
+        self.id, self.dir = credentials.id, credentials.dir
+
+    def mqtt(self, id=None):
+        argv = self.credentials.mqtt(id)
+        argv[argv.index("-p") + 1] = self.broker.port
+        return argv + (["-A", self.source] if self.source else [])
+
+    publish, connects, subscribe = (getattr(muster.Credentials, n) for n in ("publish", "connects", "subscribe"))
+
+
 class Client:
     """An MQTT 3.1.1 session under a device's id, whose every byte is seen."""
 
     def __init__(self, credentials, broker, will=None, clean=True):
         context = ssl.create_default_context(cafile=credentials.dir / "ca.crt")
         context.load_cert_chain(credentials.dir / "device.crt", credentials.dir / "device.key")
-        raw = socket.create_connection(("localhost", broker.port))
+        source = getattr(credentials, "source", None)
+        raw = socket.create_connection(("localhost", broker.port), source_address=(source, 0) if source else None)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = context.wrap_socket(raw, server_hostname="localhost")
         self.socket.settimeout(10 * muster.PATIENCE)
@@ -129,7 +145,8 @@ class Client:
         for text in (credentials.id, *(will or ())):
             body += len(text).to_bytes(2, "big") + text.encode()
         self.send(0x10, body)
-        self.code = self.socket.recv(4)[3:4]
+        answer = self.socket.recv(4)
+        self.had_session, self.code = answer[2:3] == b"\x01", answer[3:4]
         assert self.code == b"\x00", self.code
 
     def send(self, kind, body):

@@ -6,25 +6,7 @@ import time
 import muster
 import pytest
 from muster import wait_for
-from pluginbroker import AddedBroker, PluginBroker, readable
-
-
-class At:
-    """A client's files, used at BROKER."""
-
-    def __init__(self, credentials, broker):
-        self.credentials, self.broker = credentials, broker
-        self.id = credentials.id
-
-    def __getattr__(self, name):
-        return getattr(self.credentials, name)
-
-    def mqtt(self, id=None):
-        argv = self.credentials.mqtt(id)
-        argv[argv.index("-p") + 1] = self.broker.port
-        return argv
-
-    publish, connects, subscribe = (getattr(muster.Credentials, n) for n in ("publish", "connects", "subscribe"))
+from pluginbroker import AddedBroker, At, PluginBroker, readable
 
 
 def add_service(home, name, *rights):
