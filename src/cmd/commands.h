@@ -21,6 +21,7 @@ struct cli {
 	const char *token; /* NULL: none */
 	const char *ca;	   /* NULL: DIR/ca/root.crt */
 	bool json;	   /* print the REST body */
+	const char *idempotency_key; /* of what is called next; NULL: none */
 };
 
 /* Say on standard error what failed, in one line, with the field if there is one. What follows the

@@ -222,6 +222,9 @@ show(const struct cli *cli, const struct credoptions *o, const json_t *answer, s
 	print_fields(answer, fields, sizeof fields / sizeof fields[0]);
 	if (json_is_object(json_object_get(answer, "package")))
 		return show_link(cli, o, answer, err);
+	if (o->csr_file == NULL && cli->idempotency_key != NULL)
+		(void)printf("\nThis was done before under the same key, and the package's link and password were shown then.\n"
+			     "Where they are lost, this makes new ones: muster device package ID\n");
 	if (o->out_file == NULL) {
 		(void)putchar('\n');
 		print_lines(answer, "certificate.pem");

@@ -6,6 +6,7 @@
 #include "cmd/rest.h"
 
 #include "base/text.h"
+#include "core/idempotency.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@ enum {
 	OPT_TYPE,
 	OPT_LOCATION,
 	OPT_LABEL,
+	OPT_IDEMPOTENCY_KEY,
 	OPT_POLICY,
 	OPT_STATUS,
 	OPT_SEARCH,
@@ -30,7 +32,7 @@ enum {
 struct arguments {
 	const char *id;
 	const char *name, *type, *location, *policy;
-	const char *status, *search, *reason;
+	const char *status, *search, *reason, *idempotency_key;
 	const char *labels[LABELS_MAX];
 	size_t n_labels;
 	bool wants_id, wants_name, wants_change, pending;
@@ -84,6 +86,12 @@ parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_PENDING:
 		a->pending = true;
+		return 0;
+	case OPT_IDEMPOTENCY_KEY:
+		/* It becomes a header's line as it is. */
+		if (arg[0] == '\0' || strlen(arg) > IDEMPOTENCY_KEY_MAX || !text_is_printable(arg, strlen(arg)))
+			argp_error(state, "--idempotency-key must be 1 to %d printable bytes", IDEMPOTENCY_KEY_MAX);
+		a->idempotency_key = arg;
 		return 0;
 	case OPT_LABEL:
 		if (strchr(arg, '=') == NULL || a->n_labels == LABELS_MAX)
@@ -201,6 +209,9 @@ static const struct argp_option register_options[] = {
     {"policy", OPT_POLICY, "NAME", 0, "The policy that gives it its topics (default: default)", 0},
     {"pending", OPT_PENDING, NULL, 0,
 	"It will enrol by itself: make nothing yet (see `muster token create --device`)", 0},
+    {"idempotency-key", OPT_IDEMPOTENCY_KEY, "TEXT", 0,
+	"A word of yours for this registration: with the same one, and all else the same, it can be sent again within a day, "
+	"and registers nothing twice", 0},
     {0}};
 
 static const struct argp register_argp = {register_options, parse, "--name TEXT --type WORD",
@@ -213,7 +224,9 @@ static const struct argp register_argp = {register_options, parse, "--name TEXT 
     "Examples:\n\n"
     "  muster device register --name 'Pump 1' --type pump --key ec-p256 --qr\n"
     "  muster device register --name 'Pump 2' --type pump --label line=7 \\\n"
-    "      --csr pump-2.csr --out pump-2.crt\n\n" CLI_HELP_END,
+    "      --csr pump-2.csr --out pump-2.crt\n\n"
+    "Where the answer may get lost, as in a script, add --idempotency-key: what is sent again tells of the same device and "
+    "certificate, but not the package's link and password, which were shown once.\n\n" CLI_HELP_END,
     credential_child, NULL, NULL};
 
 int
@@ -227,6 +240,7 @@ cmd_device_register(struct cli *cli, int argc, char **argv)
 
 	if (argp_parse(&register_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
+	cli->idempotency_key = a.idempotency_key;
 	buf_text(&path, "/v1/devices");
 	if ((rc = fields_body(&a, body, &err)) == 0)
 		rc = credoptions_body(&a.credential, body, &err);

@@ -22,7 +22,7 @@ struct exchange {
 	const char *method;
 	const char *url; /* https://HOST:PORT, or NULL: over the home's socket */
 	const char *path;
-	const char *token;
+	const char *token, *idempotency_key; /* NULL: none */
 	const char *body; /* NULL: none */
 	const char *cert, *key; /* the client's files; NULL: none */
 	struct buf *out;
@@ -216,18 +216,23 @@ is_posted(const struct exchange *x)
 static int
 headers_make(const struct exchange *x, struct curl_slist **headers, struct err *err)
 {
-	struct buf auth;
+	struct buf auth, key = {0};
 	bool ok = true;
 
 	buf_init_secret(&auth);
 	if (is_posted(x)) /* libcurl would call an empty body a form */
 		ok = header_add(
 		    headers, x->body != NULL ? "Content-Type: application/json" : "Content-Type:");
+	if (x->idempotency_key != NULL) {
+		buf_printf(&key, "Idempotency-Key: %s", x->idempotency_key);
+		ok = ok && !buf_failed(&key) && header_add(headers, buf_str(&key));
+	}
 	if (x->url != NULL && x->token != NULL) {
 		buf_printf(&auth, "Authorization: Bearer %s", x->token);
 		ok = ok && !buf_failed(&auth) && header_add(headers, buf_str(&auth));
 	}
 	buf_clear(&auth);
+	buf_clear(&key);
 	return ok ? 0 : err_nomem(err);
 }
 
@@ -350,6 +355,7 @@ rest_call(const struct cli *cli, const char *method, const char *path, json_t *b
 	    .url = cli->url,
 	    .path = path,
 	    .token = cli->token,
+	    .idempotency_key = cli->idempotency_key,
 	    .body = text,
 	    .out = &out};
 	int rc;

@@ -1,5 +1,6 @@
 """Idempotency-Key on POST /v1/devices: of equal requests one registers, whatever gets lost on the way."""
 
+import json
 import os
 import signal
 import threading
@@ -164,3 +165,30 @@ def test_lost_replies_and_retries(fresh):
     crl = muster.run("openssl", "crl", "-inform", "DER", "-noout", "-text", input=home.pki("/crl/issuing.crl").body)
     listed = crl.stdout.decode().count("Serial Number:")
     assert listed == len(orphans)
+
+
+def test_cli(home):
+    """The same over the socket and over HTTPS, where the same key is another caller's."""
+    register = ["device", "register", "--name", "cli-idem", "--type", "pump", "--key", "ec-p256", "--idempotency-key"]
+    remote = ["--url", f"https://localhost:{home.api_port}"]
+    env = {"MUSTER_TOKEN": home.token}
+    made = []
+    for where in ([], remote):
+        first, again = (json.loads(home.cli("--json", *where, *register, "run 7", env=env).stdout) for _ in range(2))
+        assert first.pop("package")["password"] and again.pop("package") is None
+        assert first == again
+        made.append(first["id"])
+        shown = home.cli(*where, *register, "run 7", env=env).stdout.decode()
+        assert first["id"] in shown and "done before under the same key" in shown and "muster device package" in shown
+        other = home.cli(*where, *register, "run 7", "--location", "hall", env=env, check=False)
+        assert other.returncode == 1
+        assert b"Idempotency-Key" in other.stderr
+    assert made[0] != made[1]
+    assert len(named(home, "cli-idem")) == 2
+    # It becomes a header, and none but itself.
+    for bad in ("", "a\r\nAuthorization: Bearer x", "a\nb", "x" * 129):
+        refused = home.cli(*register, bad, check=False)
+        assert refused.returncode == 2
+        assert b"--idempotency-key must be" in refused.stderr
+    assert home.cli(*register, "x" * 128).returncode == 0
+    assert len(named(home, "cli-idem")) == 3
