@@ -54,6 +54,7 @@ static const struct check {
     {"https", NEED_HOME, check_https},
     {"pki", NEED_HOME | NEED_API, check_pki},
     {"registration", NEED_API, check_registration},
+    {"rates", NEED_API, check_rates},
     {"audit", NEED_API, check_audit},
     {"broker", NEED_HOME, check_broker},
     {"broker-strangers", NEED_HOME, check_broker_strangers},

@@ -63,6 +63,40 @@ check_registration(struct doctor *d, struct finding *f)
 	}
 }
 
+/* Was a limit in somebody's way lately? Refusals are answered with 429 and leave no other trace here. */
+void
+check_rates(struct doctor *d, struct finding *f)
+{
+	json_t *answer = NULL, *item;
+	struct err err = {0};
+	const char *name;
+	int64_t at;
+	size_t i;
+
+	if (rest_call(d->cli, "GET", "/v1/limits", NULL, &answer, &err) != 0) {
+		finding_err(f, VERDICT_FAIL, &err);
+		return;
+	}
+	finding_set(f, VERDICT_OK, "no limit a minute was in anybody's way in the last %d minutes", LATELY_S / 60);
+	json_array_foreach (json_object_get(answer, "items"), i, item) {
+		name = doctor_text(item, "name");
+		at = doctor_time(item, "last_refused_at");
+		/* Who fails to authenticate is found in the audit, by address. */
+		if (at == 0 || at + LATELY_S < d->now || strcmp(name, "auth_failures") == 0)
+			continue;
+		finding_set(f, VERDICT_WARN,
+		    "limits.%s_per_min is near full: %lld refused with 429 since the service started, the last at %s "
+		    "(%lld a minute for each client, %lld in all; 0: no limit)", name,
+		    (long long)json_integer_value(json_object_get(item, "refused")), doctor_text(item, "last_refused_at"),
+		    (long long)json_integer_value(json_object_get(item, "per_min")),
+		    (long long)json_integer_value(json_object_get(item, "all_per_min")));
+		finding_remedy(f, "if that was meant to be served, raise %s_per_min or %s_all_per_min under [limits] in %s/muster.conf "
+		    "and send the service SIGHUP; else see who asks", name, name, d->dir);
+		break; /* the first is what keeps devices out */
+	}
+	json_decref(answer);
+}
+
 /* ---- the audit ------------------------------------------------------------------------------- */
 
 /* Failed authentications of one address in one minute, as the audit counts them. */

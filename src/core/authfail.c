@@ -68,6 +68,12 @@ authfail_free(struct authfail *a)
 	free(a);
 }
 
+struct ratelimit *
+authfail_limit(const struct authfail *a)
+{
+	return a->limit;
+}
+
 static bool
 counts_empty(const struct counts *c)
 {

@@ -20,6 +20,10 @@ void authfail_free(struct authfail *authfail);
 /* Other limits from now on. Any thread. */
 void authfail_set(struct authfail *authfail, int64_t per_min, int64_t all_per_min);
 
+/* The limit itself, to look at. */
+struct ratelimit;
+struct ratelimit *authfail_limit(const struct authfail *authfail);
+
 /* May PEER try to authenticate? Refusals are counted for the audit. What is urgent only waits if PEER itself has failed
  * too often. E_LIMIT with retry_after_s. Any thread; does not block. */
 MUST_CHECK int authfail_may_try(

@@ -24,6 +24,8 @@ struct ratelimit {
 	int64_t per_min, all_per_min;
 	struct bucket *buckets;
 	struct bucket all; /* in no table */
+	uint64_t refused;
+	int64_t refused_ms;
 };
 
 int
@@ -131,6 +133,10 @@ ask(struct ratelimit *limit, const char *address, bool with_all, int64_t now_ms,
 	}
 	if (rc == 0 && with_all && limit->all_per_min > 0)
 		rc = bucket_ask(&limit->all, limit->all_per_min, now_ms, cost, "all together", err);
+	if (rc == E_LIMIT) {
+		limit->refused++;
+		limit->refused_ms = now_ms;
+	}
 	(void)pthread_mutex_unlock(&limit->lock);
 	return rc;
 }
@@ -145,4 +151,15 @@ int
 ratelimit_look(struct ratelimit *limit, const char *address, bool with_all, int64_t now_ms, struct err *err)
 {
 	return ask(limit, address, with_all, now_ms, 0, err);
+}
+
+void
+ratelimit_state(struct ratelimit *limit, struct ratelimit_state *out)
+{
+	(void)pthread_mutex_lock(&limit->lock);
+	out->per_min = limit->per_min;
+	out->all_per_min = limit->all_per_min;
+	out->refused = limit->refused;
+	out->refused_ms = limit->refused_ms;
+	(void)pthread_mutex_unlock(&limit->lock);
 }

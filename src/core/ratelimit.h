@@ -24,6 +24,15 @@ void ratelimit_set(struct ratelimit *limit, int64_t per_min, int64_t all_per_min
  * err->retry_after_s if it is one too many; what is too many for the client does not count for all. Any thread. */
 int ratelimit_take(struct ratelimit *limit, const char *address, int64_t now_ms, struct err *err);
 
+/* What it allows, and how often somebody was refused since it was made: last at REFUSED_MS (of those who asked), 0 if never.
+ * Any thread. */
+struct ratelimit_state {
+	int64_t per_min, all_per_min;
+	uint64_t refused;
+	int64_t refused_ms;
+};
+void ratelimit_state(struct ratelimit *limit, struct ratelimit_state *out);
+
 /* The same answer without counting; without WITH_ALL that of the client's own bucket. */
 MUST_CHECK int ratelimit_look(
     struct ratelimit *limit, const char *address, bool with_all, int64_t now_ms, struct err *err);

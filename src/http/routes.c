@@ -39,6 +39,8 @@ const struct route routes[] = {
     ROUTE("GET",    "/v1/profiles", READERS, ROUTE_NORMAL, ON_API, api_profiles_list),
     ROUTE("GET",    "/v1/profiles/{name}", READERS, ROUTE_NORMAL, ON_API, api_profiles_get),
 
+    ROUTE("GET",    "/v1/limits", READERS, ROUTE_NORMAL, ON_API, api_limits_list),
+
     /* Urgent: by this a broker learns of a revocation. */
     ROUTE("GET",    "/v1/feed", FOLLOWERS, ROUTE_URGENT, ON_API, api_feed_changes),
     ROUTE("GET",    "/v1/feed/snapshot", FOLLOWERS, ROUTE_NORMAL, ON_API, api_feed_snapshot),

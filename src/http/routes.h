@@ -25,6 +25,9 @@ http_handler api_policies_list, api_policies_get, api_policies_set, api_policies
 /* api_profiles.c */
 http_handler api_profiles_list, api_profiles_get;
 
+/* api_limits.c */
+http_handler api_limits_list;
+
 /* api_audit.c */
 http_handler api_audit_list, api_audit_verify;
 

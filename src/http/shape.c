@@ -84,6 +84,17 @@ shape_enrol_token(const struct store_enrol_token *row, const char *token)
 }
 
 json_t *
+shape_limit(const char *name, const struct ratelimit_state *state, int64_t refused_at)
+{
+	return json_pack("{s:s, s:I, s:I, s:I, s:o}",
+	    "name", name,
+	    "per_min", (json_int_t)state->per_min,
+	    "all_per_min", (json_int_t)state->all_per_min,
+	    "refused", (json_int_t)state->refused,
+	    "last_refused_at", time_or_null(refused_at));
+}
+
+json_t *
 shape_service(const struct store_service *row)
 {
 	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o}",

@@ -12,6 +12,7 @@
 #include "core/device.h"
 #include "core/enrol.h"
 #include "core/policies.h"
+#include "core/ratelimit.h"
 #include "core/service.h"
 #include "x509/crl.h"
 
@@ -26,6 +27,7 @@ json_t *shape_enrol_token(const struct store_enrol_token *row, const char *token
 
 json_t *shape_policy(const struct store_policy *row);
 json_t *shape_profile(const struct profile *profile);
+json_t *shape_limit(const char *name, const struct ratelimit_state *state, int64_t refused_at);
 json_t *shape_audit(const struct store_audit *row);
 
 /* All that is known of a certificate; with its PEM only where WITH_PEM. */

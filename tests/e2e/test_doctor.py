@@ -20,7 +20,7 @@ from muster import openssl, run, wait_for
 
 SETTINGS = muster.ACL_FILE
 ALWAYS = {"home", "permissions", "disk", "limits", "clock", "clock-sync", "signer-log", "issuing-ca",
-          "server-certificate", "broker-certificate", "server", "https", "pki", "registration", "audit", "broker",
+          "server-certificate", "broker-certificate", "server", "https", "pki", "registration", "rates", "audit", "broker",
           "broker-strangers", "broker-process", "broker-config", "broker-reload", "broker-acl", "broker-crl"}
 OF_A_DEVICE = {"device", "device-certificate", "device-revocation", "device-rights", "device-files",
                "device-connection"}
@@ -120,7 +120,7 @@ def test_elsewhere_only_what_the_api_tells(home, broker, device):
     result = run(muster.MUSTER, *args, "--json", "doctor", device.id, "--package", device.dir, check=False)
     findings = Findings(result)
     assert not findings.bad and findings.status == 0
-    assert set(findings.all) == {"clock-sync", "server", "registration", "audit", "broker-feed", "broker-credentials",
+    assert set(findings.all) == {"clock-sync", "server", "registration", "rates", "audit", "broker-feed", "broker-credentials",
                                  "device", "device-certificate", "device-revocation", "device-refusals", "device-files"}
     assert findings["broker-feed"]["status"] == "n/a"  # nobody follows, and the mode cannot be told from there
     result = run(muster.MUSTER, *args[:4], "--token", "wrong", "--json", "doctor", check=False)
@@ -331,6 +331,31 @@ def test_a_client_that_the_limits_keep_out(fresh):
         assert "audit list" in findings["audit"]["remedy"]
         assert "100 registrations a minute" in findings["registration"]["finding"]
         assert doctor(home, prefix=["faketime", "-f", "+11m"])["audit"]["status"] == "ok"
+    finally:
+        broker.stop()
+
+
+@FAKED
+def test_limits_in_the_way(fresh):
+    """Registrations that are refused for being too many are seen, until that was long ago."""
+    home = fresh(settings={"limits.register_per_min": "2"}).start()
+    broker = muster.Broker(home)
+    body = {"name": "d", "type": "t", "key": "ec-p256"}
+    try:
+        sees(home, {})
+        assert [home.request("POST", "/v1/devices", body).status for _ in range(4)] == [201, 201, 429, 429]
+        limits = {x["name"]: x for x in home.request("GET", "/v1/limits").json["items"]}
+        assert (limits["register"]["per_min"], limits["register"]["refused"]) == (2, 2)
+        assert (limits["links"]["refused"], limits["links"]["last_refused_at"]) == (0, None)
+        found = sees(home, {"rates": "warn"})["rates"]
+        assert "limits.register_per_min is near full: 2 refused with 429" in found["finding"]
+        assert "raise register_per_min" in found["remedy"]
+        # By that remedy.
+        home.configure({"limits.register_per_min": "1000"})
+        home.process.child.send_signal(signal.SIGHUP)
+        home.process.wait_line("configuration reloaded")
+        assert home.request("POST", "/v1/devices", body).status == 201
+        assert doctor(home, prefix=["faketime", "-f", "+11m"])["rates"]["status"] == "ok"
     finally:
         broker.stop()
 

@@ -47,6 +47,33 @@ test_looking_costs_nothing(void **state)
 	ratelimit_free(limit);
 }
 
+/* What it tells an operator: how often it was in the way. */
+static void
+test_refusals_are_counted(void **state)
+{
+	struct ratelimit_state told;
+	struct ratelimit *limit = NULL;
+	struct err err = {0};
+
+	(void)state;
+	assert_ok(ratelimit_new(2, 3, &limit, &err));
+	assert_ok(ratelimit_take(limit, "a", 5000, &err));
+	assert_ok(ratelimit_take(limit, "a", 5000, &err));
+	ratelimit_state(limit, &told);
+	assert_int_equal(told.refused, 0);
+	assert_int_equal(told.refused_ms, 0);
+	assert_int_equal(ratelimit_take(limit, "a", 5001, &err), E_LIMIT); /* by its own */
+	assert_ok(ratelimit_take(limit, "b", 5002, &err));
+	assert_int_equal(ratelimit_look(limit, "c", true, 5003, &err), E_LIMIT); /* by that for all */
+	ratelimit_set(limit, 4, 0);
+	ratelimit_state(limit, &told);
+	assert_int_equal(told.refused, 2);
+	assert_int_equal(told.refused_ms, 5003);
+	assert_int_equal(told.per_min, 4);
+	assert_int_equal(told.all_per_min, 0);
+	ratelimit_free(limit);
+}
+
 static void
 test_zero_is_no_limit(void **state)
 {
@@ -230,6 +257,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_burst_then_one_by_one),
 	    cmocka_unit_test(test_looking_costs_nothing),
+	    cmocka_unit_test(test_refusals_are_counted),
 	    cmocka_unit_test(test_zero_is_no_limit),
 	    cmocka_unit_test(test_clients_of_ipv6),
 	    cmocka_unit_test(test_all_together),

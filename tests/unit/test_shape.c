@@ -144,6 +144,19 @@ test_profiles(void **state)
 	}
 }
 
+static void
+test_limits(void **state)
+{
+	const struct ratelimit_state quiet = {.per_min = 600}, busy = {.per_min = 1, .all_per_min = 2, .refused = 3};
+
+	(void)state;
+	assert_json(shape_limit("links", &quiet, 0),
+	    "{\"name\":\"links\",\"per_min\":600,\"all_per_min\":0,\"refused\":0,\"last_refused_at\":null}");
+	assert_json(shape_limit("links", &busy, 60),
+	    "{\"name\":\"links\",\"per_min\":1,\"all_per_min\":2,\"refused\":3,"
+	    "\"last_refused_at\":\"1970-01-01T00:01:00Z\"}");
+}
+
 /* A detail that is damaged does not hide the row. H6 */
 static void
 test_audit(void **state)
@@ -180,6 +193,7 @@ main(void)
 	    cmocka_unit_test(test_certificates),
 	    cmocka_unit_test(test_what_was_issued),
 	    cmocka_unit_test(test_profiles),
+	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_audit),
 	    cmocka_unit_test(test_pages),
 	};
