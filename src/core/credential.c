@@ -145,7 +145,8 @@ link_mint(struct core *core, const struct credential_request *request, struct cr
 	return rc;
 }
 
-/* The key is made here, lives in locked memory, and leaves only inside the encrypted archive. */
+/* The key is made here, lives in locked memory, and leaves only inside the encrypted archive, or to a device that waits for
+ * it on an authenticated connection of its own. */
 static int
 make_with_key(struct core *core, const struct credential_owner *owner,
     const struct credential_request *request, struct credential *out, struct err *err)
@@ -168,8 +169,14 @@ make_with_key(struct core *core, const struct credential_owner *owner,
 	spki = key_spki(key, &spki_len);
 	if ((rc = key_to_pem(key, &pem, err)) != 0 ||
 	    (rc = ca_issue(core, profile, owner->id, spki, spki_len, request->valid_s, request->sans,
-		 request->n_sans, &out->certificate, err)) != 0 ||
-	    (rc = password_make(out->password, err)) != 0 ||
+		 request->n_sans, &out->certificate, err)) != 0)
+		goto out;
+	if (request->bare_key) {
+		out->key_pem = pem;
+		pem = (struct secret){0};
+		goto out;
+	}
+	if ((rc = password_make(out->password, err)) != 0 ||
 	    (rc = package_build(core, owner, &pem, out->certificate.der, out->certificate.der_len,
 		 out->password, &out->archive, err)) != 0 ||
 	    (rc = link_mint(core, request, out, err)) != 0)
@@ -265,6 +272,7 @@ void
 credential_clear(struct credential *credential)
 {
 	store_certificate_clear(&credential->certificate);
+	secret_clear(&credential->key_pem);
 	buf_clear(&credential->archive);
 	explicit_bzero(credential, sizeof *credential);
 }

@@ -28,10 +28,12 @@ struct credential_request {
 	const char *const *sans;
 	size_t n_sans;
 	int64_t link_ttl_s;  /* 0: LINK_TTL_DEFAULT_S */
+	bool bare_key;	     /* the server makes the key and hands it back as it is, without a package */
 };
 
 struct credential {
 	struct store_certificate certificate;
+	struct secret key_pem; /* with bare_key: PKCS#8 */
 	bool has_package;
 	char url[LINK_URL_SIZE];
 	int64_t expires_at;

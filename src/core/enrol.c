@@ -205,9 +205,9 @@ token_of(struct core *core, const struct caller *caller, struct store_enrol_toke
 	return rc;
 }
 
-int
-enrol_device(struct core *core, const struct caller *caller, const void *csr, size_t csr_len, const char *profile,
-    struct store_device *device_out, struct credential *credential_out, struct err *err)
+static int
+enrol(struct core *core, const struct caller *caller, const void *csr, size_t csr_len, const char *profile,
+    bool makes_key, struct store_device *device_out, struct credential *credential_out, struct err *err)
 {
 	char key[2 * SHA256_LEN + 1];
 	struct device_request request = {0};
@@ -230,8 +230,14 @@ enrol_device(struct core *core, const struct caller *caller, const void *csr, si
 	request.type = token.type;
 	request.location = token.location;
 	request.policy = token.policy;
-	request.credential = (struct credential_request){
-	    .csr = csr, .csr_len = csr_len, .profile = token.profile[0] != '\0' ? token.profile : NULL};
+	request.credential = (struct credential_request){.profile = token.profile[0] != '\0' ? token.profile : NULL};
+	if (makes_key) {
+		request.credential.key = key_kind_name(asked.kind);
+		request.credential.bare_key = true;
+	} else {
+		request.credential.csr = csr;
+		request.credential.csr_len = csr_len;
+	}
 	request.token = &token;
 	/* Who sends the same key again has not had the answer. */
 	sha256(request.idempotency.digest, asked.spki, asked.spki_len);
@@ -239,8 +245,11 @@ enrol_device(struct core *core, const struct caller *caller, const void *csr, si
 	request.idempotency.key = key;
 	if ((rc = device_register(core, caller, &request, &device, &credential, err)) != 0)
 		return rc;
-	if (device.status != DEVICE_ACTIVE) {
+	if (device.status != DEVICE_ACTIVE)
 		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(device.status));
+	else if (makes_key && credential.key_pem.data == NULL)
+		rc = err_set(err, E_CONFLICT, "this request was answered before, and its key is handed over once only");
+	if (rc != 0) {
 		credential_clear(&credential);
 		store_device_clear(&device);
 		return rc;
@@ -248,4 +257,18 @@ enrol_device(struct core *core, const struct caller *caller, const void *csr, si
 	*device_out = device;
 	*credential_out = credential;
 	return 0;
+}
+
+int
+enrol_device(struct core *core, const struct caller *caller, const void *csr, size_t csr_len, const char *profile,
+    struct store_device *device_out, struct credential *credential_out, struct err *err)
+{
+	return enrol(core, caller, csr, csr_len, profile, false, device_out, credential_out, err);
+}
+
+int
+enrol_device_with_key(struct core *core, const struct caller *caller, const void *csr, size_t csr_len,
+    const char *profile, struct store_device *device_out, struct credential *credential_out, struct err *err)
+{
+	return enrol(core, caller, csr, csr_len, profile, true, device_out, credential_out, err);
 }

@@ -56,4 +56,10 @@ MUST_CHECK int enrol_authenticate(
 MUST_CHECK int enrol_device(struct core *core, const struct caller *caller, const void *csr, size_t csr_len,
     const char *profile, struct store_device *device_out, struct credential *credential_out, struct err *err);
 
+
+/* The same with a key of the CSR's kind that is made here (RFC 7030, section 4.4) and handed over once, in
+ * CREDENTIAL_OUT->key_pem: E_CONFLICT for the same CSR again. */
+MUST_CHECK int enrol_device_with_key(struct core *core, const struct caller *caller, const void *csr, size_t csr_len,
+    const char *profile, struct store_device *device_out, struct credential *credential_out, struct err *err);
+
 #endif

@@ -103,12 +103,40 @@ reply_certificate(struct http_reply *reply, const struct credential *credential,
 	return rc;
 }
 
+/* Key and certificate as parts of one message (RFC 7030, section 4.4.2); a PEM block's lines are the base64 that is due. */
+static int
+reply_key_and_certificate(struct http_reply *reply, const struct credential *credential, struct err *err)
+{
+	static const char boundary[] = "muster-key-and-certificate"; /* no base64 has a hyphen */
+	const char *pem = (const char *)credential->key_pem.data, *end = pem + credential->key_pem.len;
+	const char *first = memchr(pem, '\n', credential->key_pem.len), *last;
+	struct http_reply certificate = {0};
+	int rc;
+
+	if (first == NULL || (last = memmem(first, (size_t)(end - first), "-----END", 8)) == NULL)
+		return err_set(err, E_SYS, "the key was not written");
+	if ((rc = reply_certificate(&certificate, credential, err)) != 0)
+		return rc;
+	buf_init_secret(&reply->body);
+	buf_printf(&reply->body, "--%s\r\nContent-Type: application/pkcs8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+	    boundary);
+	buf_append(&reply->body, first + 1, (size_t)(last - first - 1));
+	buf_printf(&reply->body, "\r\n--%s\r\nContent-Type: %s\r\nContent-Transfer-Encoding: base64\r\n\r\n", boundary,
+	    certificate.content_type);
+	buf_append(&reply->body, certificate.body.data, certificate.body.len);
+	buf_printf(&reply->body, "\r\n--%s--\r\n", boundary);
+	buf_clear(&certificate.body);
+	reply->content_type = "multipart/mixed; boundary=muster-key-and-certificate";
+	return 0;
+}
+
+typedef int reply_fn(struct http_reply *reply, const struct credential *credential, struct err *err);
 typedef int issue_fn(struct core *core, const struct caller *caller, const void *csr, size_t csr_len,
     const char *profile, struct store_device *device_out, struct credential *credential_out, struct err *err);
 
 static int
 issue(struct core *core, const struct caller *caller, const struct http_request *req, struct http_reply *reply,
-    issue_fn *fn, struct err *err)
+    issue_fn *fn, reply_fn *show, struct err *err)
 {
 	struct credential credential = {0};
 	struct store_device device = {0};
@@ -117,7 +145,7 @@ issue(struct core *core, const struct caller *caller, const struct http_request 
 
 	if ((rc = csr_get(req, &csr, err)) == 0 &&
 	    (rc = fn(core, caller, csr.data, csr.len, label_of(req), &device, &credential, err)) == 0)
-		rc = reply_certificate(reply, &credential, err);
+		rc = show(reply, &credential, err);
 	credential_clear(&credential);
 	store_device_clear(&device);
 	buf_clear(&csr);
@@ -128,12 +156,19 @@ int
 est_simpleenroll(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	return issue(core, caller, req, reply, enrol_device, err);
+	return issue(core, caller, req, reply, enrol_device, reply_certificate, err);
 }
 
 int
 est_simplereenroll(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	return issue(core, caller, req, reply, rotation_renew, err);
+	return issue(core, caller, req, reply, rotation_renew, reply_certificate, err);
+}
+
+int
+est_serverkeygen(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	return issue(core, caller, req, reply, enrol_device_with_key, reply_key_and_certificate, err);
 }

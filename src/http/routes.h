@@ -50,7 +50,7 @@ http_handler health_live, health_ready;
 http_handler pki_root, pki_issuing, pki_chain, pki_crl;
 
 /* est.c */
-http_handler est_cacerts, est_csrattrs, est_simpleenroll, est_simplereenroll;
+http_handler est_cacerts, est_csrattrs, est_simpleenroll, est_simplereenroll, est_serverkeygen;
 
 /* link.c */
 http_handler link_show, link_deliver;

@@ -1,6 +1,7 @@
 """Devices that make their own keys: enrolment tokens and EST, by clients nobody here wrote (strongSwan's pki, curl, openssl)."""
 
 import base64
+import email
 import json
 import re
 import subprocess
@@ -178,6 +179,25 @@ def test_bodies_wrapped_or_not(home, wrap):
     reply = home.request("POST", EST + "simpleenroll", text, token=None,
                          headers={"Content-Type": "application/pkcs10", **basic(token(home)["token"])})
     leaf(reply)
+
+
+def test_the_server_makes_the_key(home):
+    """serverkeygen: key and certificate in one message, once."""
+    made = token(home, name="keyless")
+    asking = Device(home, "Keyless")
+    reply = post(home, "serverkeygen", asking.request(), made["token"])
+    assert reply.status == 200, reply.body
+    message = email.message_from_bytes(b"Content-Type: " + reply.headers["Content-Type"].encode() + b"\r\n\r\n" + reply.body)
+    key, certificate = message.get_payload()
+    assert (key.get_content_type(), certificate.get_content_type()) == ("application/pkcs8", "application/pkcs7-mime")
+    (asking.dir / "made.der").write_bytes(key.get_payload(decode=True))
+    asking.keep(run("openssl", "x509", "-outform", "DER", input=certificates(certificate.get_payload())[0].encode()).stdout)
+    public = run("openssl", "pkey", "-inform", "DER", "-in", asking.dir / "made.der", "-pubout").stdout.decode()
+    assert public == asking.text("-pubkey")
+    assert public != run("openssl", "pkey", "-in", asking.key, "-pubout").stdout.decode()
+    assert post(home, "serverkeygen", asking.request(), made["token"]).status == 409
+    secret = key.get_payload().replace("\n", "").encode()[60:120]  # what is before every key has
+    assert all(secret not in p.read_bytes().replace(b"\n", b"") for p in home.dir.rglob("*") if p.is_file() and p.name != "server.key")
 
 
 # ---- tokens ------------------------------------------------------------------------------------------------------------
