@@ -1,6 +1,6 @@
 /* One writes at the head, the other reads at the tail; each moves its own alone, after it has
- * written or read. A device that publishes all day what it may not would fill the ring, so denials
- * are gathered in a table of the broker's thread first. */
+ * written or read. A device that publishes all day what it may not, or knocks all day, would fill
+ * the ring, so such events are gathered in a table of the broker's thread first. */
 #include "plugin/outbox.h"
 
 #include <stdatomic.h>
@@ -82,7 +82,7 @@ outbox_gather(struct outbox *o, const struct report_event *event)
 		return;
 	}
 	if (HASH_COUNT(o->gathered) == GATHERED_MAX || (g = malloc(sizeof *g)) == NULL) {
-		drop(o, event);
+		outbox_add(o, event);
 		return;
 	}
 	g->key = key;
@@ -90,7 +90,7 @@ outbox_gather(struct outbox *o, const struct report_event *event)
 	g->event.count = 1;
 	HASH_ADD(hh, o->gathered, key, sizeof key, g);
 	if (g->hh.tbl == NULL) {
-		drop(o, event);
+		outbox_add(o, event);
 		free(g);
 	}
 }

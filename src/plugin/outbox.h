@@ -19,8 +19,8 @@ void outbox_free(struct outbox *o);
 
 void outbox_add(struct outbox *o, const struct report_event *event);
 
-/* The same, but not before the next outbox_flush, and once, with its count, for all until then that
- * are of the same kind, id and reason. */
+/* The same, but with the next outbox_flush, once, with its count, for all until then that are of
+ * the same kind, id and reason; at once where there are too many different ones. */
 void outbox_gather(struct outbox *o, const struct report_event *event);
 void outbox_flush(struct outbox *o);
 

@@ -69,25 +69,19 @@ say(int level, const char *fmt, ...)
 /* For the service: what became of a connection or a question of CLIENT, who is USER by its
  * certificate, or "". */
 static void
-event_make(struct report_event *out, enum report_kind kind, const char *user,
-    const struct mosquitto *client, const char *reason)
-{
-	const char *peer = mosquitto_client_address(client);
-
-	*out = (struct report_event){.kind = kind, .at = clock_now()};
-	(void)text_copy(out->id, sizeof out->id, user);
-	(void)text_copy(out->peer, sizeof out->peer, peer != NULL ? peer : "");
-	(void)text_copy(out->reason, sizeof out->reason, reason);
-}
-
-static void
 tell(struct plugin *p, enum report_kind kind, const char *user, const struct mosquitto *client,
     const char *reason)
 {
-	struct report_event event;
+	const char *peer = mosquitto_client_address(client);
+	struct report_event event = {.kind = kind, .at = clock_now()};
 
-	event_make(&event, kind, user, client, reason);
-	outbox_add(p->outbox, &event);
+	(void)text_copy(event.id, sizeof event.id, user);
+	(void)text_copy(event.peer, sizeof event.peer, peer != NULL ? peer : "");
+	(void)text_copy(event.reason, sizeof event.reason, reason);
+	if (kind == REPORT_REFUSE || kind == REPORT_DENY)
+		outbox_gather(p->outbox, &event); /* who repeats it is counted */
+	else
+		outbox_add(p->outbox, &event);
 }
 
 /* ---- what the follower has learnt ------------------------------------------------------------ */
@@ -229,16 +223,14 @@ static void
 denial_tell(struct plugin *p, const struct mosquitto *client, enum verdict_access access)
 {
 	const char *user = mosquitto_client_username(client);
-	struct report_event event;
 	uint8_t id[UUID_BYTES];
 
 	if ((access != VERDICT_WRITE && access != VERDICT_SUBSCRIBE) || p->table == NULL ||
 	    user == NULL || !uuid_parse(id, user) || table_find(p->table, id) == NULL)
 		return;
-	event_make(&event, REPORT_DENY, user, client,
+	tell(p, REPORT_DENY, user, client,
 	    access == VERDICT_WRITE ? "its policy lets it not publish there"
 				    : "its policy lets it not subscribe to that");
-	outbox_gather(p->outbox, &event);
 }
 
 static int
