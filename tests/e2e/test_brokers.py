@@ -1,6 +1,8 @@
 """Brokers: each with credentials of its own, how far each is, what they report; and one that is removed."""
 
 import json
+import shutil
+import sqlite3
 import threading
 import time
 
@@ -183,10 +185,29 @@ def test_a_device_that_is_denied_too_often_is_suspended(fresh):
     follower.close()
 
 
+def set_back(home, version):
+    """Give the home, which is not being served, a database as migration VERSION left it."""
+    path = home.dir / "muster.db"
+    old = home.base / "old.db"
+    db = sqlite3.connect(old, isolation_level=None)
+    for script in sorted((muster.ROOT / "src/store/migrations/sqlite").iterdir())[:version]:
+        db.executescript(script.read_text())
+    db.execute("ATTACH ? AS new", [str(path)])
+    for table, in db.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'").fetchall():
+        columns = ", ".join(row[1] for row in db.execute(f"PRAGMA main.table_info({table})"))
+        db.execute(f"DELETE FROM main.{table}")
+        db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
+    (program,) = db.execute("PRAGMA new.application_id").fetchone()
+    db.execute(f"PRAGMA main.application_id = {program}")
+    db.execute(f"PRAGMA main.user_version = {version}")
+    db.close()
+    shutil.copyfile(old, path)
+
+
 def test_migration_names_the_brokers_that_are_there(fresh):
     """A home of before there were brokers in the database: its own is found."""
     home = fresh()
-    muster.run("sqlite3", home.dir / "muster.db", "DROP TABLE broker; ALTER TABLE device DROP COLUMN last_seen; ALTER TABLE policy DROP COLUMN sessions; PRAGMA user_version = 3")
+    set_back(home, 3)
     home.start()
     (own,) = home.json("broker", "list")["items"]
     assert own["name"] == f"home-{own['id'][:8]}" and own["status"] == "active"
