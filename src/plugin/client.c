@@ -17,7 +17,7 @@
 #define CONNECT_TIMEOUT_S 10
 #define POLL_MS 1000
 #define BACKOFF_MIN_MS 250
-#define BACKOFF_MAX_MS 30000
+#define BACKOFF_MAX_MS 5000 /* so late a revocation may be, once the service is back */
 #define URL_SIZE (CONF_TEXT_SIZE + 128)
 #define NEVER INT64_MAX
 
