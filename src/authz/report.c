@@ -20,8 +20,11 @@ report_check(const struct report *report, struct err *err)
 static int
 event_check(const struct report_event *event, struct err *err)
 {
+	uint8_t sha256[SHA256_LEN];
+
 	if ((unsigned)event->kind >= REPORT_KINDS || event->at <= 0 || event->count < 0 || event->count > REPORT_COUNT_MAX ||
 	    (event->id[0] != '\0' && !uuid_is_valid(event->id)) ||
+	    (event->fingerprint[0] != '\0' && !hex_decode(sha256, sizeof sha256, event->fingerprint)) ||
 	    !text_is_printable(event->peer, strlen(event->peer)) ||
 	    !text_is_printable(event->reason, strlen(event->reason)))
 		return err_set(err, E_INPUT, "an event of the report has a value that must not stand there");
@@ -41,7 +44,10 @@ event_append(struct buf *out, const struct report_event *event, bool is_first, s
 		return rc;
 	object = json_pack("{s:s, s:I, s:s, s:s, s:s}", "kind", kinds[event->kind], "at", (json_int_t)event->at, "id",
 	    event->id, "peer", event->peer, "reason", event->reason);
-	if (object != NULL && event->count > 1 && json_object_set_new(object, "count", json_integer(event->count)) != 0) {
+	if (object != NULL &&
+	    ((event->count > 1 && json_object_set_new(object, "count", json_integer(event->count)) != 0) ||
+		(event->fingerprint[0] != '\0' &&
+		    json_object_set_new(object, "fingerprint", json_string(event->fingerprint)) != 0))) {
 		json_decref(object);
 		object = NULL;
 	}
@@ -103,14 +109,15 @@ kind_parse(const char *name, enum report_kind *out)
 static int
 event_read(json_t *object, struct report_event *out, struct err *err)
 {
-	const char *kind, *id, *peer, *reason;
+	const char *kind, *id, *peer, *reason, *fingerprint = "";
 	json_int_t at, count = 1;
 
-	if (json_unpack(object, "{s:s, s:I, s:s, s:s, s:s, s?I !}", "kind", &kind, "at", &at, "id", &id, "peer", &peer,
-		"reason", &reason, "count", &count) != 0 ||
+	if (json_unpack(object, "{s:s, s:I, s:s, s:s, s:s, s?I, s?s !}", "kind", &kind, "at", &at, "id", &id, "peer", &peer,
+		"reason", &reason, "count", &count, "fingerprint", &fingerprint) != 0 ||
 	    count == 0 ||
 	    !kind_parse(kind, &out->kind) || !text_copy(out->id, sizeof out->id, id) ||
-	    !text_copy(out->peer, sizeof out->peer, peer) || !text_copy(out->reason, sizeof out->reason, reason))
+	    !text_copy(out->peer, sizeof out->peer, peer) ||
+	    !text_copy(out->fingerprint, sizeof out->fingerprint, fingerprint) || !text_copy(out->reason, sizeof out->reason, reason))
 		return err_field(err, E_INPUT, "events", "an event of the report cannot be read");
 	out->at = at;
 	out->count = count;

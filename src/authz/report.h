@@ -6,6 +6,7 @@
 #include "base/address.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/secret.h"
 #include "base/text.h"
 
 #include <stddef.h>
@@ -25,6 +26,7 @@ struct report_event {
 	int64_t count;			/* so many like it, up to REPORT_COUNT_MAX; 0 is 1 */
 	char id[UUID_LEN + 1];		/* of a device or service; "" for nobody known */
 	char peer[ADDRESS_TEXT_SIZE];	/* its address, or "" */
+	char fingerprint[2 * SHA256_LEN + 1]; /* SHA-256, hex in lower case, of the certificate that it came with; or "" */
 	char reason[REPORT_REASON_SIZE]; /* why it was refused or denied, or how it went; or "" */
 };
 

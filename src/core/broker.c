@@ -290,6 +290,17 @@ is_superseded(const struct reading *r, size_t i)
 	return false;
 }
 
+/* A device that has used its new certificate needs the old one no more. */
+static int
+certificate_seen(struct store_tx *tx, const struct report_event *event, int64_t now, struct err *err)
+{
+	uint8_t fingerprint[SHA256_LEN];
+
+	if (event->kind != REPORT_CONNECT || !hex_decode(fingerprint, sizeof fingerprint, event->fingerprint))
+		return 0;
+	return store_certificate_seen(tx, fingerprint, now, err);
+}
+
 /* How far CALLER is, and when its devices were seen, which cannot have been later than now. */
 static int
 report_commit(struct core *core, const struct caller *caller, const struct reading *r, struct err *err)
@@ -310,6 +321,8 @@ report_commit(struct core *core, const struct caller *caller, const struct readi
 
 		if (is_seen(e) && e->id[0] != '\0' && !is_superseded(r, i))
 			rc = store_device_seen(tx, e->id, e->at < now ? e->at : now, err);
+		if (rc == 0)
+			rc = certificate_seen(tx, e, now, err);
 	}
 	if (rc == 0)
 		rc = store_commit(&tx, err);

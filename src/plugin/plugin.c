@@ -67,10 +67,10 @@ say(int level, const char *fmt, ...)
 }
 
 /* For the service: what became of a connection or a question of CLIENT, who is USER by its
- * certificate, or "". */
+ * certificate, or ""; BY says with which one a connection came, or is NULL. */
 static void
 tell(struct plugin *p, enum report_kind kind, const char *user, const struct mosquitto *client,
-    const char *reason)
+    const struct peer *by, const char *reason)
 {
 	const char *peer = mosquitto_client_address(client);
 	struct report_event event = {.kind = kind, .at = clock_now()};
@@ -78,6 +78,8 @@ tell(struct plugin *p, enum report_kind kind, const char *user, const struct mos
 	(void)text_copy(event.id, sizeof event.id, user);
 	(void)text_copy(event.peer, sizeof event.peer, peer != NULL ? peer : "");
 	(void)text_copy(event.reason, sizeof event.reason, reason);
+	if (by != NULL)
+		hex_encode(event.fingerprint, by->sha256, sizeof by->sha256);
 	if (kind == REPORT_REFUSE || kind == REPORT_DENY)
 		outbox_gather(p->outbox, &event); /* who repeats it is counted */
 	else
@@ -163,10 +165,10 @@ is_stale(const struct plugin *p, int64_t now)
 
 /* ---- what the broker asks -------------------------------------------------------------------- */
 
-/* USER_OUT, whom its certificate names, stays "" where that is not looked at. */
+/* PEER_OUT and USER_OUT, whom its certificate names, stay empty where that is not looked at. */
 static enum verdict
-admit(
-    struct plugin *p, struct mosquitto *client, const char *client_id, char user_out[UUID_LEN + 1])
+admit(struct plugin *p, struct mosquitto *client, const char *client_id, struct peer *peer_out,
+    char user_out[UUID_LEN + 1])
 {
 	int64_t now = clock_now(), not_after, sessions;
 	enum verdict verdict;
@@ -180,6 +182,7 @@ admit(
 	    peer_read_take(mosquitto_client_certificate(client), &peer, NULL) != 0)
 		return VERDICT_NO_ID;
 	uuid_format(user_out, peer.id);
+	*peer_out = peer;
 	verdict =
 	    verdict_connect(p->table, peer.id, peer.sha256, client_id, now, &not_after, &sessions);
 	if (verdict != VERDICT_ALLOWED)
@@ -199,17 +202,18 @@ on_basic_auth(int event, void *data, void *ctx)
 	const char *client_id = mosquitto_client_id(asked->client), *from;
 	char user[UUID_LEN + 1] = "";
 	struct plugin *p = ctx;
+	struct peer peer = {0};
 	enum verdict verdict;
 
 	(void)event;
 	if (p->reloads)
 		return MOSQ_ERR_SUCCESS;
 	updates_take(p);
-	if ((verdict = admit(p, asked->client, client_id, user)) == VERDICT_ALLOWED) {
-		tell(p, REPORT_CONNECT, user, asked->client, "");
+	if ((verdict = admit(p, asked->client, client_id, &peer, user)) == VERDICT_ALLOWED) {
+		tell(p, REPORT_CONNECT, user, asked->client, &peer, "");
 		return MOSQ_ERR_SUCCESS;
 	}
-	tell(p, verdict_is_of_policy(verdict) ? REPORT_DENY : REPORT_REFUSE, user, asked->client,
+	tell(p, verdict_is_of_policy(verdict) ? REPORT_DENY : REPORT_REFUSE, user, asked->client, NULL,
 	    verdict_text(verdict));
 	from = mosquitto_client_address(asked->client);
 	say(MOSQ_LOG_NOTICE, "refused %.128s from %.64s: %s",
@@ -228,7 +232,7 @@ denial_tell(struct plugin *p, const struct mosquitto *client, enum verdict_acces
 	if ((access != VERDICT_WRITE && access != VERDICT_SUBSCRIBE) || p->table == NULL ||
 	    user == NULL || !uuid_parse(id, user) || table_find(p->table, id) == NULL)
 		return;
-	tell(p, REPORT_DENY, user, client,
+	tell(p, REPORT_DENY, user, client, NULL,
 	    access == VERDICT_WRITE ? "its policy lets it not publish there"
 				    : "its policy lets it not subscribe to that");
 }
@@ -276,7 +280,7 @@ on_disconnect(int event, void *data, void *ctx)
 	if (id == NULL)
 		return MOSQ_ERR_SUCCESS;
 	uuid_format(user, id);
-	tell(p, REPORT_DISCONNECT, user, gone->client,
+	tell(p, REPORT_DISCONNECT, user, gone->client, NULL,
 	    p->why != NULL		       ? p->why
 	    : gone->reason == MOSQ_ERR_SUCCESS ? ""
 					       : "the connection was lost");

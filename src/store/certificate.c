@@ -269,6 +269,15 @@ store_certificate_retire(
 }
 
 int
+store_certificate_seen(struct store_tx *tx, const uint8_t *fingerprint, int64_t now, struct err *err)
+{
+	return db_exec(tx->db,
+	    "UPDATE certificate SET retire_at = $1 WHERE state = 0 AND retire_at > $1 AND (owner_id, tenant_id) ="
+	    " (SELECT owner_id, tenant_id FROM certificate WHERE fingerprint = $2 AND state = 0 AND retire_at = 0)",
+	    DB_ARGS(db_int(now), db_blob(fingerprint, SHA256_LEN)), NULL, err);
+}
+
+int
 store_certificate_due(
     struct store_tx *tx, int64_t now, struct store_due *out, size_t max, size_t *n_out, struct err *err)
 {

@@ -97,6 +97,11 @@ MUST_CHECK int store_certificate_set_state(struct store_tx *tx, const uint8_t *s
 MUST_CHECK int store_certificate_retire(
     struct store_tx *tx, const char *owner_id, const uint8_t *serial, int64_t retire_at, struct err *err);
 
+/* The certificate with this SHA-256 is in use: if it is the newest of its owner, the active ones before it, which have an end,
+ * have it NOW. One that is not there is no failure. */
+MUST_CHECK int store_certificate_seen(
+    struct store_tx *tx, const uint8_t *fingerprint, int64_t now, struct err *err);
+
 /* The active certificates whose end has come by NOW, at most MAX. */
 struct store_due {
 	uint8_t serial[STORE_SERIAL_LEN];

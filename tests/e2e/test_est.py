@@ -4,6 +4,7 @@ import base64
 import email
 import json
 import re
+import shutil
 import subprocess
 import textwrap
 import time
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import muster
 import pytest
 from muster import run, wait_for
+from pluginbroker import Client, PluginBroker
 
 EST = "/.well-known/est/"
 
@@ -390,6 +392,40 @@ def test_f4_the_overlap_ends(fresh):
                 tls=device.tls(key)).status == 200
     assert [r["action"] for r in home.json("audit", "list", "--all")["items"]].count("certificate.retire") >= 1
     home.cli("audit", "verify")
+
+
+def test_f4_the_new_certificate_at_the_broker_ends_the_old_one(fresh):
+    """F4, C6: as soon as a broker has seen the new one, the old one is revoked, long before the overlap is over, and its
+    session is cut; before that, both connect."""
+    home = fresh().start()
+    broker = PluginBroker(home)
+    try:
+        broker.said(r"muster: a new table of \d+ devices and services, at change")
+        device = enrol(home, "at the broker")
+        shutil.copy(home.dir / "ca/root.crt", device.dir / "ca.crt")
+        old = muster.Credentials(home, device.dir, device.id)
+        chain = (home.dir / "ca/issuing.crt").read_bytes()
+        wait_for(old.connects, 5, "the new device at the broker")
+        session = Client(old, broker)
+        new = device.dir / "new"
+        new.mkdir()
+        renewed = leaf(post(home, "simplereenroll", device.request(device.new_key("new/device.key"), device.subject()),
+                            tls=device.tls()))
+        time.sleep(2.5)  # the old one's connections were reported meanwhile, and mean nothing
+        assert [c["state"] for c in rows(home, device)] == ["active", "active"]
+        assert old.connects()
+        session = Client(old, broker)
+        (new / "device.crt").write_bytes(run("openssl", "x509", "-inform", "DER", input=renewed).stdout + chain)
+        shutil.copy(device.dir / "ca.crt", new)
+        successor = muster.Credentials(home, new, device.id)
+        assert successor.connects()
+        wait_for(lambda: [c["state"] for c in rows(home, device)] == ["active", "revoked"], 10, "the old one's end")
+        assert rows(home, device)[1]["reason"] == "superseded"
+        wait_for(lambda: not old.connects(), 5, "the broker refuses the old one")
+        assert successor.connects()
+        session.close()
+    finally:
+        broker.stop()
 
 
 def test_renewals_are_bounded(home):
