@@ -6,6 +6,11 @@ import os
 import muster
 from muster import run
 
+# The checks of an installation that do not depend on broker.mode.
+IN_EVERY_MODE = {"home", "permissions", "disk", "limits", "clock", "clock-sync", "signer-log", "issuing-ca",
+                 "server-certificate", "broker-certificate", "server", "https", "pki", "registration", "rates", "audit",
+                 "broker", "broker-strangers", "broker-process", "broker-config"}
+
 
 class Findings:
     def __init__(self, result):

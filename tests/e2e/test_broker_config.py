@@ -7,7 +7,7 @@ import time
 import muster
 import pytest
 from muster import wait_for
-from pluginbroker import Client, PluginBroker
+from pluginbroker import Client, PluginBroker, environment
 
 # Whatever bounds what clients can use up, and what outlives the broker.
 ALWAYS = {"per_listener_settings", "listener", "cafile", "certfile", "keyfile", "tls_version", "require_certificate",
@@ -35,7 +35,7 @@ def test_complete_and_without_a_warning(home, mode, args):
     assert max(len(line) for line in text.splitlines() if line.startswith("#")) <= 120
     config = state / "mosquitto.conf"
     config.write_text(text)
-    broker = muster.Process(["mosquitto", "-c", config])
+    broker = muster.Process(["mosquitto", "-c", config], env=environment(state))
     broker.wait_line(r"mosquitto version .* running")
     time.sleep(0.5)
     assert broker.stop() == 0

@@ -15,13 +15,11 @@ from pathlib import Path
 
 import muster
 import pytest
-from doctor import Findings, do, doctor, remedy_of, replace, sees
+from doctor import IN_EVERY_MODE, Findings, do, doctor, remedy_of, replace, sees
 from muster import openssl, run, wait_for
 
 SETTINGS = muster.ACL_FILE
-ALWAYS = {"home", "permissions", "disk", "limits", "clock", "clock-sync", "signer-log", "issuing-ca",
-          "server-certificate", "broker-certificate", "server", "https", "pki", "registration", "rates", "audit", "broker",
-          "broker-strangers", "broker-process", "broker-config", "broker-reload", "broker-acl", "broker-crl"}
+ALWAYS = {*IN_EVERY_MODE, "broker-reload", "broker-acl", "broker-crl"}
 OF_A_DEVICE = {"device", "device-certificate", "device-revocation", "device-rights", "device-files",
                "device-connection"}
 

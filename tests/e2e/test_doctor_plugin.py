@@ -6,14 +6,12 @@ import time
 
 import muster
 import pytest
-from doctor import Findings, do, doctor, sees
+from doctor import IN_EVERY_MODE, Findings, do, doctor, sees
 from follower import Follower
 from muster import run, wait_for
 from pluginbroker import PluginBroker
 
-ALWAYS = {"home", "permissions", "disk", "limits", "clock", "clock-sync", "signer-log", "issuing-ca",
-          "server-certificate", "broker-certificate", "server", "https", "pki", "registration", "audit", "broker",
-          "broker-strangers", "broker-process", "broker-config", "broker-service", "broker-feed", "broker-credentials"}
+ALWAYS = {*IN_EVERY_MODE, "broker-service", "broker-feed", "broker-credentials"}
 OF_A_DEVICE = {"device", "device-certificate", "device-revocation", "device-rights", "device-refusals", "device-files",
                "device-connection"}
 FAKED = pytest.mark.release_only  # a sanitizer must be loaded first, and so must libfaketime
