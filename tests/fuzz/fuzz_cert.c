@@ -5,9 +5,11 @@
 #include "base/text.h"
 #include "fuzz.h"
 #include "x509/cert.h"
+#include "x509/estmsg.h"
 #include "x509/key.h"
 #include "x509/pem.h"
 
+#include <openssl/pkcs7.h>
 #include <openssl/x509v3.h>
 #include <time.h>
 
@@ -32,6 +34,31 @@ check_serial(const struct cert_info *info, const X509 *x)
 	BN_free(theirs);
 }
 
+/* Its names are such as a certificate may have; a request with its own subject renews it; and in a message of EST OpenSSL
+ * finds it as it is. */
+static void
+check_names(const uint8_t *der, size_t len, const struct cert_info *info)
+{
+	static char names[64][CERT_SAN_SIZE];
+	const struct buf cert = {.data = (uint8_t *)(uintptr_t)der, .len = len};
+	const struct buf *certs[] = {&cert, &cert};
+	struct buf message = {0};
+	const uint8_t *p;
+	PKCS7 *cms;
+	size_t n = 0, i;
+
+	if (cert_sans_read(der, len, names, 64, &n, NULL) == 0)
+		for (i = 0; i < n; i++)
+			FUZZ_ASSERT(san_check(names[i], NULL) == 0);
+	FUZZ_ASSERT(cert_is_renewal(der, len, info->subject, info->subject_len, NULL, 0, NULL) == 0);
+	estmsg_put_certs(&message, certs, 2);
+	p = message.data;
+	FUZZ_ASSERT((cms = d2i_PKCS7(NULL, &p, (long)message.len)) != NULL && p == message.data + message.len);
+	FUZZ_ASSERT(PKCS7_type_is_signed(cms) && sk_X509_num(cms->d.sign->cert) == 2);
+	PKCS7_free(cms);
+	buf_clear(&message);
+}
+
 static void
 check_cert(const uint8_t *der, size_t len)
 {
@@ -53,6 +80,7 @@ check_cert(const uint8_t *der, size_t len)
 	check_serial(&info, x);
 	FUZZ_ASSERT(info.not_before == seconds(X509_get0_notBefore(x)));
 	FUZZ_ASSERT(info.not_after == seconds(X509_get0_notAfter(x)));
+	check_names(der, len, &info);
 	flags = X509_get_extension_flags(x);
 	FUZZ_ASSERT((flags & EXFLAG_INVALID) != 0 || info.is_ca == ((flags & EXFLAG_CA) != 0));
 	X509_free(x);
