@@ -29,7 +29,7 @@ struct core {
 	int conf_fd;			 /* the supervisor's snapshot of muster.conf; -1: the file */
 	struct store *store;
 	struct signer *signer;
-	struct buf root_pem;	     /* ca.crt in a package */
+	struct buf root_pem;	     /* in a package's ca.crt */
 	struct buf issuing_pem;	     /* chain_pem */
 	struct buf root_der, issuing_der;
 	uint8_t root_spki_hash[SHA256_LEN];

@@ -50,7 +50,7 @@ device_json(struct core *core, const struct credential_owner *owner, struct buf 
 }
 
 static void
-readme_text(struct core *core, const struct credential_owner *owner, struct buf *out)
+readme_of_client(struct core *core, const struct credential_owner *owner, struct buf *out)
 {
 	char host[64];
 	uint16_t port;
@@ -69,33 +69,54 @@ readme_text(struct core *core, const struct credential_owner *owner, struct buf 
 	    (int)port, owner->id);
 }
 
+static void
+readme_of_broker(const struct credential_owner *owner, struct buf *out)
+{
+	buf_printf(out,
+	    "Credentials of broker %s, made by Muster.\n\n"
+	    "  device.key   the private key; it exists nowhere else\n"
+	    "  device.crt   its certificate, and the issuing CA's\n"
+	    "  ca.crt       what it trusts: the root and the issuing CA, so that a client may send its own certificate alone\n\n"
+	    "Keep them on the broker's machine, in a folder DIR that Mosquitto's user may read and nobody else. What the broker\n"
+	    "is told is printed where Muster is:\n\n"
+	    "  muster broker config mosquitto --files DIR --listen ADDRESS:PORT > mosquitto.conf\n",
+	    owner->id);
+}
+
 int
 package_build(struct core *core, const struct credential_owner *owner, const struct secret *key_pem,
     const uint8_t *leaf_der, size_t leaf_len, const char *password, struct buf *archive_out,
     struct err *err)
 {
-	struct buf certificate = {0}, json = {0}, readme = {0};
+	struct buf certificate = {0}, trusted = {0}, json = {0}, readme = {0};
 	int rc;
 
 	pem_encode(&certificate, "CERTIFICATE", leaf_der, leaf_len);
 	buf_append(&certificate, core->issuing_pem.data, core->issuing_pem.len);
-	readme_text(core, owner, &readme);
+	buf_append(&trusted, core->root_pem.data, core->root_pem.len);
+	if (owner->kind == OWNER_BROKER) {
+		buf_append(&trusted, core->issuing_pem.data, core->issuing_pem.len);
+		readme_of_broker(owner, &readme);
+	} else {
+		readme_of_client(core, owner, &readme);
+	}
 	if ((rc = device_json(core, owner, &json, err)) != 0)
 		goto out;
-	if (buf_failed(&certificate) || buf_failed(&readme)) {
+	if (buf_failed(&certificate) || buf_failed(&trusted) || buf_failed(&readme)) {
 		rc = err_nomem(err);
 		goto out;
 	}
 	const struct archive_entry entries[] = {
 	    {"device.key", key_pem->data, key_pem->len},
 	    {"device.crt", certificate.data, certificate.len},
-	    {"ca.crt", core->root_pem.data, core->root_pem.len},
+	    {"ca.crt", trusted.data, trusted.len},
 	    {"device.json", json.data, json.len},
 	    {"README.txt", readme.data, readme.len},
 	};
 	rc = archive_build(entries, sizeof entries / sizeof entries[0], password, archive_out, err);
 out:
 	buf_clear(&certificate);
+	buf_clear(&trusted);
 	buf_clear(&json);
 	buf_clear(&readme);
 	return rc;

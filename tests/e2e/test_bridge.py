@@ -1,6 +1,7 @@
 """A bridge between two brokers of one service, used as `muster broker config mosquitto --bridge-to` prints it: a device at
 one, a back end at the other."""
 
+import shutil
 import time
 
 import muster
@@ -119,6 +120,18 @@ def test_what_the_service_may_not_does_not_cross(device, sensor, backend, contro
     telemetry.wait_message(f"devices/{sensor.id}/telemetry", "marker")
     assert telemetry.messages() == [(f"devices/{sensor.id}/telemetry", "marker")]
     telemetry.stop()
+
+
+def test_who_sends_its_certificate_alone_gets_in(home, near, far, device):
+    """At the home's own broker, and at one that was added: both know the issuing CA."""
+    alone = home.base / "alone"
+    shutil.copytree(device.dir, alone)
+    text = (alone / "device.crt").read_text()
+    (alone / "device.crt").write_text(text[:text.index("-----END") + len("-----END CERTIFICATE-----\n")])
+    credentials = muster.Credentials(home, alone, device.id)
+    assert At(credentials, near).connects() and At(credentials, far).connects()
+    said = (far.files.dir / "README.txt").read_text()
+    assert "muster broker config mosquitto --files" in said and "mosquitto_pub" not in said
 
 
 def test_while_the_far_broker_is_away(near, far, sensor, backend):
