@@ -2,6 +2,7 @@
 #include "core/check.h"
 
 #include "authz/policy.h"
+#include "base/jsonparse.h"
 #include "base/text.h"
 #include "core/device.h"
 
@@ -54,13 +55,16 @@ check_labels(const char *json, struct err *err)
 {
 	json_t *object, *value;
 	const char *key, *text;
+	json_error_t error;
 	int rc = 0;
 
 	if (json == NULL)
 		return 0;
 	if (strlen(json) > DEVICE_LABELS_MAX)
 		return err_field(err, E_INPUT, "labels", "at most %d bytes in all", DEVICE_LABELS_MAX);
-	object = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
+	object = jsonparse(json, strlen(json), &error);
+	if (object == NULL && json_error_code(&error) == json_error_out_of_memory)
+		return err_nomem(err);
 	if (!json_is_object(object))
 		rc = err_field(err, E_INPUT, "labels", "must be an object of texts");
 	json_object_foreach(object, key, value) {

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/jsonparse.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "core/authfail.h"
@@ -74,6 +75,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	char path[FS_PATH_MAX];
 	int rc;
 
+	jsonparse_prepare();
 	if (core == NULL || (core->suspects = suspects_new()) == NULL) {
 		free(core);
 		return err_nomem(err);

@@ -2,6 +2,7 @@
 #include "core/rights.h"
 
 #include "authz/aclfile.h"
+#include "base/jsonparse.h"
 #include "store/policy.h"
 #include "store/service.h"
 
@@ -28,10 +29,13 @@ topics_clear(struct topics *t)
 static int
 topics_parse(const char *json, struct topics *t, struct err *err)
 {
+	json_error_t error;
 	json_t *item;
 	size_t i;
 
-	t->array = json_loads(json, 0, NULL);
+	t->array = jsonparse(json, strlen(json), &error);
+	if (t->array == NULL && json_error_code(&error) == json_error_out_of_memory)
+		return err_nomem(err);
 	if (!json_is_array(t->array) || json_array_size(t->array) > POLICY_TEMPLATES_MAX)
 		return err_set(err, E_SYS, "stored topics are no JSON array of at most %d",
 		    POLICY_TEMPLATES_MAX);

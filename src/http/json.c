@@ -3,6 +3,7 @@
 #include "http/json.h"
 
 #include "base/clock.h"
+#include "base/jsonparse.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -71,8 +72,7 @@ explain(const json_error_t *error, struct err *err)
 	const char *text = "it is malformed";
 	size_t i;
 
-	/* Where its lexer cannot even begin, jansson names no code and no line. */
-	if (json_error_code(error) == json_error_out_of_memory || error->line < 0)
+	if (json_error_code(error) == json_error_out_of_memory)
 		return err_nomem(err);
 	for (i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
 		if (reasons[i].code == json_error_code(error))
@@ -94,7 +94,7 @@ json_body(const struct http_request *req, json_t **object_out, struct err *err)
 		return err_field(err, E_INPUT, "Content-Type", "must be application/json");
 	if ((rc = scan(req->body, req->body_len, err)) != 0)
 		return rc;
-	object = json_loadb((const char *)req->body, req->body_len, JSON_REJECT_DUPLICATES, &error);
+	object = jsonparse((const char *)req->body, req->body_len, &error);
 	if (object == NULL)
 		return explain(&error, err);
 	if (!json_is_object(object)) {
