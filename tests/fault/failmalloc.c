@@ -4,7 +4,8 @@
  * before the sandbox is entered.
  *
  * libevent is spared: evhttp_request_new of 2.1.12 follows a NULL pointer when its second
- * allocation fails. */
+ * allocation fails. So is libzip: 1.7.3 does when the extra field of an entry's header finds no
+ * memory. */
 #include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
@@ -21,7 +22,7 @@ extern void *__libc_realloc(void *old, size_t size);
 
 enum { PROCESS, EVERY, ASKED, FAILED, WORDS };
 
-#define SPARED_MAX 16
+#define SPARED_MAX 32
 
 static _Atomic uint32_t *words;
 static struct {
@@ -36,7 +37,9 @@ note_library(struct dl_phdr_info *info, size_t size, void *ctx)
 
 	(void)size;
 	(void)ctx;
-	for (i = 0; strstr(info->dlpi_name, "libevent") != NULL && i < info->dlpi_phnum; i++) {
+	if (strstr(info->dlpi_name, "libevent") == NULL && strstr(info->dlpi_name, "libzip") == NULL)
+		return 0;
+	for (i = 0; i < info->dlpi_phnum; i++) {
 		if (info->dlpi_phdr[i].p_type != PT_LOAD || n_spared == SPARED_MAX)
 			continue;
 		spared[n_spared].from = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
