@@ -334,10 +334,6 @@ client_up(struct client *c)
 	load.n_under_way--;
 	c->credit = (unsigned)opt.window * (opt.qos == 0 ? 2 : 1);
 	load.n_up++;
-	if (opt.mode == HOLD && load.n_up == load.n_clients - load.n_refused && !load.whole) {
-		load.whole = true;
-		(void)printf("all %zu %.3f\n", load.n_up, now_ms());
-	}
 }
 
 /* ---- what they hear
@@ -573,6 +569,16 @@ percentile(double p)
 	return load.n_took == 0 ? 0 : (double)load.took[(size_t)((double)(load.n_took - 1) * p)];
 }
 
+/* Each is there, or was refused. */
+static void
+tell_whole(void)
+{
+	if (load.whole || load.n_up != load.n_clients - load.n_refused)
+		return;
+	load.whole = true;
+	(void)printf("all %zu %.3f\n", load.n_up, now_ms());
+}
+
 static void
 run(void)
 {
@@ -593,6 +599,8 @@ run(void)
 		else
 			begin_idle(opt.mode == CONNECT ? budget(load.begun) : LONG_MAX);
 		turn(opt.mode == HOLD ? 10 : 1);
+		if (opt.mode == HOLD)
+			tell_whole();
 	}
 	ms = now_ms() - load.began;
 	if (load.n_took > 0)
