@@ -4,7 +4,9 @@
 #include <malloc.h>
 #define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Init and so on */
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -64,6 +66,16 @@ sha256(uint8_t *out, const void *data, size_t len)
 	(void)SHA256_Update(&ctx, data, len);
 	(void)SHA256_Final(out, &ctx);
 	OPENSSL_cleanse(&ctx, sizeof ctx);
+}
+
+int
+hmac_sha256(uint8_t *out, const void *key, size_t key_len, const void *data, size_t len, struct err *err)
+{
+	if (HMAC(EVP_sha256(), key, (int)key_len, data, len, out, NULL) == NULL) {
+		ERR_clear_error();
+		return err_set(err, E_SYS, "cannot compute a MAC");
+	}
+	return 0;
 }
 
 int

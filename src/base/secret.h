@@ -30,6 +30,10 @@ bool secret_equal(const void *a, const void *b, size_t len);
 /* SHA-256 of LEN bytes into OUT[SHA256_LEN]. */
 void sha256(uint8_t *out, const void *data, size_t len);
 
+/* HMAC-SHA256 under KEY (RFC 2104) into OUT[SHA256_LEN]. E_SYS. */
+MUST_CHECK int hmac_sha256(
+    uint8_t *out, const void *key, size_t key_len, const void *data, size_t len, struct err *err);
+
 /* No core file, no ptrace by others: for every process that may hold a secret. E_SYS. */
 MUST_CHECK int secret_process_protect(struct err *err);
 

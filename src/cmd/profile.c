@@ -62,6 +62,7 @@ cmd_profile_show(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field fields[] = {{"Name:", "name"}, {"Keys:", "keys"},
 	    {"Validity:", "validity"}, {"Usages:", "usages"}, {"Reuse of keys:", "reuse_key"},
+	    {"Challenges:", "attest"},
 	    {"Org:", "org"}, {"Country:", "country"}};
 	const char *name = NULL;
 	json_t *answer = NULL;

@@ -9,6 +9,7 @@
 #include "core/authfail.h"
 #include "core/broker.h"
 #include "core/feed.h"
+#include "core/attest.h"
 #include "core/idempotency.h"
 #include "core/keypool.h"
 #include "core/publisher.h"
@@ -90,7 +91,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	if ((rc = root_load(core, err)) != 0 ||
 	    (rc = ca_load(core, "ca/issuing.crt", &core->issuing_pem, &core->issuing_der, err)) != 0 ||
 	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
-	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
+	    (rc = attest_new(&core->attest, err)) != 0 || (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
 	    (rc = refusals_new(&core->refusals, err)) != 0 ||
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
 	    (rc = store_open(path, &core->store, err)) != 0 ||
@@ -172,6 +173,7 @@ core_close(struct core *core)
 	buf_clear(&core->root_der);
 	buf_clear(&core->issuing_pem);
 	buf_clear(&core->issuing_der);
+	attest_free(core->attest);
 	idempotency_free(core->idempotency);
 	suspects_free(core->suspects);
 	ratelimit_free(core->registrations);

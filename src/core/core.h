@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct attest;
 struct authfail;
 struct brokers;
 struct feed;
@@ -40,6 +41,7 @@ struct core {
 	struct feed *feed;
 	struct brokers *brokers;
 	struct refusals *refusals;
+	struct attest *attest;
 	struct authfail *authfail;
 	struct suspects *suspects;   /* of core/reconcile */
 	struct ratelimit *registrations, *links;

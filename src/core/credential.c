@@ -4,6 +4,7 @@
 
 #include "base/killpoint.h"
 #include "base/log.h"
+#include "core/attest.h"
 #include "core/audit.h"
 #include "core/ca.h"
 #include "core/check.h"
@@ -97,6 +98,18 @@ check_csr_key(struct core *core, const struct credential_owner *owner, const str
 	return rc;
 }
 
+/* The last check, for it uses the challenge up. */
+static int
+check_challenge(struct core *core, const struct profile *profile, const struct caller *caller, const char *challenge,
+    struct err *err)
+{
+	if (!profile->attest)
+		return 0;
+	if (caller == NULL)
+		return err_field(err, E_INPUT, "profile", "profile %s is for devices, which answer challenges", profile->name);
+	return attest_take(core, caller, challenge, err);
+}
+
 /* The device's own key: no package, for there is no secret to carry. */
 static int
 make_from_csr(struct core *core, const struct credential_owner *owner,
@@ -112,7 +125,8 @@ make_from_csr(struct core *core, const struct credential_owner *owner,
 	}
 	if ((rc = choose_profile(core, request->profile, csr.kind, &profile, err)) != 0 ||
 	    (rc = check_validity(profile, request->valid_s, err)) != 0 ||
-	    (rc = check_csr_key(core, owner, &csr, profile, err)) != 0)
+	    (rc = check_csr_key(core, owner, &csr, profile, err)) != 0 ||
+	    (rc = check_challenge(core, profile, request->caller, csr.challenge, err)) != 0)
 		return rc;
 	return ca_issue(core, profile, owner->id, csr.spki, csr.spki_len, request->valid_s,
 	    request->sans, request->n_sans, &out->certificate, err);
@@ -162,8 +176,12 @@ make_with_key(struct core *core, const struct credential_owner *owner,
 	if (request->key != NULL && !key_kind_parse(request->key, &kind))
 		return err_field(err, E_INPUT, "key",
 		    "must be one of rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
-	if ((rc = choose_profile(core, request->profile, kind, &profile, err)) != 0 ||
-	    (rc = check_validity(profile, request->valid_s, err)) != 0 ||
+	if ((rc = choose_profile(core, request->profile, kind, &profile, err)) != 0)
+		return rc;
+	if (profile->attest)
+		return err_field(err, E_INPUT, "profile",
+		    "profile %s is for devices that make their own key, and prove that they have it", profile->name);
+	if ((rc = check_validity(profile, request->valid_s, err)) != 0 ||
 	    (rc = make_key(core, kind != KEY_NONE ? kind : profile->keys[0], &key, err)) != 0)
 		return rc;
 	spki = key_spki(key, &spki_len);

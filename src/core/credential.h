@@ -28,6 +28,7 @@ struct credential_request {
 	const char *const *sans;
 	size_t n_sans;
 	int64_t link_ttl_s;  /* 0: LINK_TTL_DEFAULT_S */
+	const struct caller *caller; /* to whom a challenge was given, where the profile wants one; or NULL */
 	bool bare_key;	     /* the server makes the key and hands it back as it is, without a package */
 };
 

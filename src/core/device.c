@@ -180,8 +180,11 @@ register_new(struct core *core, const struct caller *caller, const struct device
 	struct credential_owner owner;
 	struct buf write = {0}, read = {0};
 	const struct store_enrol_token *token = request->token;
+	struct credential_request how = request->credential;
 	struct store_device row = {0};
 	int rc;
+
+	how.caller = caller;
 
 	/* Before anything is signed; the transaction looks again. */
 	if (token != NULL && token->uses >= token->max_uses)
@@ -193,7 +196,7 @@ register_new(struct core *core, const struct caller *caller, const struct device
 		return 0;
 	}
 	if (rc != 0 || (rc = owner_make(core, &row, &write, &read, &owner, err)) != 0 ||
-	    (rc = credential_make(core, &owner, &request->credential, &credential, err)) != 0)
+	    (rc = credential_make(core, &owner, &how, &credential, err)) != 0)
 		goto out;
 	if ((rc = register_commit(core, caller, &owner, request, &row, &credential, err)) != 0) {
 		credential_abandon(core, &owner, &credential);
@@ -470,6 +473,7 @@ device_reissue(struct core *core, const struct caller *caller, const char *id,
     struct credential *credential_out, struct err *err)
 {
 	char owner_id[UUID_LEN + 1], owner_name[STORE_NAME_SIZE];
+	struct credential_request how = *request;
 	struct credential credential = {0};
 	struct credential_owner owner;
 	struct revocation revocation;
@@ -490,7 +494,8 @@ device_reissue(struct core *core, const struct caller *caller, const char *id,
 	memcpy(owner_name, row.name, sizeof owner_name);
 	owner.id = owner_id;
 	owner.name = owner_name;
-	if ((rc = credential_make(core, &owner, request, &credential, err)) != 0)
+	how.caller = caller;
+	if ((rc = credential_make(core, &owner, &how, &credential, err)) != 0)
 		goto out;
 	if ((rc = reissue_commit(core, caller, &owner, &row, &credential, &revocation, err)) != 0) {
 		credential_abandon(core, &owner, &credential);

@@ -192,7 +192,7 @@ renew(struct core *core, const struct caller *caller, struct renewal *r, const v
     struct err *err)
 {
 	const struct credential_request request = {
-	    .csr = csr, .csr_len = csr_len, .profile = r->shown.profile, .sans = r->sans, .n_sans = r->n_sans};
+	    .csr = csr, .csr_len = csr_len, .profile = r->shown.profile, .sans = r->sans, .n_sans = r->n_sans, .caller = caller};
 	struct idempotency_claim claim;
 	int rc;
 

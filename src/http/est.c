@@ -67,7 +67,7 @@ est_csrattrs(struct core *core, const struct caller *caller, const struct http_r
 	(void)caller;
 	if (profile == NULL)
 		return err_set(err, E_NOTFOUND, "there is no profile of that name");
-	estmsg_put_attrs(&der, profile->keys[0]);
+	estmsg_put_attrs(&der, profile->keys[0], profile->attest);
 	rc = reply_base64(reply, "application/csrattrs", &der, err);
 	buf_clear(&der);
 	return rc;

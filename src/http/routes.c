@@ -32,6 +32,9 @@ const struct route routes[] = {
     ROUTE("GET",    "/v1/tokens", READERS, ROUTE_NORMAL, ON_API, api_tokens_list),
     ROUTE("POST",   "/v1/tokens/{id}/revoke", WRITERS, ROUTE_URGENT, ON_API, api_tokens_revoke),
 
+    ROUTE("POST",   "/v1/attest/challenge", WRITERS | ROLE_ENROLLER | ROLE_ENROLLEE | ROLE_DEVICE, ROUTE_NORMAL, ON_API,
+	api_attest_challenge),
+
     ROUTE("GET",    "/v1/policies", READERS, ROUTE_NORMAL, ON_API, api_policies_list),
     ROUTE("GET",    "/v1/policies/{name}", READERS, ROUTE_NORMAL, ON_API, api_policies_get),
     ROUTE("PUT",    "/v1/policies/{name}", WRITERS, ROUTE_NORMAL, ON_API, api_policies_set),

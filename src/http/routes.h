@@ -19,6 +19,9 @@ http_handler api_services_revoke, api_services_package;
 /* api_tokens.c */
 http_handler api_tokens_create, api_tokens_list, api_tokens_revoke;
 
+/* api_attest.c */
+http_handler api_attest_challenge;
+
 /* api_policies.c */
 http_handler api_policies_list, api_policies_get, api_policies_set, api_policies_remove;
 

@@ -197,13 +197,14 @@ profile_usages(const struct profile *p)
 json_t *
 shape_profile(const struct profile *p)
 {
-	return json_pack("{s:s, s:o, s:I, s:o, s:o, s:b, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:I, s:o, s:o, s:b, s:b, s:o, s:o}",
 	    "name", p->name,
 	    "keys", profile_keys(p),
 	    "validity_s", (json_int_t)p->validity_s,
 	    "validity", duration(p->validity_s),
 	    "usages", profile_usages(p),
 	    "reuse_key", (int)p->reuse_key,
+	    "attest", (int)p->attest,
 	    "org", text_or_null(p->org),
 	    "country", text_or_null(p->country));
 }

@@ -19,7 +19,7 @@
 struct section {
 	char keys[CONF_TEXT_SIZE];
 	int64_t validity_s;
-	bool server_auth, code_signing, key_agreement, reuse_key;
+	bool server_auth, code_signing, key_agreement, reuse_key, attest;
 	char org[CONF_TEXT_SIZE], country[CONF_TEXT_SIZE];
 };
 
@@ -37,6 +37,8 @@ static const struct conf_key keys[] = {
 	NULL},
     {"profile", "reuse_key", CONF_SWITCH, AT(reuse_key), "off",
 	"A device may have its key certified again.", 0, 0, NULL},
+    {"profile", "attest", CONF_SWITCH, AT(attest), "off",
+	"A device must sign a fresh challenge with the key to be certified, which it has made itself.", 0, 0, NULL},
     {"profile", "org", CONF_TEXT, AT(org), "", "The subject's organization (O).", 0, 0, NULL},
     {"profile", "country", CONF_TEXT, AT(country), "", "The subject's country (C), two capitals.", 0, 0, NULL},
 };
@@ -93,7 +95,7 @@ static int
 profile_set(struct profile *p, const char *name, const char *value, struct err *err)
 {
 	struct section section = {.validity_s = p->validity_s, .server_auth = p->server_auth,
-	    .code_signing = p->code_signing, .key_agreement = p->key_agreement, .reuse_key = p->reuse_key};
+	    .code_signing = p->code_signing, .key_agreement = p->key_agreement, .reuse_key = p->reuse_key, .attest = p->attest};
 	const struct conf_key *key = find_key(name);
 	struct name subject = {NULL, NULL, NULL};
 	int rc;
@@ -119,6 +121,7 @@ profile_set(struct profile *p, const char *name, const char *value, struct err *
 	p->code_signing = section.code_signing;
 	p->key_agreement = section.key_agreement;
 	p->reuse_key = section.reuse_key;
+	p->attest = section.attest;
 	return 0;
 }
 

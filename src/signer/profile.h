@@ -20,6 +20,7 @@ struct profile {
 	size_t n_keys;
 	int64_t validity_s; /* the longest, and the default */
 	bool server_auth, code_signing, key_agreement; /* beside clientAuth */
+	bool attest;	/* a request must carry a challenge (core/attest.h) */
 	bool reuse_key; /* the same device may bring the same key again */
 	char org[65];	/* subject O; "" for none */
 	char country[3]; /* subject C, two capitals; "" for none */

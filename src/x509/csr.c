@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "x509/alg.h"
 #include "x509/der.h"
 #include "x509/ext.h"
@@ -21,6 +22,10 @@ static const char old_label[] = "NEW CERTIFICATE REQUEST"; /* RFC 7468, section 
 /* id-extensionRequest (RFC 2985, section 5.4.2) */
 static const struct oid extension_request = {
     9, {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e}};
+
+/* challengePassword (RFC 2985, section 5.4.1) */
+static const struct oid challenge_password = {
+    9, {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x07}};
 
 /* The parts of a request that is well formed; all borrowed. */
 struct parts {
@@ -162,6 +167,23 @@ read_extensions(struct der values, struct csr *csr, struct err *err)
 	return 0;
 }
 
+/* A DirectoryString in one of the two forms that are ASCII as they stand; others, and two of them, are as good as none. */
+static void
+read_challenge(struct der values, struct csr *csr)
+{
+	int tag = der_peek(&values);
+	struct der text;
+
+	if (csr->challenge[0] != '\0' || (tag != DER_UTF8_STRING && tag != DER_PRINTABLE_STRING) ||
+	    !der_get(&values, (unsigned)tag, &text) || values.len != 0 || text.len >= sizeof csr->challenge ||
+	    !text_is_printable((const char *)text.at, text.len)) {
+		csr->challenge[0] = '\0';
+		return;
+	}
+	memcpy(csr->challenge, text.at, text.len);
+	csr->challenge[text.len] = '\0';
+}
+
 /* Attribute ::= SEQUENCE { OID, SET OF value } */
 static int
 read_attributes(struct der attributes, struct csr *csr, struct err *err)
@@ -175,6 +197,8 @@ read_attributes(struct der attributes, struct csr *csr, struct err *err)
 		    !der_get(&attribute, DER_OID, &oid) || !der_get(&attribute, DER_SET, &values) ||
 		    attribute.len != 0)
 			return err_set(err, E_INPUT, "the request's attributes are malformed");
+		if (oid_is(&oid, &challenge_password))
+			read_challenge(values, csr);
 		if (!oid_is(&oid, &extension_request))
 			continue;
 		if (seen)

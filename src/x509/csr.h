@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CSR_CHALLENGE_SIZE 128 /* with NUL */
 #define CSR_MAX 16384 /* bytes of DER or PEM */
 
 /* What a request asks for. Only the key is ever taken from it: names and usages follow the profile and
@@ -20,6 +21,7 @@ struct csr {
 	char common_name[65];	      /* empty if it has none or an unprintable one */
 	uint8_t subject[512];	      /* DER Name, for re-enrolment's comparison (RFC 7030, section 4.2.2) */
 	size_t subject_len;
+	char challenge[CSR_CHALLENGE_SIZE]; /* challengePassword (RFC 2985); empty if it has none, or one that is no such text */
 	uint8_t sans[2048]; /* DER GeneralNames of a requested subjectAltName, or none */
 	size_t sans_len;
 };

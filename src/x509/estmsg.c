@@ -9,6 +9,8 @@
 static const struct oid oid_data = {9, {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01}};
 static const struct oid oid_signed_data = {9, {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}};
 
+static const struct oid oid_challenge_password = {9, {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x07}};
+
 static void
 put_oid(struct buf *out, const struct oid *oid)
 {
@@ -38,7 +40,7 @@ estmsg_put_certs(struct buf *out, const struct buf *const *certs, size_t n)
 }
 
 void
-estmsg_put_attrs(struct buf *out, enum key_kind kind)
+estmsg_put_attrs(struct buf *out, enum key_kind kind, bool wants_challenge)
 {
 	const struct alg_kind *alg = &alg_kinds[kind];
 	size_t all = out->len, attribute = out->len, values, sigalg;
@@ -53,6 +55,8 @@ estmsg_put_attrs(struct buf *out, enum key_kind kind)
 		put_oid(out, &alg->curve);
 	der_wrap(out, values, DER_SET);
 	der_wrap(out, attribute, DER_SEQUENCE);
+	if (wants_challenge)
+		put_oid(out, &oid_challenge_password);
 	/* Of the signature's AlgorithmIdentifier only the algorithm stands here. */
 	sigalg = out->len;
 	alg_put(out, rsa, alg->hash);

@@ -5,13 +5,15 @@
 #include "base/buf.h"
 #include "x509/key.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Append the DER "certs-only" message (RFC 5652, SignedData without content and signers) of the N certificates CERTS, DER
  * each. */
 void estmsg_put_certs(struct buf *out, const struct buf *const *certs, size_t n);
 
-/* Append the DER CsrAttrs (RFC 7030, section 4.5.2; RFC 9908) that ask for a key of KIND, signed as such keys are here. */
-void estmsg_put_attrs(struct buf *out, enum key_kind kind);
+/* Append the DER CsrAttrs (RFC 7030, section 4.5.2; RFC 9908) that ask for a key of KIND, signed as such keys are here, and
+ * for a challengePassword. */
+void estmsg_put_attrs(struct buf *out, enum key_kind kind, bool wants_challenge);
 
 #endif

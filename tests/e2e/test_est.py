@@ -473,6 +473,118 @@ def test_f3_a_renewal_that_races_a_revocation(home):
         assert {c["state"] for c in rows(home, device)} == {"revoked"}
 
 
+# ---- attestation -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def attesting():
+    """A service with a profile whose devices must answer a challenge, and one token for it."""
+    h = muster.Home()
+    with open(h.dir / "muster.conf", "a") as f:
+        f.write("\n[profile proven]\nkeys = ec-p256\nattest = on\n")
+    h.start()
+    yield h
+    h.close()
+    shutil.rmtree(h.base, ignore_errors=True)
+
+
+def challenge(home, secret=None, tls=None):
+    reply = home.request("POST", "/v1/attest/challenge", token=None, headers=basic(secret) if secret else {}, tls=tls)
+    assert reply.status == 201, reply.body
+    return reply.json["nonce"]
+
+
+def answering(device, nonce, key=None, subject=None):
+    """A request with NONCE as challengePassword, by openssl."""
+    names = "\n".join((subject or f"/CN={device.name}").strip("/").split("/"))
+    config = device.dir / "req.cnf"
+    config.write_text(f"[req]\nprompt = no\ndistinguished_name = dn\nattributes = at\nstring_mask = utf8only\n[dn]\n{names}\n"
+                      f"[at]\nchallengePassword = {nonce}\n")
+    return run("openssl", "req", "-new", "-key", key or device.key, "-config", config, "-outform", "DER").stdout
+
+
+def issued(home):
+    return (home.dir / "signer.log").stat().st_size
+
+
+def test_a_challenge_is_signed_with_the_key(attesting):
+    home = attesting
+    secret = token(home, profile="proven", uses=2)["token"]
+    device = Device(home, "Proven")
+    said = run("openssl", "asn1parse", "-inform", "DER", input=base64.b64decode(home.request(
+        "GET", EST + "proven/csrattrs", token=None).body)).stdout.decode()
+    assert ":challengePassword" in said
+    device.keep(leaf(post(home, "simpleenroll", answering(device, challenge(home, secret)), secret)))
+    # and for the renewal, by strongSwan
+    key, nonce = device.new_key("new.key"), challenge(home, tls=device.tls())
+    der = run("pki", "--req", "--type", "ecdsa", "--in", key, "--dn", f"CN={device.id}", "--password", nonce).stdout
+    leaf(post(home, "simplereenroll", der, tls=device.tls()))
+    # The answer was lost: the same request again is no replay.
+    leaf(post(home, "simplereenroll", der, tls=device.tls()))
+    # An operator's registration of a device's own key, too.
+    other = Device(home, "By an operator")
+    nonce = home.request("POST", "/v1/attest/challenge").json["nonce"]
+    csr = run("openssl", "req", "-inform", "DER", input=answering(other, nonce)).stdout.decode()
+    assert home.request("POST", "/v1/devices", {"name": "x", "type": "t", "profile": "proven", "csr": csr}).status == 201
+
+
+def test_j1_replayed_and_foreign_challenges(attesting):
+    """J1: a nonce that was used, another token's, another device's, an operator's, or one from before a restart."""
+    home = attesting
+    secret, other = (token(home, profile="proven", uses=9)["token"] for _ in range(2))
+    device = Device(home, "first")
+    nonce = challenge(home, secret)
+    device.keep(leaf(post(home, "simpleenroll", answering(device, nonce), secret)))
+    second = Device(home, "second")
+    second.keep(leaf(post(home, "simpleenroll", answering(second, challenge(home, secret)), secret)))
+    before = issued(home)
+    attempts = [("replayed", nonce, secret), ("another token's", challenge(home, other), secret),
+                ("an operator's", home.request("POST", "/v1/attest/challenge").json["nonce"], secret),
+                ("a device's", challenge(home, tls=device.tls()), secret)]
+    for what, value, by in attempts:
+        reply = post(home, "simpleenroll", answering(Device(home, what), value), by)
+        assert reply.status == 403 and "challenge" in reply.json["detail"], (what, reply.body)
+    key = second.new_key("new.key")
+    for value in (nonce, challenge(home, tls=device.tls()), challenge(home, secret)):
+        assert post(home, "simplereenroll", answering(second, value, key, second.subject()), tls=second.tls()).status == 403
+    assert issued(home) == before, "something was signed"
+    late, kept = challenge(home, secret), Device(home, "late")
+    home.stop()
+    home.start()
+    before = issued(home)
+    assert post(home, "simpleenroll", answering(kept, late), secret).status == 403
+    assert issued(home) == before, "something was signed"
+    leaf(post(home, "simpleenroll", answering(kept, challenge(home, secret)), secret))
+
+
+def test_j4_no_error_ends_in_a_certificate(attesting):
+    """J4: whatever is wrong with the challenge, or with the request that carries it, nothing is signed."""
+    home = attesting
+    secret = token(home, profile="proven", uses=9)["token"]
+    device = Device(home, "unproven")
+    good = challenge(home, secret)
+    flipped = good[:-1] + ("0" if good[-1] != "0" else "1")
+    before = issued(home)
+    assert post(home, "simpleenroll", device.request(), secret).status == 403
+    for value in ("x", "0" * 80, good[:-2], good + "00", flipped, good[::-1], "0" + good[1:] if good[0] != "0" else "1" + good[1:]):
+        reply = post(home, "simpleenroll", answering(device, value), secret)
+        assert reply.status == 403 and "challenge" in reply.json["detail"], (value, reply.body)
+    forged = bytearray(answering(device, good))
+    forged[-1] ^= 1  # the signature over nonce and key
+    assert post(home, "simpleenroll", bytes(forged), secret).status == 400
+    stolen = answering(device, "a" * 80)
+    assert post(home, "simpleenroll", stolen.replace(b"a" * 80, good.encode()), secret).status == 400
+    # A key that the server makes has answered nothing.
+    assert post(home, "serverkeygen", answering(device, good), secret).status == 400
+    for body in ({"key": "ec-p256"}, {}):
+        assert home.request("POST", "/v1/devices", {"name": "x", "type": "t", "profile": "proven", **body}).status == 400
+    assert home.request("POST", "/v1/attest/challenge", token=None).status == 401
+    assert home.request("POST", "/v1/services", {"name": "s", "read": ["x"], "profile": "proven", "csr": run(
+        "openssl", "req", "-inform", "DER", input=answering(device, good)).stdout.decode()}).status == 400
+    assert issued(home) == before
+    leaf(post(home, "simpleenroll", answering(device, good), secret))  # none of them has used it up
+
+
 # ---- bad input ---------------------------------------------------------------------------------------------------------
 
 

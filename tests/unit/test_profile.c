@@ -335,7 +335,7 @@ static void
 test_each_setting_is_explained(void **state)
 {
 	static const char *const names[] = {
-	    "keys", "validity", "server_auth", "code_signing", "key_agreement", "reuse_key", "org", "country"};
+	    "keys", "validity", "server_auth", "code_signing", "key_agreement", "reuse_key", "attest", "org", "country"};
 	struct buf text = {0};
 	char line[32];
 	size_t i;

@@ -69,7 +69,12 @@ test_who_may_call(void **state)
 
 		for (k = 0; k < sizeof everybodys / sizeof everybodys[0]; k++)
 			known = known || begins_with(routes[i].pattern, everybodys[k]);
-		/* Devices have EST and nothing else, and nobody else has it. */
+		/* A challenge is for whoever asks for certificates, and gives nothing else. */
+		if (routes[i].handler == api_attest_challenge) {
+			assert_int_equal(routes[i].who & (unsigned)(ROLE_AUDITOR | ROLE_BROKER | ROUTE_ANYBODY), 0);
+			continue;
+		}
+		/* Otherwise devices have EST and nothing else, and nobody else has it. */
 		if (begins_with(routes[i].pattern, "/.well-known/est/")) {
 			if (strcmp(routes[i].method, "GET") == 0 ? routes[i].who != ROUTE_ANYBODY :
 								  (routes[i].who & ~DEVICES) != 0 || routes[i].who == 0)
