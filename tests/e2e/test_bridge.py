@@ -36,11 +36,13 @@ def far(home):
 def near(home, far, bridge):
     broker = PluginBroker(home, name="near", args=("--bridge-to", f"localhost:{far.port}", "--bridge-as", "to-far",
                                                    "--bridge-files", bridge.dir))
-    broker.said("muster: a new table of")
-    far.said(rf"New bridge connected from \S+ as {bridge.id}", 20)
-    assert not [x for x in broker.process.lines if "Warning" in x or "Error" in x], broker.process.lines
-    yield broker
-    broker.stop()
+    try:
+        broker.said("muster: a new table of")
+        far.said(rf"New bridge connected from \S+ as {bridge.id}", 20)
+        assert not [x for x in broker.process.lines if "Warning" in x or "Error" in x], broker.process.lines
+        yield broker
+    finally:
+        broker.stop()
 
 
 # Two of each, for who is connected twice under its id takes its own session over.
