@@ -278,3 +278,32 @@ csr_parse(const void *data, size_t len, struct csr *csr_out, struct err *err)
 	buf_clear(&der);
 	return rc;
 }
+
+/* CertificationRequest ::= SEQUENCE { CertificationRequestInfo, AlgorithmIdentifier, BIT STRING } */
+int
+csr_build(struct key *key, const uint8_t *subject, size_t subject_len, struct buf *der_out, struct err *err)
+{
+	struct buf request = {0}, signature = {0};
+	const uint8_t *spki;
+	size_t spki_len;
+	int rc;
+
+	spki = key_spki(key, &spki_len);
+	der_put_int(&request, 0);
+	buf_append(&request, subject, subject_len);
+	buf_append(&request, spki, spki_len);
+	der_put(&request, DER_CONTEXT(0), NULL, 0);
+	der_wrap(&request, 0, DER_SEQUENCE);
+	if (buf_failed(&request))
+		rc = err_nomem(err);
+	else if ((rc = key_sign(key, request.data, request.len, &signature, err)) == 0) {
+		key_sigalg(key_kind_of(key), &request);
+		der_put_bits(&request, signature.data, signature.len);
+		der_wrap(&request, 0, DER_SEQUENCE);
+		buf_append(der_out, request.data, request.len);
+		rc = buf_failed(&request) || buf_failed(der_out) ? err_nomem(err) : 0;
+	}
+	buf_clear(&signature);
+	buf_clear(&request);
+	return rc;
+}

@@ -4,7 +4,14 @@
 #include "x509/estmsg.h"
 
 #include "x509/alg.h"
+#include "x509/chain.h"
 #include "x509/der.h"
+#include "x509/pem.h"
+
+#include <limits.h>
+#include <openssl/cms.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
 
 static const struct oid oid_data = {9, {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01}};
 static const struct oid oid_signed_data = {9, {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}};
@@ -37,6 +44,45 @@ estmsg_put_certs(struct buf *out, const struct buf *const *certs, size_t n)
 	der_wrap(out, content, DER_SEQUENCE);
 	der_wrap(out, content, DER_CONTEXT(0));
 	der_wrap(out, info, DER_SEQUENCE);
+}
+
+static void
+put_pem(struct buf *out, X509 *cert)
+{
+	uint8_t *der = NULL;
+	int len = i2d_X509(cert, &der);
+
+	if (len > 0)
+		pem_encode(out, "CERTIFICATE", der, (size_t)len);
+	else
+		out->failed = true;
+	OPENSSL_free(der);
+}
+
+/* By OpenSSL's reader, for other servers may answer in BER. */
+int
+estmsg_get_certs(const void *data, size_t len, struct buf *pem_out, struct err *err)
+{
+	const uint8_t *at = data;
+	CMS_ContentInfo *message = len > LONG_MAX ? NULL : d2i_CMS_ContentInfo(NULL, &at, (long)len);
+	STACK_OF(X509) *certs = message == NULL ? NULL : CMS_get1_certs(message);
+	struct buf pem = {0};
+	int i, n = sk_X509_num(certs), rc;
+
+	if (n <= 0 || n > CHAIN_CERTS_MAX || at != (const uint8_t *)data + len) {
+		rc = err_set(err, E_INPUT, "the answer is not a message with certificates (RFC 7030, section 4.2.3)");
+		goto out;
+	}
+	for (i = 0; i < n; i++)
+		put_pem(&pem, sk_X509_value(certs, i));
+	buf_append(pem_out, pem.data, pem.len);
+	rc = buf_failed(&pem) || buf_failed(pem_out) ? err_nomem(err) : 0;
+out:
+	buf_clear(&pem);
+	sk_X509_pop_free(certs, X509_free);
+	CMS_ContentInfo_free(message);
+	ERR_clear_error();
+	return rc;
 }
 
 void

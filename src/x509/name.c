@@ -130,3 +130,19 @@ name_equal(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
 	ERR_clear_error();
 	return equal;
 }
+
+void
+name_text(const uint8_t *der, size_t len, char *out, size_t size)
+{
+	X509_NAME *name = d2i_X509_NAME(NULL, &der, (long)len);
+	BIO *bio = BIO_new(BIO_s_mem());
+	int n = -1;
+
+	out[0] = '\0';
+	if (name != NULL && bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
+		n = BIO_read(bio, out, (int)size - 1);
+	out[n < 0 || BIO_pending(bio) > 0 ? 0 : n] = '\0';
+	BIO_free(bio);
+	X509_NAME_free(name);
+	ERR_clear_error();
+}

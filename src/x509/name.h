@@ -22,6 +22,9 @@ void name_put(struct buf *out, const struct name *name);
 /* Do two DER Names name the same, whichever types their strings have (RFC 5280, section 7.1)? */
 bool name_equal(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len);
 
+/* DER Name as people read it, in RFC 2253's order, into OUT of SIZE bytes; "" if it is none or does not fit. */
+void name_text(const uint8_t *der, size_t len, char *out, size_t size);
+
 /* The CN of NAME (a Name's content) into OUT of SIZE bytes: "" if there is none, more than one, or
  * one that is unprintable or does not fit. False if NAME is malformed. */
 bool name_common_name(const struct der *name, char *out, size_t size);
