@@ -33,6 +33,7 @@ int cli_fail(const struct cli *cli, const struct err *err);
 typedef int command_fn(struct cli *cli, int argc, char **argv);
 
 command_fn cmd_api_process, cmd_signer_process;
+command_fn cmd_agent;
 command_fn cmd_init, cmd_serve, cmd_doctor, cmd_backup, cmd_restore;
 command_fn cmd_device_register, cmd_device_list, cmd_device_show, cmd_device_update,
     cmd_device_suspend, cmd_device_resume, cmd_device_revoke, cmd_device_package,

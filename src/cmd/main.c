@@ -50,6 +50,7 @@ static const struct command commands[] = {
     {"token list", cmd_token_list, DEVICES, "list enrolment tokens"},
     {"token revoke", cmd_token_revoke, DEVICES, "revoke an enrolment token"},
     {"package fetch", cmd_package_fetch, DEVICES, "fetch a package by its one-time link"},
+    {"agent", cmd_agent, DEVICES, "the device's side: enrol, run, renew, status (muster-agent)"},
 
     {"service add", cmd_service_add, SERVICES, "add a service and make its credentials"},
     {"service list", cmd_service_list, SERVICES, "list services"},
@@ -205,7 +206,8 @@ take_globals(struct cli *cli, int argc, char **argv)
 	char *value;
 
 	for (i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--") == 0) {
+		/* Behind `agent` they are the other program's. */
+		if (strcmp(argv[i], "--") == 0 || (n == 1 && strcmp(argv[i], "agent") == 0)) {
 			while (i < argc)
 				argv[n++] = argv[i++];
 			break;

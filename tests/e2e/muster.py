@@ -55,7 +55,7 @@ def reachable(build):
         return build
     copy = folder("build")
     atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    for name in ("src/cmd/muster", "src/plugin/mosquitto_muster.so", "tests/fault/libfailmalloc.so"):
+    for name in ("src/cmd/muster", "src/cmd/muster-agent", "src/plugin/mosquitto_muster.so", "tests/fault/libfailmalloc.so"):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         if (build / name).exists():  # not every build has all
             shutil.copy(build / name, copy / name)
