@@ -138,11 +138,11 @@ status_error(const struct est *est, const struct answer *answer, struct err *err
 	return code;
 }
 
-/* GET, or POST of BODY. */
+/* GET of PATH, or POST of BODY under its TYPE. */
 static int
-ask(const struct est *est, const char *path, const struct buf *body, struct answer *answer, struct err *err)
+ask(const struct est *est, const char *path, const char *type, const struct buf *body, struct answer *answer,
+    struct err *err)
 {
-	bool labelled = est->label != NULL && est->label[0] != '\0';
 	char details[CURL_ERROR_SIZE] = "";
 	struct curl_slist *headers = NULL;
 	CURL *curl = curl_easy_init();
@@ -150,8 +150,8 @@ ask(const struct est *est, const char *path, const struct buf *body, struct answ
 	CURLcode code;
 	int rc = 0;
 
-	buf_printf(&url, "%s/.well-known/est/%s%s%s", est->url, labelled ? est->label : "", labelled ? "/" : "", path);
-	headers = curl_slist_append(NULL, "Content-Type: application/pkcs10");
+	buf_printf(&url, "%s%s", est->url, path);
+	headers = curl_slist_append(NULL, type);
 	if (curl == NULL || headers == NULL || buf_failed(&url)) {
 		rc = err_nomem(err);
 		goto out;
@@ -175,20 +175,25 @@ out:
 	return rc;
 }
 
+/* One of EST's operations, answered with certificates. */
 static int
-exchange(const struct est *est, const char *path, const struct buf *body, struct buf *pem_out, struct err *err)
+exchange(const struct est *est, const char *operation, const struct buf *body, struct buf *pem_out, struct err *err)
 {
+	bool labelled = est->label != NULL && est->label[0] != '\0';
 	struct answer answer = {0};
-	struct buf der = {0};
+	struct buf der = {0}, path = {0};
 	int rc;
 
-	if ((rc = ask(est, path, body, &answer, err)) != 0)
+	buf_printf(&path, "/.well-known/est/%s%s%s", labelled ? est->label : "", labelled ? "/" : "", operation);
+	if ((rc = buf_failed(&path) ? err_nomem(err) : 0) != 0 ||
+	    (rc = ask(est, buf_str(&path), "Content-Type: application/pkcs10", body, &answer, err)) != 0)
 		goto out;
 	if (answer.status != 200)
 		rc = status_error(est, &answer, err);
 	else if ((rc = base64_decode(&der, buf_str(&answer.body), answer.body.len, err)) == 0)
 		rc = estmsg_get_certs(der.data, der.len, pem_out, err);
 out:
+	buf_clear(&path);
 	buf_clear(&der);
 	buf_clear(&answer.body);
 	return rc;
@@ -200,6 +205,25 @@ est_cacerts(const struct est *est, struct buf *pem_out, struct err *err)
 	struct est anonymous = {.url = est->url, .label = est->label, .ca_path = est->ca_path};
 
 	return exchange(&anonymous, "cacerts", NULL, pem_out, err);
+}
+
+int
+est_challenge(const struct est *est, char nonce_out[EST_NONCE_SIZE], struct err *err)
+{
+	const struct buf nothing = {.data = (uint8_t *)"{}", .len = 2};
+	struct answer answer = {0};
+	char nonce[EST_NONCE_SIZE] = "";
+	int rc = ask(est, "/v1/attest/challenge", "Content-Type: application/json", &nothing, &answer, err);
+
+	if (rc == 0 && answer.status == 201) {
+		if (!jsonpeek_text(buf_str(&answer.body), "nonce", nonce, sizeof nonce) || !text_is_printable(nonce, strlen(nonce)))
+			rc = err_set(err, E_INPUT, "%s gives a challenge without a nonce", est->url);
+	} else if (rc == 0 && answer.status != 404 && answer.status != 405)
+		rc = status_error(est, &answer, err);
+	if (rc == 0)
+		memcpy(nonce_out, nonce, sizeof nonce);
+	buf_clear(&answer.body);
+	return rc;
 }
 
 int

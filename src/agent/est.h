@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#define EST_NONCE_SIZE 129
+
 struct est {
 	const char *url;     /* https://HOST:PORT, without a slash at its end */
 	const char *label;   /* of the path; NULL or "": none */
@@ -20,6 +22,11 @@ MUST_CHECK int est_url_check(const char *url, struct err *err);
 
 /* Append the CA's certificates, PEM. Errors as est_enrol. */
 MUST_CHECK int est_cacerts(const struct est *est, struct buf *pem_out, struct err *err);
+
+/* A nonce that the request to come should carry as challengePassword, for profiles that want the device to prove that it has
+ * the key now: Muster's own addition to EST. "" from a server that gives none. E_INPUT if it is none that fits; else as
+ * est_enrol. */
+MUST_CHECK int est_challenge(const struct est *est, char nonce_out[EST_NONCE_SIZE], struct err *err);
 
 /* Send the request CSR (DER) and append what comes back: PEM, the certificate among it. With a pair it is a renewal, else an
  * enrolment. E_UNAUTH, E_DENIED (also: it is not the server that ca_path vouches for), E_CONFLICT, E_GONE, E_INPUT: it was

@@ -34,12 +34,13 @@ static int
 obtain(const char *dir, const struct est *est, enum key_kind kind, const struct buf *subject, struct err *err)
 {
 	struct buf csr = {0}, certs = {0}, root = {0};
+	char challenge[EST_NONCE_SIZE];
 	struct key *key = NULL;
 	int rc;
 
 	if ((rc = fs_read(est->ca_path, CHAIN_PEM_MAX, &root, err)) != 0 || (rc = pair_key_next(dir, kind, &key, err)) != 0 ||
-	    (rc = csr_build(key, subject->data, subject->len, &csr, err)) != 0 ||
-	    (rc = est_cacerts(est, &certs, err)) != 0 || (rc = est_enrol(est, &csr, &certs, err)) != 0)
+	    (rc = est_cacerts(est, &certs, err)) != 0 || (rc = est_challenge(est, challenge, err)) != 0 ||
+	    (rc = csr_build(key, subject->data, subject->len, challenge, &csr, err)) != 0 || (rc = est_enrol(est, &csr, &certs, err)) != 0)
 		goto out;
 	KILLPOINT(41, "agent: the certificate has come and is not kept");
 	rc = pair_keep(dir, key, buf_str(&certs), buf_str(&root), clock_now(), err);

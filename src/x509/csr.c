@@ -279,9 +279,26 @@ csr_parse(const void *data, size_t len, struct csr *csr_out, struct err *err)
 	return rc;
 }
 
+/* [0] IMPLICIT SET OF Attribute: none, or the one. */
+static void
+put_attributes(struct buf *out, const char *challenge)
+{
+	size_t mark = out->len, values;
+
+	if (challenge[0] != '\0') {
+		der_put(out, DER_OID, challenge_password.bytes, challenge_password.len);
+		values = out->len;
+		der_put(out, DER_UTF8_STRING, challenge, strlen(challenge));
+		der_wrap(out, values, DER_SET);
+		der_wrap(out, mark, DER_SEQUENCE);
+	}
+	der_wrap(out, mark, DER_CONTEXT(0));
+}
+
 /* CertificationRequest ::= SEQUENCE { CertificationRequestInfo, AlgorithmIdentifier, BIT STRING } */
 int
-csr_build(struct key *key, const uint8_t *subject, size_t subject_len, struct buf *der_out, struct err *err)
+csr_build(struct key *key, const uint8_t *subject, size_t subject_len, const char *challenge, struct buf *der_out,
+    struct err *err)
 {
 	struct buf request = {0}, signature = {0};
 	const uint8_t *spki;
@@ -292,7 +309,7 @@ csr_build(struct key *key, const uint8_t *subject, size_t subject_len, struct bu
 	der_put_int(&request, 0);
 	buf_append(&request, subject, subject_len);
 	buf_append(&request, spki, spki_len);
-	der_put(&request, DER_CONTEXT(0), NULL, 0);
+	put_attributes(&request, challenge);
 	der_wrap(&request, 0, DER_SEQUENCE);
 	if (buf_failed(&request))
 		rc = err_nomem(err);

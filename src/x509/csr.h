@@ -31,8 +31,9 @@ struct csr {
  * SHA-256, SHA-384 or SHA-512. E_INPUT says what is wrong; E_LIMIT if too large. */
 MUST_CHECK int csr_parse(const void *data, size_t len, struct csr *csr_out, struct err *err);
 
-/* Append the DER request for KEY's public half under SUBJECT (DER Name), without attributes, signed by KEY. E_SYS. */
-MUST_CHECK int csr_build(
-    struct key *key, const uint8_t *subject, size_t subject_len, struct buf *der_out, struct err *err);
+/* Append the DER request for KEY's public half under SUBJECT (DER Name), with CHALLENGE, if it is not "", as challengePassword
+ * and no other attribute, signed by KEY. E_SYS. */
+MUST_CHECK int csr_build(struct key *key, const uint8_t *subject, size_t subject_len, const char *challenge,
+    struct buf *der_out, struct err *err);
 
 #endif

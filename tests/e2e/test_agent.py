@@ -74,6 +74,18 @@ def test_other_keys(home, make):
     assert b"no kind of key" in make("dsa").enrol("--key", "dsa", check=False).stderr
 
 
+def test_a_profile_that_wants_proof(fresh):
+    """J1: the agent answers the challenge, at enrolment and at renewal."""
+    home = fresh()
+    with open(home.dir / "muster.conf", "a") as f:
+        f.write("\n[profile proven]\nkeys = ec-p256\nattest = on\n")
+    home.start()
+    agent = Agent(home)
+    agent.enrol(secret=token(home, profile="proven")["token"])
+    agent.call("renew")
+    assert [c["profile"] for c in agent.certificates()] == ["proven", "proven"]
+
+
 def test_by_muster_agent(home, make):
     agent = make("both spellings")
     secret = agent.base / "token"

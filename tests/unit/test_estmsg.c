@@ -104,10 +104,11 @@ test_request(void **state)
 
 		assert_ok(key_generate(kinds[i], &own, &err));
 		buf_reset(&der);
-		assert_ok(csr_build(own, subject.data, subject.len, &der, &err));
+		assert_ok(csr_build(own, subject.data, subject.len, i == 0 ? "" : "a nonce", &der, &err));
 		assert_ok(csr_parse(der.data, der.len, &csr, &err));
 		assert_string_equal(csr.common_name, "Pump \xc3\xbc");
 		assert_int_equal(csr.kind, kinds[i]);
+		assert_string_equal(csr.challenge, i == 0 ? "" : "a nonce");
 		assert_int_equal(csr.sans_len, 0);
 		at = der.data;
 		assert_non_null(req = d2i_X509_REQ(NULL, &at, (long)der.len));
