@@ -592,6 +592,7 @@ run(void)
 	}
 	cpu = cpu_s();
 	load.began = now_ms();
+	(void)printf("begun %.3f\n", load.began);
 	load.begun = 0;
 	while (!ends && now_ms() - load.began < end_ms) {
 		if (opt.mode == PUBLISH)
