@@ -315,7 +315,7 @@ call_once(const struct op *op, unsigned long first, unsigned every)
 	}
 	/* Not that the request was wrong, or somebody not whom they said. */
 	if (rc != 0 && (memory.failed == 0 || (rc != E_NOMEM && rc != E_SYS && rc != E_BUSY)) && ++n_wrong < 20)
-		print_error("%s %s: %d: %s: %s (allocation %lu, then %u)\n", op->method, path, rc, err.field, err.text,
+		print_error("# %s %s: %d: %s: %s (allocation %lu, then %u)\n", op->method, path, rc, err.field, err.text,
 		    first, every);
 }
 
@@ -386,7 +386,7 @@ sweep(const struct op *op)
 			call_once(op, places[k], everies[i]);
 	if ((op->is & ONCE) != 0)
 		renew(); /* also behind one that was done without saying so */
-	print_message("%s %s: %zu places\n", op->method, op->path, n_places);
+	print_message("# %s %s: %zu places\n", op->method, op->path, n_places);
 	assert_int_equal(n_wrong, 0);
 	assert_no_leak(op->path);
 }
@@ -441,7 +441,7 @@ test_start(void **state)
 	for (i = 0; i < N_WAYS; i++)
 		for (k = i * each / N_WAYS; k < n_places; k += each)
 			start_once(places[k], everies[i]);
-	print_message("start: %zu places\n", n_places);
+	print_message("# start: %zu places\n", n_places);
 	assert_no_leak("start");
 	fixture_core_open(f);
 }
