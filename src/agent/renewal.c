@@ -68,6 +68,8 @@ is_free(const struct enrolment *e, struct err *err)
 	struct cert_info info;
 	char path[FS_PATH_MAX];
 
+	if (lock_holder(e->dir, LOCK_RUN) != 0)
+		return err_set(err, E_CONFLICT, "an agent runs in %s: end it first", e->dir);
 	if (e->again || !pair_path(e->dir, PAIR_CURRENT, path))
 		return 0;
 	if (pair_info(e->dir, PAIR_CURRENT, &info, NULL, NULL) != 0)

@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SETTLE_MS 1000 /* until brokers have heard of a new certificate */
 #define OUTSTANDING_MAX 100 /* lines that the broker has not acknowledged: then no more are read */
 #define POLL_MS 10000
 #define CONNECTING_POLL_MS 1000
@@ -54,6 +55,7 @@ struct run {
 	enum pair pair;		  /* of the last attempt */
 	int64_t attempt_at_ms, connected_ms;
 	unsigned failures;
+	bool next_seen;
 	unsigned next_refusals;
 	int64_t switch_at_ms; /* not before, from a present pair that works to the next one */
 
@@ -255,8 +257,6 @@ renewal_done(struct run *r, int rc)
 	if (rc == 0) {
 		log_info("there is a new pair");
 		r->renew_failures = 0;
-		r->switch_at_ms = 0;
-		r->next_refusals = 0;
 		if (r->asked[0] != '\0') {
 			(void)text_copy(r->notes.rekey, sizeof r->notes.rekey, r->asked);
 			r->asked[0] = '\0';
@@ -359,6 +359,19 @@ attempt(struct run *r)
 	r->state = SESSION_CONNECTING; /* so that a failure is noticed as one */
 }
 
+/* There may be a next pair because of the process that we forked, or of somebody's `muster-agent renew`. */
+static void
+next_notice(struct run *r)
+{
+	bool is_there = has_next(r);
+
+	if (is_there && !r->next_seen) {
+		r->switch_at_ms = clock_mono_ms() + SETTLE_MS;
+		r->next_refusals = 0;
+	}
+	r->next_seen = is_there;
+}
+
 static void
 connection_tick(struct run *r)
 {
@@ -369,7 +382,8 @@ connection_tick(struct run *r)
 	else if (state != r->state && state == SESSION_IDLE)
 		disconnected(r);
 	r->state = state;
-	if (state == SESSION_CONNECTED && r->pair == PAIR_CURRENT && clock_mono_ms() >= r->switch_at_ms && has_next(r)) {
+	next_notice(r);
+	if (state == SESSION_CONNECTED && r->pair == PAIR_CURRENT && r->next_seen && clock_mono_ms() >= r->switch_at_ms) {
 		session_end(r->session);
 		r->state = state = SESSION_IDLE;
 		r->attempt_at_ms = 0;
@@ -403,9 +417,9 @@ poll_ms(const struct run *r)
 		ms = CONNECTING_POLL_MS;
 	if (r->state == SESSION_IDLE)
 		ms = least(ms, r->attempt_at_ms - now_ms);
-	if (r->renewal == 0 && !has_next(r) && (r->asked[0] != '\0' || until_due < POLL_MS))
+	if (r->renewal == 0 && !r->next_seen && (r->asked[0] != '\0' || until_due < POLL_MS))
 		ms = least(ms, r->renew_at_ms > now_ms ? r->renew_at_ms - now_ms : r->asked[0] != '\0' ? 0 : until_due);
-	if (has_next(r) && r->switch_at_ms > now_ms)
+	if (r->next_seen && r->switch_at_ms > now_ms)
 		ms = least(ms, r->switch_at_ms - now_ms);
 	return ms < 0 ? 0 : (int)ms;
 }

@@ -206,6 +206,7 @@ session_work(struct session *s, bool readable, bool writable)
 	if (rc != MOSQ_ERR_SUCCESS || mosquitto_socket(s->mosq) < 0)
 		lost(s, rc);
 	else if (s->state == SESSION_CONNECTING && clock_mono_ms() - s->began_ms > HANDSHAKE_MS) {
+		(void)text_copy(s->said, sizeof s->said, "it takes too long");
 		(void)mosquitto_disconnect(s->mosq);
 		lost(s, MOSQ_ERR_KEEPALIVE);
 	}

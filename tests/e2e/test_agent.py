@@ -13,7 +13,7 @@ import muster
 import pytest
 from agent import AGENT, Agent
 from muster import MUSTER, run, wait_for
-from test_est import token
+from test_est import post, token
 
 
 @pytest.fixture
@@ -219,6 +219,7 @@ def test_run(home, make, service, speaker):
     if "asan" not in str(muster.BUILD):
         assert 0 < status["memory_kb"] <= status["memory_peak_kb"] < 32768, status
     assert agent.call("run", check=False).returncode == 1  # one at a time
+    assert b"end it first" in agent.enrol("--again", check=False).stderr
     heard.stop()
     assert agent.stop() == 0
     assert not [p for p in os.listdir("/proc") if p.isdigit() and str(agent.feed).encode() in cmdline(p)]
@@ -305,6 +306,31 @@ def test_an_instruction_to_rekey(home, make, service, following):
     agent.said("with the new pair")
     run("mosquitto_pub", *controller.mqtt(), "-t", topic, "-n", "-r")
     wait_for(lambda: len(agent.certificates()) == 3, 10, "the third certificate")
+    heard.stop()
+
+
+def test_an_instruction_that_is_refused(home, make, service):
+    """A refusal is acknowledged as one, with its kind, and the old pair goes on."""
+    controller = muster.open_package(home, home.json("service", "add", "refused", "--write", "devices/+/control/rekey"))
+    wait_for(controller.connects, 5, "the service in the table")
+    agent = make("bounded")
+    agent.enrol()
+    # Three renewals that nobody used are all that the service gives.
+    tls = home.tls(agent.dir / "device.pem", agent.dir / "device.pem")
+    for n in range(3):
+        key = agent.base / f"{n}.key"
+        run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+        der = run("openssl", "req", "-new", "-key", key, "-subj", f"/CN={agent.id}", "-outform", "DER").stdout
+        assert post(home, "simplereenroll", der, tls=tls).status == 200
+    heard = hears(service, agent.id)
+    agent.start()
+    agent.said("connected to the broker$")
+    run("mosquitto_pub", *controller.mqtt(), "-t", f"devices/{agent.id}/control/rekey", "-m", "now")
+    agent.said("cannot renew: .* answers 409")
+    acks = wait_for(lambda: [json.loads(m) for t, m in heard.messages() if t.endswith("/control/ack")], 10, "the answer")
+    assert (acks[0]["status"], acks[0]["reason"]) == ("failed", "conflict")
+    agent.say("still here")
+    heard.wait_message(f"devices/{agent.id}/telemetry", "still here")
     heard.stop()
 
 
