@@ -35,6 +35,7 @@ struct renewal {
 	struct idempotency_request idempotency;
 	char key[2 * SHA256_LEN + 1];
 	struct buf write, read;
+	char id[UUID_LEN + 1]; /* the owner's: DEVICE is read anew */
 	struct credential_owner owner;
 	struct credential credential;
 };
@@ -106,7 +107,8 @@ request_check(struct core *core, const struct caller *caller, const void *csr, s
 	sha256(r->idempotency.digest, r->csr.spki, r->csr.spki_len);
 	hex_encode(r->key, r->idempotency.digest, SHA256_LEN);
 	r->idempotency.key = r->key;
-	r->owner = (struct credential_owner){OWNER_DEVICE, r->device.id, r->device.name, r->device.tenant_id,
+	memcpy(r->id, r->device.id, sizeof r->id);
+	r->owner = (struct credential_owner){OWNER_DEVICE, r->id, r->device.name, r->device.tenant_id,
 	    buf_str(&r->write), buf_str(&r->read)};
 	return names_keep(r, err);
 }
@@ -129,24 +131,21 @@ static int
 renewal_commit(struct core *core, const struct caller *caller, struct renewal *r, struct err *err)
 {
 	const struct store_certificate *certificate = &r->credential.certificate;
-	char id[UUID_LEN + 1], fingerprint[2 * SHA256_LEN + 1];
+	char fingerprint[2 * SHA256_LEN + 1];
 	int64_t now = core->now(), seq;
 	struct store_tx *tx = NULL;
 	int rc;
 
-	/* The rows are read anew. */
-	memcpy(id, r->device.id, sizeof id);
-	r->owner.id = id;
 	hex_encode(fingerprint, certificate->fingerprint, SHA256_LEN);
 	if ((rc = store_begin(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = shown_read(tx, caller, r, err)) == 0 && (rc = room_check(tx, r, now, err)) == 0 &&
 	    (rc = credential_store(tx, &r->owner, &r->credential, now, err)) == 0 &&
-	    (rc = store_certificate_retire(tx, id, certificate->serial,
+	    (rc = store_certificate_retire(tx, r->id, certificate->serial,
 		 now + core_config(core)->settings.rotation_overlap_s, err)) == 0 &&
-	    (rc = idempotency_note(tx, caller, &r->idempotency, id, certificate->serial, now, err)) == 0 &&
-	    (rc = store_change_append(tx, r->device.tenant_id, "device", id, now, &seq, err)) == 0 &&
-	    (rc = audit_write(tx, caller, now, "device.renew", "device", id, err,
+	    (rc = idempotency_note(tx, caller, &r->idempotency, r->id, certificate->serial, now, err)) == 0 &&
+	    (rc = store_change_append(tx, r->device.tenant_id, "device", r->id, now, &seq, err)) == 0 &&
+	    (rc = audit_write(tx, caller, now, "device.renew", "device", r->id, err,
 		 "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\"}", fingerprint, certificate->profile,
 		 certificate->key)) == 0)
 		rc = store_commit(&tx, err);

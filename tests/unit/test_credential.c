@@ -1,37 +1,10 @@
 #include "core_fixture.h"
+#include "csr_fixture.h"
 
 #include "core/link.h"
 #include "core/service.h"
 #include "signer/profile.h"
 #include "x509/key.h"
-
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-
-/* A request for KEY, in DER. */
-static void
-csr_make(EVP_PKEY *key, struct buf *out)
-{
-	X509_REQ *req = X509_REQ_new();
-	uint8_t *der = NULL;
-	int len;
-
-	assert_int_equal(X509_REQ_set_pubkey(req, key), 1);
-	assert_true(X509_REQ_sign(req, key, EVP_sha256()) > 0);
-	assert_true((len = i2d_X509_REQ(req, &der)) > 0);
-	buf_append(out, der, (size_t)len);
-	OPENSSL_free(der);
-	X509_REQ_free(req);
-}
-
-static void
-csr_fresh(struct buf *out)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-
-	csr_make(key, out);
-	EVP_PKEY_free(key);
-}
 
 static int
 register_csr(struct fixture *f, const struct buf *csr, struct store_device *device, struct credential *credential,
@@ -55,7 +28,7 @@ test_a_key_of_its_own(void **state)
 	struct buf csr = {0};
 	struct err err = {0};
 
-	csr_fresh(&csr);
+	csr_fresh(NULL, &csr);
 	assert_ok(register_csr(f, &csr, &device, &credential, &err));
 	assert_false(credential.has_package);
 	assert_string_equal(credential.url, "");
@@ -84,7 +57,7 @@ test_another_ones_key(void **state)
 	size_t i;
 	BIO *bio;
 
-	csr_fresh(&csr);
+	csr_fresh(NULL, &csr);
 	assert_ok(register_csr(f, &csr, &device, &credential, &err));
 	assert_int_equal(register_csr(f, &csr, &second, &none, &err), E_CONFLICT);
 	assert_string_equal(err.field, "csr");
@@ -97,7 +70,7 @@ test_another_ones_key(void **state)
 		fixture_file(f, ca_keys[i], &pem);
 		bio = BIO_new_mem_buf(pem.data, (int)pem.len);
 		assert_non_null(ca_key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL));
-		csr_make(ca_key, &ca);
+		csr_make(ca_key, NULL, &ca);
 		assert_int_equal(register_csr(f, &ca, &second, &none, &err), E_CONFLICT);
 		assert_non_null(strstr(err.text, "CA's own"));
 		EVP_PKEY_free(ca_key);
@@ -123,7 +96,7 @@ test_the_same_key_again(void **state)
 	struct err err = {0};
 	size_t i;
 
-	csr_fresh(&csr);
+	csr_fresh(NULL, &csr);
 	request.csr = csr.data;
 	request.csr_len = csr.len;
 	assert_ok(register_csr(f, &csr, &device, &first, &err));
@@ -162,7 +135,7 @@ test_the_loser_of_a_race_is_revoked(void **state)
 	struct err err = {0};
 	int reason;
 
-	csr_fresh(&csr);
+	csr_fresh(NULL, &csr);
 	request.csr = csr.data;
 	request.csr_len = csr.len;
 	assert_ok(credential_make(f->core, &a, &request, &for_a, &err));
