@@ -105,9 +105,10 @@ finish_tx(struct store_tx **tx, const struct caller *caller, const struct store_
 	return rc == 0 ? store_commit(tx, err) : rc;
 }
 
-/* The device itself, and its token's use. An awaited one may have been revoked meanwhile, or have come with another token. */
+/* The device itself, and its token's use. An awaited one is read anew: it may have been changed or revoked meanwhile, or
+ * have come with another token. */
 static int
-row_store(struct store_tx *tx, const struct device_request *request, const struct store_device *row, struct err *err)
+row_store(struct store_tx *tx, const struct device_request *request, struct store_device *row, struct err *err)
 {
 	const struct store_enrol_token *token = request->token;
 	struct store_device there = {0};
@@ -119,14 +120,24 @@ row_store(struct store_tx *tx, const struct device_request *request, const struc
 		return store_device_insert(tx, row, err);
 	if ((rc = store_device_get(tx, row->tenant_id, row->id, &there, err)) == 0 && there.status != DEVICE_PENDING)
 		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(there.status));
+	if (rc == 0) {
+		there.status = row->status;
+		there.updated_at = row->updated_at;
+		rc = store_device_update(tx, &there, err);
+	}
+	if (rc == 0) {
+		store_device_clear(row);
+		*row = there;
+		there = (struct store_device){0};
+	}
 	store_device_clear(&there);
-	return rc == 0 ? store_device_update(tx, row, err) : rc;
+	return rc;
 }
 
 /* A device without a certificate, in one transaction. Brokers need not know of it. */
 static int
 pending_commit(struct core *core, const struct caller *caller, const struct device_request *request,
-    const struct store_device *row, struct err *err)
+    struct store_device *row, struct err *err)
 {
 	static const uint8_t none[STORE_SERIAL_LEN];
 	struct store_tx *tx = NULL;
@@ -146,8 +157,8 @@ pending_commit(struct core *core, const struct caller *caller, const struct devi
 /* One transaction: device, certificate, package, change, audit, and what the request's key made. */
 static int
 register_commit(struct core *core, const struct caller *caller, const struct credential_owner *owner,
-    const struct device_request *request, const struct store_device *row,
-    const struct credential *credential, struct err *err)
+    const struct device_request *request, struct store_device *row, const struct credential *credential,
+    struct err *err)
 {
 	const struct store_certificate *certificate = &credential->certificate;
 	char fingerprint[2 * SHA256_LEN + 1];
