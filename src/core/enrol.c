@@ -205,6 +205,23 @@ token_of(struct core *core, const struct caller *caller, struct store_enrol_toke
 	return rc;
 }
 
+/* May the enrollee have what was made, now or by an equal request before? */
+static int
+answer_check(const struct store_device *device, const struct credential *credential, const uint8_t *spki_hash,
+    bool makes_key, struct err *err)
+{
+	if (device->status != DEVICE_ACTIVE)
+		return err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(device->status));
+	if (credential->certificate.state != CERTIFICATE_ACTIVE)
+		return err_set(err, E_CONFLICT, "what this key was given is %s",
+		    store_certificate_state_name(credential->certificate.state));
+	if (makes_key && credential->key_pem.data == NULL)
+		return err_set(err, E_CONFLICT, "this request was answered before, and its key is handed over once only");
+	if (!makes_key && memcmp(credential->certificate.spki_hash, spki_hash, SHA256_LEN) != 0)
+		return err_set(err, E_CONFLICT, "this request was answered before, with a key that was made here");
+	return 0;
+}
+
 static int
 enrol(struct core *core, const struct caller *caller, const void *csr, size_t csr_len, const char *profile,
     bool makes_key, struct store_device *device_out, struct credential *credential_out, struct err *err)
@@ -245,11 +262,7 @@ enrol(struct core *core, const struct caller *caller, const void *csr, size_t cs
 	request.idempotency.key = key;
 	if ((rc = device_register(core, caller, &request, &device, &credential, err)) != 0)
 		return rc;
-	if (device.status != DEVICE_ACTIVE)
-		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(device.status));
-	else if (makes_key && credential.key_pem.data == NULL)
-		rc = err_set(err, E_CONFLICT, "this request was answered before, and its key is handed over once only");
-	if (rc != 0) {
+	if ((rc = answer_check(&device, &credential, request.idempotency.digest, makes_key, err)) != 0) {
 		credential_clear(&credential);
 		store_device_clear(&device);
 		return rc;

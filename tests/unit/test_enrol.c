@@ -23,6 +23,29 @@ await(struct fixture *f, struct store_device *device, struct caller *enrollee)
 	assert_ok(enrol_authenticate(f->core, token, enrollee, &err));
 }
 
+/* Who has a token with which many pumps may enrol. */
+static void
+enrollee_make(struct fixture *f, struct caller *enrollee)
+{
+	struct store_enrol_token row;
+	char token[TOKEN_SIZE];
+	struct err err = {0};
+
+	assert_ok(enrol_token_create(
+	    f->core, &f->caller, &(struct enrol_token_request){.type = "pump", .uses = 9}, &row, token, &err));
+	assert_ok(enrol_authenticate(f->core, token, enrollee, &err));
+}
+
+static void
+request_make(struct buf *out)
+{
+	X509_NAME *name = X509_NAME_new();
+
+	assert_int_equal(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const uint8_t *)"Pump", -1, -1, 0), 1);
+	csr_fresh(name, out);
+	X509_NAME_free(name);
+}
+
 static struct {
 	struct fixture *f;
 	pthread_t thread;
@@ -91,10 +114,64 @@ test_an_update_in_between(void **state)
 	f->core->now = clock_now;
 }
 
+/* F7: who asked for a key to be made, and then for a certificate for the key of that same request, must not get the one that
+ * is for the key that was made. */
+static void
+test_what_was_answered_for_another_key(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device device = {0};
+	struct credential credential = {0};
+	struct caller enrollee;
+	struct buf csr = {0};
+	struct err err = {0};
+
+	enrollee_make(f, &enrollee);
+	request_make(&csr);
+	assert_ok(enrol_device_with_key(f->core, &enrollee, csr.data, csr.len, NULL, &device, &credential, &err));
+	store_device_clear(&device);
+	credential_clear(&credential);
+	assert_int_equal(enrol_device(f->core, &enrollee, csr.data, csr.len, NULL, &device, &credential, &err), E_CONFLICT);
+	assert_null(credential.certificate.der);
+	buf_clear(&csr);
+}
+
+/* F5: a retry gets what the first one made, but not when that is revoked by now. */
+static void
+test_an_answer_that_is_revoked_by_now(void **state)
+{
+	const struct credential_request how = {.key = "ec-p256"};
+	struct fixture *f = *state;
+	struct store_device device = {0}, again = {0};
+	struct credential first = {0}, second = {0};
+	struct caller enrollee;
+	struct buf csr = {0};
+	struct err err = {0};
+
+	enrollee_make(f, &enrollee);
+	request_make(&csr);
+	assert_ok(enrol_device(f->core, &enrollee, csr.data, csr.len, NULL, &device, &first, &err));
+	assert_ok(enrol_device(f->core, &enrollee, csr.data, csr.len, NULL, &again, &second, &err));
+	assert_string_equal(again.id, device.id);
+	assert_memory_equal(second.certificate.serial, first.certificate.serial, SERIAL_LEN);
+	store_device_clear(&again);
+	credential_clear(&second);
+	assert_ok(device_reissue(f->core, &f->caller, device.id, &how, &again, &second, &err));
+	store_device_clear(&again);
+	credential_clear(&second);
+	assert_int_equal(enrol_device(f->core, &enrollee, csr.data, csr.len, NULL, &again, &second, &err), E_CONFLICT);
+	assert_non_null(strstr(err.text, "revoked"));
+	store_device_clear(&device);
+	credential_clear(&first);
+	buf_clear(&csr);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_what_was_answered_for_another_key),
+	    cmocka_unit_test(test_an_answer_that_is_revoked_by_now),
 	    cmocka_unit_test(test_an_update_in_between),
 	};
 
