@@ -33,7 +33,7 @@ struct renewal {
 	const char *sans[CERT_SANS_MAX + 1];
 	size_t n_sans;
 	struct idempotency_request idempotency;
-	char key[2 * SHA256_LEN + 1];
+	char key[2 * SHA256_LEN + 2 * SERIAL_LEN + 1];
 	struct buf write, read;
 	char id[UUID_LEN + 1]; /* the owner's: DEVICE is read anew */
 	struct credential_owner owner;
@@ -83,6 +83,20 @@ names_keep(struct renewal *r, struct err *err)
 	return 0;
 }
 
+/* Who sends the same key again has not had the answer; but where a key may be used again, only by the same certificate: by
+ * the one that the answer brought, the next one is asked for. */
+static void
+idempotency_set(struct core *core, struct renewal *r)
+{
+	const struct profile *profile = profile_find(&core_config(core)->profiles, r->shown.profile);
+
+	sha256(r->idempotency.digest, r->csr.spki, r->csr.spki_len);
+	hex_encode(r->key, r->idempotency.digest, SHA256_LEN);
+	if (profile != NULL && profile->reuse_key)
+		hex_encode(r->key + 2 * SHA256_LEN, r->shown.serial, SERIAL_LEN);
+	r->idempotency.key = r->key;
+}
+
 static int
 request_check(struct core *core, const struct caller *caller, const void *csr, size_t csr_len, const char *profile,
     struct renewal *r, struct err *err)
@@ -104,9 +118,7 @@ request_check(struct core *core, const struct caller *caller, const void *csr, s
 	if ((rc = cert_is_renewal(r->shown.der, r->shown.der_len, r->csr.subject, r->csr.subject_len, r->csr.sans,
 		 r->csr.sans_len, err)) != 0)
 		return err_prefix(err, "the request cannot renew the certificate");
-	sha256(r->idempotency.digest, r->csr.spki, r->csr.spki_len);
-	hex_encode(r->key, r->idempotency.digest, SHA256_LEN);
-	r->idempotency.key = r->key;
+	idempotency_set(core, r);
 	memcpy(r->id, r->device.id, sizeof r->id);
 	r->owner = (struct credential_owner){OWNER_DEVICE, r->id, r->device.name, r->device.tenant_id,
 	    buf_str(&r->write), buf_str(&r->read)};

@@ -40,9 +40,10 @@ device_caller(const struct store_device *device, const struct credential *creden
 	return caller;
 }
 
-/* With a new key, for what is in HAS. */
+/* With KEY, for what is in HAS. */
 static int
-renew(struct fixture *f, const struct caller *caller, const struct credential *has, struct credential *out, struct err *err)
+renew_key(struct fixture *f, const struct caller *caller, const struct credential *has, EVP_PKEY *key,
+    struct credential *out, struct err *err)
 {
 	const uint8_t *der = has->certificate.der;
 	X509 *cert = d2i_X509(NULL, &der, (long)has->certificate.der_len);
@@ -51,12 +52,22 @@ renew(struct fixture *f, const struct caller *caller, const struct credential *h
 	int rc;
 
 	assert_non_null(cert);
-	csr_fresh(X509_get_subject_name(cert), &csr);
+	csr_make(key, X509_get_subject_name(cert), &csr);
 	*out = (struct credential){0};
 	rc = rotation_renew(f->core, caller, csr.data, csr.len, NULL, &device, out, err);
 	store_device_clear(&device);
 	buf_clear(&csr);
 	X509_free(cert);
+	return rc;
+}
+
+static int
+renew(struct fixture *f, const struct caller *caller, const struct credential *has, struct credential *out, struct err *err)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	int rc = renew_key(f, caller, has, key, out, err);
+
+	EVP_PKEY_free(key);
 	return rc;
 }
 
@@ -137,10 +148,45 @@ test_a_revocation_in_between(void **state)
 	f->core->now = clock_now;
 }
 
+/* F5: where a key may be used again, a renewal by the certificate that the last one made is a new one; by the one before, its
+ * answer was lost. Else a certificate that lives for a day could not be renewed before it is over. */
+static void
+test_the_same_key_each_day(void **state)
+{
+	struct fixture *f = *state;
+	struct profiles *profiles = &fixture_config(f->core)->profiles;
+	struct credential first, second, again, third;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	struct store_device device;
+	struct caller caller;
+	struct err err = {0};
+	size_t i;
+
+	for (i = 0; i < profiles->n; i++)
+		profiles->list[i].reuse_key = true;
+	fixture_register(f, "same key", &device, &first);
+	caller = device_caller(&device, &first);
+	assert_ok(renew_key(f, &caller, &first, key, &second, &err));
+	assert_ok(renew_key(f, &caller, &first, key, &again, &err));
+	assert_memory_equal(again.certificate.serial, second.certificate.serial, SERIAL_LEN);
+	caller = device_caller(&device, &second);
+	assert_ok(renew_key(f, &caller, &second, key, &third, &err));
+	assert_memory_not_equal(third.certificate.serial, second.certificate.serial, SERIAL_LEN);
+	for (i = 0; i < profiles->n; i++)
+		profiles->list[i].reuse_key = false;
+	credential_clear(&first);
+	credential_clear(&second);
+	credential_clear(&again);
+	credential_clear(&third);
+	store_device_clear(&device);
+	EVP_PKEY_free(key);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_the_same_key_each_day),
 	    cmocka_unit_test(test_a_revocation_in_between),
 	};
 
