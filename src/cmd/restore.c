@@ -17,6 +17,7 @@
 #include "core/reconcile.h"
 #include "core/settings.h"
 #include "signer/log.h"
+#include "store/enrol_token.h"
 #include "store/store.h"
 
 #include <argp.h>
@@ -79,8 +80,9 @@ static const struct argp argp = {options, parse, "FILE",
     "applied, and certificates that the backup does not know are put on hold, their devices suspended. Look at them "
     "with `muster device list --status suspended` and resume or revoke each. The backup's own log ends with the "
     "backup: pass the newest signer.log, if there is one, with --signer-log, or revoke again what was revoked since. "
-    "Links that waited are withdrawn; make new packages with `muster device package`. Operators that were removed "
-    "since the backup must be removed again.\n\n"
+    "Links that waited are withdrawn; make new packages with `muster device package`. Enrolment tokens are revoked, for "
+    "they may have been used or revoked since; make new ones with `muster token create`. Operators that were removed since "
+    "the backup must be removed again.\n\n"
     "A backup made without --with-keys lacks ca/private/issuing.key: put it there before `muster serve`.\n\n"
     "Example:\n\n"
     "  muster restore /mnt/backup/muster-2026-11-24 --signer-log /mnt/log/signer.log\n\n" CLI_HELP_END,
@@ -271,7 +273,7 @@ log_settle(struct restore *r, struct err *err)
 /* ---- the database -------------------------------------------------------------------------------------------- */
 
 /* In one transaction: the mark that tells the first start, the feed's epoch, so that followers take a fresh snapshot,
- * and the audit row. */
+ * the end of all enrolment tokens, and the audit row. */
 static int
 database_settle(struct restore *r, struct err *err)
 {
@@ -284,6 +286,7 @@ database_settle(struct restore *r, struct err *err)
 	(void)snprintf(caller.who, sizeof caller.who, "uid:%u", (unsigned)getuid());
 	if ((rc = fs_path(path, r->work.path, "muster.db", err)) == 0 && 	    (rc = store_open(path, &store, err)) == 0 && (rc = store_begin(store, &tx, err)) == 0 &&
 	    (rc = reconcile_restored(tx, err)) == 0 && (rc = feed_epoch_renew(tx, err)) == 0 &&
+	    (rc = store_enrol_token_revoke_all(tx, clock_now(), err)) == 0 &&
 	    (rc = audit_write(tx, &caller, clock_now(), "restore", "backup", r->made_at, err, "{\"newer_log\":%s}",
 		 r->arguments->signer_log != NULL ? "true" : "false")) == 0 &&
 	    (rc = store_commit(&tx, err)) == 0)

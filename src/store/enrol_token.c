@@ -111,6 +111,12 @@ store_enrol_token_revoke(struct store_tx *tx, int64_t tenant_id, const char *id,
 }
 
 int
+store_enrol_token_revoke_all(struct store_tx *tx, int64_t now, struct err *err)
+{
+	return db_exec(tx->db, "UPDATE enrol_token SET revoked_at = $1 WHERE revoked_at = 0", DB_ARGS(db_int(now)), NULL, err);
+}
+
+int
 store_enrol_token_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const char *after,
     struct store_enrol_token *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE], struct err *err)
 {

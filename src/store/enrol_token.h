@@ -43,6 +43,9 @@ MUST_CHECK int store_enrol_token_use(struct store_tx *tx, const char *id, int64_
 MUST_CHECK int store_enrol_token_revoke(
     struct store_tx *tx, int64_t tenant_id, const char *id, int64_t now, struct err *err);
 
+/* All of every tenant's, for a restored store: what became of them since the backup, nobody knows. */
+MUST_CHECK int store_enrol_token_revoke_all(struct store_tx *tx, int64_t now, struct err *err);
+
 /* One page in the order of (name, id); as store_device_list, but there is nothing to clear. */
 MUST_CHECK int store_enrol_token_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const char *after,
     struct store_enrol_token *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE], struct err *err);

@@ -1,5 +1,6 @@
 """Backup and restore: part 6 of the hardening, and threat I13."""
 
+import base64
 import fcntl
 import os
 import pty
@@ -186,6 +187,23 @@ def test_waiting_packages_stay_out(fresh, clones):
 
 
 # ---- never resurrects ----------------------------------------------------------------------------------------------
+
+def test_i13_enrolment_tokens_do_not_come_back(fresh, clones):
+    """I13, F6: no log tells which tokens were used up or revoked after the backup, so none of them enrols anybody."""
+    home = fresh().start()
+    made = [home.json("token", "create", "--type", "pump") for _ in range(2)]
+    file = backup(home, "--with-keys")
+    home.cli("token", "revoke", made[0]["id"])
+    home.stop()
+    new = clones(home, file).start()
+    for token in made:
+        secret = base64.b64encode(f"any:{token['token']}".encode()).decode()
+        assert new.request("POST", "/.well-known/est/simpleenroll", "x", token=None, headers={
+            "Content-Type": "application/pkcs10", "Authorization": f"Basic {secret}"}).status == 401
+    assert all(t["revoked_at"] for t in new.json("token", "list", "--all")["items"])
+    assert new.json("token", "create", "--type", "pump")["revoked_at"] is None
+    new.cli("audit", "verify")
+
 
 def test_i13_an_old_backup_with_the_newest_log_revives_nothing(fresh, clones):
     """I13: revoked after the backup stays revoked, unknown goes on hold, CRL numbers go on, brokers' files are right."""
