@@ -50,7 +50,7 @@ static const struct command commands[] = {
     {"token list", cmd_token_list, DEVICES, "list enrolment tokens"},
     {"token revoke", cmd_token_revoke, DEVICES, "revoke an enrolment token"},
     {"package fetch", cmd_package_fetch, DEVICES, "fetch a package by its one-time link"},
-    {"agent", cmd_agent, DEVICES, "the device's side: enrol, run, renew, status (muster-agent)"},
+    {"agent", cmd_agent, DEVICES, "run on a device: enrol, run, renew, status"},
 
     {"service add", cmd_service_add, SERVICES, "add a service and make its credentials"},
     {"service list", cmd_service_list, SERVICES, "list services"},
