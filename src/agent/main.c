@@ -335,7 +335,7 @@ print_overview(FILE *out, int status)
 	size_t i;
 
 	(void)fprintf(out, "Usage: muster-agent COMMAND [--dir DIR] [OPTION...]\n\n"
-			   "A device's side of Muster: its key and certificate, its connection to the broker.\n\n");
+			   "A device's side of Muster: its key, its certificate, its connection.\n\n");
 	for (i = 0; i < N_COMMANDS; i++)
 		(void)fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
 	(void)fprintf(out, "\n`muster-agent COMMAND --help` explains a command.\n");

@@ -21,7 +21,7 @@ def test_help_everywhere(fresh):
         assert re.search(rf"^ +{word}\b", overview, re.M), word
     for command in (["init"], ["serve"], ["device", "register"], ["device", "list"], ["device", "show"], ["device", "update"],
                     ["device", "revoke"], ["device", "suspend"], ["device", "resume"], ["device", "package"],
-                    ["package", "fetch"], ["service", "add"], ["service", "list"], ["service", "revoke"], ["policy", "set"],
+                    ["package", "fetch"], ["service", "add"], ["service", "list"], ["service", "revoke"], ["policy", "set"], ["token", "create"], ["token", "list"], ["token", "revoke"],
                     ["policy", "show"], ["policy", "list"], ["policy", "remove"], ["profile", "list"], ["profile", "show"],
                     ["ca", "show"], ["ca", "crl"], ["ca", "root", "export"], ["ca", "root", "remove"], ["audit", "list"],
                     ["audit", "verify"], ["broker", "config"]):

@@ -200,10 +200,12 @@ def test_a6_missing(home, field):
 def routes_with_bodies(home):
     id = home.request("POST", "/v1/devices", {"name": "a6", "type": "t", "key": "ec-p256"}).json["id"]
     service = home.json("service", "add", f"a6-{time.monotonic_ns()}", "--read", "x/#")["id"]
+    token = home.json("token", "create", "--type", "a6")["id"]
     return [("POST", "/v1/devices"), ("PATCH", f"/v1/devices/{id}"), ("POST", f"/v1/devices/{id}/revoke"),
             ("POST", f"/v1/devices/{id}/suspend"), ("POST", f"/v1/devices/{id}/resume"), ("POST", f"/v1/devices/{id}/package"),
             ("POST", "/v1/services"), ("POST", f"/v1/services/{service}/revoke"), ("POST", f"/v1/services/{service}/package"),
-            ("PUT", "/v1/policies/a6"), ("POST", "/v1/brokers"), ("POST", "/v1/brokers/a6/revoke")]
+            ("PUT", "/v1/policies/a6"), ("POST", "/v1/brokers"), ("POST", "/v1/brokers/a6/revoke"), ("POST", "/v1/tokens"),
+            ("POST", f"/v1/tokens/{token}/revoke"), ("POST", "/v1/attest/challenge")]
 
 
 def test_a6_unknown_members_everywhere(home):
