@@ -389,6 +389,18 @@ static const struct move move_revoke = {"device.revoke",
 static const struct move move_suspend = {"device.suspend", 1U << DEVICE_ACTIVE, DEVICE_SUSPENDED, store_begin_urgent};
 static const struct move move_resume = {"device.resume", 1U << DEVICE_SUSPENDED, DEVICE_ACTIVE, store_begin};
 
+/* Of several certificates that are good again only the newest has no end. A restored store does not know that it renewed
+ * the others. */
+static int
+overlap_resume(struct core *core, struct store_tx *tx, const struct store_device *row, const struct revocation *released,
+    struct err *err)
+{
+	if (released->reason != REASON_REMOVE_FROM_CRL || released->n < 2)
+		return 0;
+	return store_certificate_retire(
+	    tx, row->id, released->serials[0], row->updated_at + core_config(core)->settings.rotation_overlap_s, err);
+}
+
 static int
 device_move(struct core *core, const struct caller *caller, const char *id, const struct move *move,
     enum crl_reason reason, struct store_device *device_out, struct err *err)
@@ -411,6 +423,7 @@ device_move(struct core *core, const struct caller *caller, const char *id, cons
 	if ((rc = store_device_update(tx, &row, err)) != 0 ||
 	    (rc = revocation_apply(tx, row.tenant_id, row.id, reason, row.updated_at, NULL, &revocation,
 		 err)) != 0 ||
+	    (rc = overlap_resume(core, tx, &row, &revocation, err)) != 0 ||
 	    (rc = finish_tx(&tx, caller, &row, move->action, "reason", reason_name(reason), err)) != 0 ||
 	    (rc = revocation_finish(core, &revocation, err)) != 0)
 		goto out;

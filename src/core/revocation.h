@@ -16,7 +16,7 @@ struct revocation {
 	enum crl_reason reason;
 	int64_t at;
 	size_t n;
-	uint8_t serials[REVOCATION_MAX][SERIAL_LEN];
+	uint8_t serials[REVOCATION_MAX][SERIAL_LEN]; /* newest first */
 };
 
 /* In the caller's transaction, move the certificates of OWNER_ID: all that are not yet revoked become revoked

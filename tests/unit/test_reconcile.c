@@ -316,6 +316,45 @@ test_the_device_follows_its_certificates(void **state)
 	credential_clear(&rotated_has);
 }
 
+/* F4, I13: renewed after the backup, and resumed by the operator: the old certificate's time ends, as it would have. Where
+ * the log says that the new one came to nothing, the old one is the device's only one, and stays. */
+static void
+test_a_renewal_after_the_backup(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device renewed, failed, row = {0};
+	struct credential renewed_has, failed_has;
+	struct cert_info renewed_new, failed_new;
+	struct err err = {0};
+	int i, reason = 0;
+
+	fixture_register(f, "renewed", &renewed, &renewed_has);
+	fixture_register(f, "failed", &failed, &failed_has);
+	renewed_new = sign_unrecorded_for(f, renewed.id);
+	failed_new = sign_unrecorded_for(f, failed.id);
+	assert_ok(signer_note_revocation(
+	    f->core->signer, failed_new.serial, REASON_CESSATION_OF_OPERATION, clock_now(), &err));
+	mark_restored(f);
+	fixture_core_close(f);
+	fixture_core_open(f);
+	fixture_config(f->core)->settings.rotation_overlap_s = 1;
+	assert_ok(device_resume(f->core, &f->caller, failed.id, &row, &err));
+	store_device_clear(&row);
+	assert_ok(device_resume(f->core, &f->caller, renewed.id, &row, &err));
+	store_device_clear(&row);
+	for (i = 0; i < 100 && fixture_certificate_state(f, renewed_has.certificate.serial, &reason) != CERTIFICATE_REVOKED; i++)
+		(void)usleep(100000);
+	assert_int_equal(fixture_certificate_state(f, renewed_has.certificate.serial, &reason), CERTIFICATE_REVOKED);
+	assert_int_equal(reason, REASON_SUPERSEDED);
+	assert_int_equal(fixture_certificate_state(f, renewed_new.serial, NULL), CERTIFICATE_ACTIVE);
+	assert_int_equal(fixture_certificate_state(f, failed_has.certificate.serial, NULL), CERTIFICATE_ACTIVE);
+	assert_int_equal(fixture_certificate_state(f, failed_new.serial, NULL), CERTIFICATE_REVOKED);
+	store_device_clear(&renewed);
+	store_device_clear(&failed);
+	credential_clear(&renewed_has);
+	credential_clear(&failed_has);
+}
+
 int
 main(void)
 {
@@ -327,6 +366,7 @@ main(void)
 	    cmocka_unit_test(test_the_unknown_is_held_after_a_restore),
 	    cmocka_unit_test(test_a_known_devices_unknown_certificate_is_held),
 	    cmocka_unit_test(test_the_device_follows_its_certificates),
+	    cmocka_unit_test(test_a_renewal_after_the_backup),
 	    /* Last: the signer it forks keeps the store's lock. */
 	    cmocka_unit_test(test_suspects_wait_for_the_signer),
 	};
