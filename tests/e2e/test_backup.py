@@ -16,6 +16,8 @@ import muster
 import pytest
 from muster import openssl, run, wait_for
 
+pytestmark = pytest.mark.heavy
+
 SETTINGS = muster.ACL_FILE
 AS_ROOT = os.geteuid() == 0
 PASSPHRASE = "correct horse battery staple"

@@ -9,6 +9,8 @@ import pytest
 from muster import wait_for
 from pluginbroker import AddedBroker, At, PluginBroker, readable
 
+pytestmark = pytest.mark.heavy
+
 
 def add_service(home, name, *rights):
     made = home.json("service", "add", name, *rights)

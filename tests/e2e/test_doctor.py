@@ -18,6 +18,8 @@ import pytest
 from doctor import IN_EVERY_MODE, Findings, do, doctor, remedy_of, replace, sees
 from muster import openssl, run, wait_for
 
+pytestmark = pytest.mark.heavy
+
 SETTINGS = muster.ACL_FILE
 ALWAYS = {*IN_EVERY_MODE, "broker-reload", "broker-acl", "broker-crl"}
 OF_A_DEVICE = {"device", "device-certificate", "device-revocation", "device-rights", "device-files",

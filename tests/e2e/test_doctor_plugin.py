@@ -11,6 +11,8 @@ from follower import Follower
 from muster import run, wait_for
 from pluginbroker import PluginBroker
 
+pytestmark = pytest.mark.heavy
+
 ALWAYS = {*IN_EVERY_MODE, "broker-service", "broker-feed", "broker-credentials"}
 OF_A_DEVICE = {"device", "device-certificate", "device-revocation", "device-rights", "device-refusals", "device-files",
                "device-connection"}

@@ -13,6 +13,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from pluginbroker import onboard, post
 
+pytestmark = pytest.mark.heavy
+
 NOT_AUTHORIZED = 135
 VERSIONS = pytest.mark.parametrize("version", [mqtt.MQTTv5, mqtt.MQTTv311], ids=["5", "3.1.1"])
 

@@ -8,9 +8,12 @@ import threading
 import time
 
 import muster
+import pytest
 from muster import run, wait_for
 from pluginbroker import Client, PluginBroker, add_service, onboard, post
 from test_backup import backup, restore
+
+pytestmark = pytest.mark.heavy
 
 MANY = 10000
 

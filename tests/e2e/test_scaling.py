@@ -14,6 +14,8 @@ import pytest
 from muster import ROOT, run, wait_for
 from pluginbroker import AddedBroker, At, Client, PluginBroker, add_service, readable
 
+pytestmark = pytest.mark.heavy
+
 HAPROXY = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
 RIGHTS = ["--write", "devices/+/telemetry", "--read", "devices/+/commands/#"]
 

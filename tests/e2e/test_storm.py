@@ -6,6 +6,8 @@ import muster
 import pytest
 from fleet import Fleet, QuietBroker, storm
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize("n", [1000, pytest.param(10000, marks=pytest.mark.long)])
 def test_all_come_back_at_once(fresh, n):
