@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import threading
@@ -13,6 +14,7 @@ import muster
 import pytest
 from agent import AGENT, Agent
 from muster import MUSTER, run, wait_for
+from pluginbroker import PluginBroker, add_service
 from test_est import post, token
 
 
@@ -95,7 +97,8 @@ def test_by_muster_agent(home, make):
     assert json.loads(run(MUSTER, "agent", "status", "--json", "--dir", agent.dir).stdout)["id"] == agent.id
     assert b"muster-agent" in run(MUSTER, "agent", "--help").stdout
     for command in ("enrol", "run", "renew", "status"):
-        assert b"Exit status" in run(MUSTER, "agent", command, "--help").stdout
+        text = run(MUSTER, "agent", command, "--help").stdout.decode()
+        assert "Exit status" in text and max(map(len, text.splitlines())) <= 80, text
     assert run(MUSTER, "agent", "nonsense", check=False).returncode == 2
     assert run(AGENT, "enrol", check=False).returncode == 2
 
@@ -372,7 +375,6 @@ def test_a_new_pair_that_is_refused(home, make, service):
 
 def test_broker_away(fresh):
     """I11, I5: it comes back by itself when the broker does, with what was said meanwhile."""
-    from pluginbroker import PluginBroker, add_service
     home = fresh().start()
     broker = PluginBroker(home)
     try:
@@ -393,6 +395,60 @@ def test_broker_away(fresh):
         assert agent.stop() == 0
     finally:
         broker.stop()
+
+
+def test_service_away(fresh):
+    """C8, I5: a renewal that is due waits for the service; the connection to the broker does not care."""
+    home = fresh().start()
+    broker = PluginBroker(home)
+    try:
+        broker.said(r"muster: a new table of \d+ devices and services, at change")
+        service = add_service(home, "hears", "--read", "devices/#")
+        controller = add_service(home, "tells", "--write", "devices/+/control/rekey")
+        agent = Agent(home)
+        agent.enrol()
+        agent.start()
+        agent.said("connected to the broker$")
+        heard = hears(service, agent.id)
+        home.stop()
+        controller.publish(f"devices/{agent.id}/control/rekey", "now", check=True)
+        agent.said("cannot renew: cannot ask")
+        agent.say("meanwhile")
+        heard.wait_message(f"devices/{agent.id}/telemetry", "meanwhile")
+        home.start()
+        agent.said("with the new pair", 40)
+        agent.wait_superseded()
+        heard.stop()
+        assert agent.stop() == 0
+    finally:
+        broker.stop()
+
+
+@pytest.mark.release_only  # a sanitizer must be loaded first, and so must libfaketime
+def test_expired(home, make):
+    """I8, F1: a certificate that has ended, or a clock that says so, is named, with what to do."""
+    agent = make("late")
+    agent.enrol()
+    late = run("faketime", "-f", "+400d", AGENT, "renew", "--dir", agent.dir, check=False)
+    assert late.returncode == 1 and b"has expired" in late.stderr and b"--again" in late.stderr
+    early = run("faketime", "-f", "-400d", AGENT, "renew", "--dir", agent.dir, check=False)
+    assert early.returncode == 1 and b"clock" in early.stderr
+    assert not (agent.dir / "next.pem").exists()
+    agent.call("renew")
+
+
+def test_a_broker_that_says_nothing(home, make):
+    """A10: neither a deaf broker nor one that is not there keeps the agent from ending."""
+    agent = make("deaf")
+    agent.enrol()
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        agent.start("--broker", f"localhost:{deaf.getsockname()[1]}")
+        agent.said("no answer from the broker: it takes too long", 40)
+        began = time.monotonic()
+        assert agent.stop() == 0 and time.monotonic() - began < 3
+    agent.start("--broker", "localhost:1")
+    agent.said("cannot reach the broker at localhost:1: Connection refused")
+    assert agent.stop() == 0
 
 
 # ---- its parts ---------------------------------------------------------------------------------------------------------
