@@ -279,14 +279,14 @@ static const struct argp_option run_options[] = {
 static const struct argp run_argp = {run_options, parse, "",
     "Connect to the broker, publish lines, hand over commands, renew the certificate in time; until SIGTERM."
     "\vEach line becomes one message (QoS 1); at most 64 KiB, longer ones are left out. While the broker is away no more is "
-    "read, so that nothing is lost.\n\n"
+    "read; at most a hundred lines that it has not acknowledged are in memory, and lost if the agent is killed.\n\n"
     "Commands are what comes under devices/ID/commands/. PROGRAM is run for one at a time, in their order, by its path and "
     "without a shell; after a minute it is ended.\n\n"
     "A message on devices/ID/control/rekey makes the agent renew at once; a second one must differ from the first. It is "
     "answered on devices/ID/control/ack when the broker has taken the new certificate, or the service has refused.\n\n"
     "Examples:\n\n"
     "  vmstat -n 10 | muster-agent run\n"
-    "  muster-agent run --exec 'while :; do cat /sys/class/thermal/thermal_zone0/temp; sleep 60; done' \\\n"
+    "  muster-agent run --exec 'while read-sensor; do sleep 60; done' \\\n"
     "      --on-command /usr/local/bin/obey" SEE_ALSO,
     NULL, NULL, NULL};
 
