@@ -29,9 +29,8 @@ renewal_due(const struct cert_info *info, int64_t since)
 	return from + left / 3 * 2 + left / 10 * chance / 65536;
 }
 
-/* Ask for a certificate of SUBJECT for the next key, and keep both. */
 static int
-obtain(const char *dir, const struct est *est, enum key_kind kind, const struct buf *subject, struct err *err)
+obtain_once(const char *dir, const struct est *est, enum key_kind kind, const struct buf *subject, struct err *err)
 {
 	struct buf csr = {0}, certs = {0}, root = {0};
 	char challenge[EST_NONCE_SIZE];
@@ -50,6 +49,20 @@ out:
 	buf_clear(&certs);
 	buf_clear(&csr);
 	return rc;
+}
+
+/* Ask for a certificate of SUBJECT for the next key, and keep both. A key that was left may be one that the service does not
+ * take any more: the old device's, or its certificate was given up when it could not be stored, or its answer was lost more
+ * than a day ago. Then with a fresh one, or it would never be another. */
+static int
+obtain(const char *dir, const struct est *est, enum key_kind kind, const struct buf *subject, struct err *err)
+{
+	int rc = obtain_once(dir, est, kind, subject, err);
+
+	if (rc != E_CONFLICT)
+		return rc;
+	pair_drop_next(dir);
+	return obtain_once(dir, est, kind, subject, err);
 }
 
 /* ---- the first pair ---------------------------------------------------------------------------------------------- */
@@ -77,19 +90,6 @@ is_free(const struct enrolment *e, struct err *err)
 	return err_set(err, E_CONFLICT,
 	    "%s has enrolled in %s already\n`muster-agent renew` renews; --again gives it up and enrols anew", info.common_name,
 	    e->dir);
-}
-
-/* A key that was left by a renewal is the old device's, and no other's: then with a fresh one. */
-static int
-obtain_first(const struct enrolment *e, const struct est *est, enum key_kind kind, const struct buf *subject,
-    struct err *err)
-{
-	int rc = obtain(e->dir, est, kind, subject, err);
-
-	if (rc != E_CONFLICT || !e->again)
-		return rc;
-	pair_drop_next(e->dir);
-	return obtain(e->dir, est, kind, subject, err);
 }
 
 /* What does not stand in the pair: the root and the notes. */
@@ -134,7 +134,7 @@ renewal_enrol(const struct enrolment *e, struct err *err)
 		goto out;
 	if (!key_kind_parse(e->notes->key, &kind))
 		rc = err_set(err, E_INPUT, "there is no kind of key called %s", e->notes->key);
-	else if ((rc = obtain_first(e, &est, kind, &subject, err)) == 0 &&
+	else if ((rc = obtain(e->dir, &est, kind, &subject, err)) == 0 &&
 		 (rc = surroundings_keep(e, e->ca_path, e->notes, err)) == 0)
 		rc = pair_promote(e->dir, err);
 out:

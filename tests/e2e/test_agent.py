@@ -15,7 +15,7 @@ import pytest
 from agent import AGENT, Agent
 from muster import MUSTER, run, wait_for
 from pluginbroker import PluginBroker, add_service
-from test_est import post, token
+from test_est import Device, leaf, post, token
 
 
 @pytest.fixture
@@ -166,6 +166,20 @@ def test_import(home, make, service, following):
 
 
 @pytest.mark.needs_root
+def test_a_key_that_is_not_taken(home, make):
+    """F5: a key that was left by an attempt whose certificate the service gave up, or by one of long ago, is refused for ever:
+    the agent takes a fresh one, to renew and to enrol."""
+    agent, other = make("left over"), Device(home, "its key is taken")
+    other.keep(leaf(post(home, "simpleenroll", other.request(), token(home)["token"])))
+    agent.dir.mkdir(mode=0o700)
+    shutil.copy(other.key, agent.dir / "next.key")
+    agent.enrol()
+    shutil.copy(other.key, agent.dir / "next.key")
+    agent.call("renew")
+    assert agent.status()["next_pair"] is True
+    assert len(agent.certificates()) == 2
+
+
 def test_folders(home, make):
     """I2: a full disk, or a folder that cannot be written, is said, and the same command works afterwards."""
     agent = make("folders")
