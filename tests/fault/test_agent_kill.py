@@ -119,15 +119,13 @@ def test_killed_at_random(site):
         agent.process.child.kill()
         agent.process.child.wait()
         agent.process = None
-        # Whoever forked for it is let finish; what it printed is lost with it.
-        agent.feed.write_text("")
-        assert agent.status()["id"]
-        wait_for(lambda: len([c for c in agent.certificates() if c["state"] == "active"]) <= 3, 5, f"cycle {cycle}")
+        # Faster than brokers report, old ones add up; but only to what the service gives.
+        assert len([c for c in agent.certificates() if c["state"] == "active"]) <= 4, f"cycle {cycle}"
     agent.feed.write_text("")
     agent.start()
     agent.said("connected to the broker")
     agent.say("the end")
     heard.wait_message(f"devices/{agent.id}/telemetry", "the end", 20)
     heard.stop()
-    agent.wait_superseded()
+    wait_for(lambda: [c["state"] for c in agent.certificates()].count("active") == 1, 15, "all but the last to be superseded")
     assert agent.stop() == 0
