@@ -261,7 +261,9 @@ device_register(struct core *core, const struct caller *caller, const struct dev
 	struct store_idempotency made;
 	int rc;
 
-	if ((rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0)
+	/* An enrolment was counted before its request was looked at. */
+	if (request->token == NULL &&
+	    (rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0)
 		return rc;
 	if (idempotency->key == NULL)
 		return register_new(core, caller, request, device_out, credential_out, err);

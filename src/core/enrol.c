@@ -2,11 +2,13 @@
  * registration (core/device.c), whose transaction counts the token's use. */
 #include "core/enrol.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "core/audit.h"
 #include "core/check.h"
 #include "core/config.h"
 #include "core/device.h"
+#include "core/ratelimit.h"
 #include "core/rights.h"
 #include "store/store.h"
 #include "x509/csr.h"
@@ -234,7 +236,8 @@ enrol(struct core *core, const struct caller *caller, const void *csr, size_t cs
 	struct csr asked;
 	int rc;
 
-	if ((rc = token_of(core, caller, &token, err)) != 0)
+	if ((rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0 ||
+	    (rc = token_of(core, caller, &token, err)) != 0)
 		return rc;
 	if (profile != NULL && strcmp(profile, token.profile[0] != '\0' ? token.profile : PROFILE_DEFAULT) != 0)
 		return err_set(err, E_DENIED, "this enrolment token is not for the profile %s", profile);

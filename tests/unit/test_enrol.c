@@ -3,6 +3,7 @@
 #include "csr_fixture.h"
 
 #include "core/enrol.h"
+#include "core/ratelimit.h"
 
 #include <pthread.h>
 
@@ -166,12 +167,33 @@ test_an_answer_that_is_revoked_by_now(void **state)
 	buf_clear(&csr);
 }
 
+/* F8: what is no request costs an attempt, as over REST: to look at one costs more than to refuse it. */
+static void
+test_bad_requests_count(void **state)
+{
+	struct fixture *f = *state;
+	struct settings *settings = &fixture_config(f->core)->settings;
+	struct store_device device = {0};
+	struct credential credential = {0};
+	struct caller enrollee;
+	struct err err = {0};
+
+	enrollee_make(f, &enrollee);
+	(void)text_copy(enrollee.from, sizeof enrollee.from, "192.0.2.9");
+	ratelimit_set(f->core->registrations, 2, 0);
+	assert_int_equal(enrol_device(f->core, &enrollee, "x", 1, NULL, &device, &credential, &err), E_INPUT);
+	assert_int_equal(enrol_device(f->core, &enrollee, "x", 1, NULL, &device, &credential, &err), E_INPUT);
+	assert_int_equal(enrol_device(f->core, &enrollee, "x", 1, NULL, &device, &credential, &err), E_LIMIT);
+	ratelimit_set(f->core->registrations, settings->register_per_min, settings->register_all_per_min);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_what_was_answered_for_another_key),
 	    cmocka_unit_test(test_an_answer_that_is_revoked_by_now),
+	    cmocka_unit_test(test_bad_requests_count),
 	    cmocka_unit_test(test_an_update_in_between),
 	};
 
