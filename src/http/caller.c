@@ -23,7 +23,7 @@ basic_password(struct caller_proof *proof, const char *credentials)
 
 	buf_init_secret(&text);
 	if (base64_decode(&text, credentials, strlen(credentials), NULL) == 0 && !buf_failed(&text) &&
-	    memchr(text.data, '\0', text.len) == NULL && (colon = strchr(buf_str(&text), ':')) != NULL &&
+	    strlen(buf_str(&text)) == text.len && (colon = strchr(buf_str(&text), ':')) != NULL &&
 	    !text_copy(proof->token, sizeof proof->token, colon + 1))
 		proof->token[0] = '\0';
 	buf_clear(&text);

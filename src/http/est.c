@@ -78,15 +78,16 @@ static int
 csr_get(const struct http_request *req, struct buf *der_out, struct err *err)
 {
 	size_t len = strlen(REQUEST_TYPE);
+	int rc;
 
 	if (strncasecmp(req->content_type, REQUEST_TYPE, len) != 0 ||
 	    (req->content_type[len] != '\0' && strchr("; \t", req->content_type[len]) == NULL))
 		return err_set(err, E_INPUT, "Content-Type must be " REQUEST_TYPE);
 	if (req->body_len > CSR_MAX * 2)
 		return err_set(err, E_LIMIT, "a request has at most %d bytes", CSR_MAX);
-	if (base64_decode(der_out, (const char *)req->body, req->body_len, err) != 0)
+	if ((rc = base64_decode(der_out, (const char *)req->body, req->body_len, err)) == E_INPUT)
 		return err_set(err, E_INPUT, "the body must be a PKCS#10 request in base64");
-	return 0;
+	return rc;
 }
 
 static int
