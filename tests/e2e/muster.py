@@ -294,18 +294,20 @@ class Credentials:
         """Does the broker take this client? mosquitto_pub to a topic that anybody may be denied tells."""
         return run("mosquitto_pub", *self.mqtt(), "-t", f"probe/{self.id}", "-m", "x", check=False).returncode == 0
 
-    def subscribe(self, *topics):
-        return Subscriber(self, topics)
+    def subscribe(self, *topics, lasting=False):
+        return Subscriber(self, topics, lasting)
 
 
 class Subscriber:
-    """mosquitto_sub, as (topic, message) pairs."""
+    """mosquitto_sub, as (topic, message) pairs. With LASTING what is sent while it is away waits for it."""
 
-    def __init__(self, credentials, topics):
+    def __init__(self, credentials, topics, lasting=False):
         # Without a terminal it would keep what it says to itself.
         argv = ["stdbuf", "-oL", "mosquitto_sub", *credentials.mqtt(), "-d", "-F", "> %t %p"]
         for topic in topics:
             argv += ["-t", topic]
+        if lasting:
+            argv += ["-c"]
         self.process = Process(argv)
         self.process.wait_line(r"Subscribed \(mid")
 
