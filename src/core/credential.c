@@ -115,20 +115,24 @@ static int
 make_from_csr(struct core *core, const struct credential_owner *owner,
     const struct credential_request *request, struct credential *out, struct err *err)
 {
+	const struct csr *asked = request->parsed;
 	const struct profile *profile;
 	struct csr csr;
 	int rc;
 
-	if ((rc = csr_parse(request->csr, request->csr_len, &csr, err)) != 0) {
-		(void)text_copy(err->field, sizeof err->field, "csr");
-		return rc;
+	if (asked == NULL) {
+		if ((rc = csr_parse(request->csr, request->csr_len, &csr, err)) != 0) {
+			(void)text_copy(err->field, sizeof err->field, "csr");
+			return rc;
+		}
+		asked = &csr;
 	}
-	if ((rc = choose_profile(core, request->profile, csr.kind, &profile, err)) != 0 ||
+	if ((rc = choose_profile(core, request->profile, asked->kind, &profile, err)) != 0 ||
 	    (rc = check_validity(profile, request->valid_s, err)) != 0 ||
-	    (rc = check_csr_key(core, owner, &csr, profile, err)) != 0 ||
-	    (rc = check_challenge(core, profile, request->caller, csr.challenge, err)) != 0)
+	    (rc = check_csr_key(core, owner, asked, profile, err)) != 0 ||
+	    (rc = check_challenge(core, profile, request->caller, asked->challenge, err)) != 0)
 		return rc;
-	return ca_issue(core, profile, owner->id, csr.spki, csr.spki_len, request->valid_s,
+	return ca_issue(core, profile, owner->id, asked->spki, asked->spki_len, request->valid_s,
 	    request->sans, request->n_sans, &out->certificate, err);
 }
 
@@ -219,7 +223,7 @@ credential_make(struct core *core, const struct credential_owner *owner,
 		return err_field(err, E_INPUT, "link_ttl_s", "must be from 1 to %d", LINK_TTL_MAX_S);
 	if ((rc = check_sans(core, owner->id, owner->kind == OWNER_BROKER, request->sans, request->n_sans, err)) != 0)
 		return rc;
-	rc = request->csr != NULL ? make_from_csr(core, owner, request, &made, err) :
+	rc = request->csr != NULL || request->parsed != NULL ? make_from_csr(core, owner, request, &made, err) :
 				    make_with_key(core, owner, request, &made, err);
 	made.certificate.tenant_id = owner->tenant_id;
 	made.certificate.owner_kind = owner->kind;

@@ -18,11 +18,14 @@
 #define LINK_TTL_MAX_S 604800
 #define LINK_URL_SIZE 512
 
+struct csr;
+
 /* How it is to be made. All pointers are borrowed; the zero value asks for the defaults. */
 struct credential_request {
 	const char *key;     /* "rsa-2048", … for the server to make; NULL: the profile's first */
 	const void *csr;     /* PEM or DER instead; NULL: the server makes the key */
 	size_t csr_len;
+	const struct csr *parsed; /* or the same, read by csr_parse already: its signature is not verified twice */
 	const char *profile; /* NULL: `standard`, or, if that does not take the key's kind, the first that does */
 	int64_t valid_s;     /* 0: the profile's */
 	const char *const *sans;

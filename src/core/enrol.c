@@ -255,8 +255,7 @@ enrol(struct core *core, const struct caller *caller, const void *csr, size_t cs
 		request.credential.key = key_kind_name(asked.kind);
 		request.credential.bare_key = true;
 	} else {
-		request.credential.csr = csr;
-		request.credential.csr_len = csr_len;
+		request.credential.parsed = &asked;
 	}
 	request.token = &token;
 	/* Who sends the same key again has not had the answer. */

@@ -199,11 +199,10 @@ room_look(struct core *core, const struct renewal *r, struct err *err)
 }
 
 static int
-renew(struct core *core, const struct caller *caller, struct renewal *r, const void *csr, size_t csr_len,
-    struct err *err)
+renew(struct core *core, const struct caller *caller, struct renewal *r, struct err *err)
 {
 	const struct credential_request request = {
-	    .csr = csr, .csr_len = csr_len, .profile = r->shown.profile, .sans = r->sans, .n_sans = r->n_sans, .caller = caller};
+	    .parsed = &r->csr, .profile = r->shown.profile, .sans = r->sans, .n_sans = r->n_sans, .caller = caller};
 	struct idempotency_claim claim;
 	int rc;
 
@@ -229,7 +228,7 @@ rotation_renew(struct core *core, const struct caller *caller, const void *csr, 
 	if ((r = calloc(1, sizeof *r)) == NULL)
 		return err_nomem(err);
 	if ((rc = request_check(core, caller, csr, csr_len, profile, r, err)) == 0 &&
-	    (rc = renew(core, caller, r, csr, csr_len, err)) == 0) {
+	    (rc = renew(core, caller, r, err)) == 0) {
 		*device_out = r->device;
 		*credential_out = r->credential;
 		r->device = (struct store_device){0};
