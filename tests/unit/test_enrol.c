@@ -1,11 +1,10 @@
 /* Enrolment, and what may come between its steps. */
 #include "core_fixture.h"
 #include "csr_fixture.h"
+#include "event_fixture.h"
 
 #include "core/enrol.h"
 #include "core/ratelimit.h"
-
-#include <pthread.h>
 
 /* A pending device and who has the token for it. */
 static void
@@ -47,28 +46,15 @@ request_make(struct buf *out)
 	X509_NAME_free(name);
 }
 
-static struct {
-	struct fixture *f;
-	pthread_t thread;
-	const char *id;
-	int left;
-	bool done;
-} event;
-
-/* When the test's own thread looks at the clock, the next time but LEFT, an operator gives the device another place. */
-static int64_t
-event_now(void)
+static void
+give_another_place(struct fixture *f, const char *id)
 {
 	struct store_device device = {0};
 	struct err err = {0};
 
-	if (event.id == NULL || !pthread_equal(pthread_self(), event.thread) || event.done || event.left-- > 0)
-		return clock_now();
-	event.done = true;
-	assert_ok(device_update(event.f->core, &event.f->caller, event.id,
+	assert_ok(device_update(f->core, &f->caller, id,
 	    &(struct device_change){.location = "hall 9", .labels = "{\"a\":\"b\"}"}, &device, &err));
 	store_device_clear(&device);
-	return clock_now();
 }
 
 /* What an operator changed of a pending device while it was enrolling stays changed: it was acknowledged. */
@@ -81,6 +67,7 @@ test_an_update_in_between(void **state)
 
 	event.f = f;
 	event.thread = pthread_self();
+	event.act = give_another_place;
 	f->core->now = event_now;
 	for (left = 0; fired; left++) {
 		struct store_device device, enrolled = {0}, now = {0};

@@ -1,32 +1,18 @@
 /* Renewals, and what may come between their steps. */
 #include "core_fixture.h"
 #include "csr_fixture.h"
+#include "event_fixture.h"
 
 #include "core/rotation.h"
 
-#include <pthread.h>
-
-/* What happens to a device when its own thread looks at the clock the next time but LEFT; the core's other threads look, too. */
-static struct {
-	struct fixture *f;
-	pthread_t thread;
-	const char *id;
-	int left;
-	bool done;
-} event;
-
-static int64_t
-event_now(void)
+static void
+revoke_device(struct fixture *f, const char *id)
 {
 	struct store_device device = {0};
 	struct err err = {0};
 
-	if (event.id == NULL || !pthread_equal(pthread_self(), event.thread) || event.done || event.left-- > 0)
-		return clock_now();
-	event.done = true;
-	assert_ok(device_revoke(event.f->core, &event.f->caller, event.id, REASON_UNSPECIFIED, &device, &err));
+	assert_ok(device_revoke(f->core, &f->caller, id, REASON_UNSPECIFIED, &device, &err));
 	store_device_clear(&device);
-	return clock_now();
 }
 
 /* DEVICE by its certificate, as from the network. */
@@ -102,6 +88,7 @@ test_a_revocation_in_between(void **state)
 
 	event.f = f;
 	event.thread = pthread_self();
+	event.act = revoke_device;
 	f->core->now = event_now;
 	for (left = 0; fired; left++) {
 		struct abandoned abandoned = {0};
