@@ -1,7 +1,6 @@
 /* `muster audit …`. */
+#include "cmd/call.h"
 #include "cmd/commands.h"
-#include "cmd/list.h"
-#include "cmd/print.h"
 #include "cmd/rest.h"
 
 #include <argp.h>
@@ -40,15 +39,11 @@ cmd_audit_list(struct cli *cli, int argc, char **argv)
 	    {"ACTOR", "actor"}, {"ACTION", "action"}, {"TARGET", "target"}, {"DETAIL", "detail"}};
 	struct list_options options = {.unfolded = true};
 	struct buf path = {0};
-	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&audit_list_argp, argc, argv, 0, NULL, &options) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/audit");
-	rc = list_show(cli, &options, &path, columns, sizeof columns / sizeof columns[0], &err);
-	buf_clear(&path);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return call_list(cli, &path, &options, columns, sizeof columns / sizeof columns[0]);
 }
 
 static const struct argp verify_argp = {NULL, parse, "",

@@ -1,7 +1,6 @@
 /* `muster broker add`, `list`, `remove`: who follows the feed. */
+#include "cmd/call.h"
 #include "cmd/commands.h"
-#include "cmd/credoptions.h"
-#include "cmd/print.h"
 #include "cmd/rest.h"
 
 #include <argp.h>
@@ -62,19 +61,17 @@ int
 cmd_broker_add(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {.wants_name = true};
-	json_t *body = json_object(), *answer = NULL;
+	json_t *body = json_object();
+	struct buf path = {0};
 	struct err err = {0};
 	int rc;
 
 	if (argp_parse(&add_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if ((rc = rest_set_text(body, "name", a.name, &err)) != 0 ||
-	    (rc = credoptions_body(&a.credential, body, &err)) != 0)
-		json_decref(body);
-	else if ((rc = rest_call(cli, "POST", "/v1/brokers", body, &answer, &err)) == 0)
-		rc = credoptions_show(cli, &a.credential, answer, &err);
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	buf_text(&path, "/v1/brokers");
+	if ((rc = rest_set_text(body, "name", a.name, &err)) == 0)
+		rc = credoptions_body(&a.credential, body, &err);
+	return call_credential(cli, &path, body, rc, &a.credential, &err);
 }
 
 /* ---- list ------------------------------------------------------------------------------------------------------ */
@@ -89,22 +86,14 @@ cmd_broker_list(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field columns[] = {{"NAME", "name"}, {"ID", "id"}, {"BEHIND", "behind"},
 	    {"SEEN", "seen_at"}, {"ADDRESS", "address"}, {"DROPPED", "dropped"}};
+	const struct list_options whole = {0};
 	struct arguments a = {0};
-	json_t *answer = NULL;
-	struct err err = {0};
-	int rc;
+	struct buf path = {0};
 
 	if (argp_parse(&list_argp_of_brokers, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if ((rc = rest_call(cli, "GET", "/v1/brokers", NULL, &answer, &err)) == 0) {
-		if (cli->json)
-			print_json(answer);
-		else
-			rc = print_items(answer, columns, sizeof columns / sizeof columns[0],
-			    true, &err);
-	}
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	buf_text(&path, "/v1/brokers");
+	return call_list(cli, &path, &whole, columns, sizeof columns / sizeof columns[0]);
 }
 
 /* ---- remove ---------------------------------------------------------------------------------------------------- */
@@ -124,26 +113,16 @@ int
 cmd_broker_remove(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {.wants_name = true};
-	json_t *body = NULL, *answer = NULL;
 	struct buf path = {0};
 	struct err err = {0};
-	int rc;
+	json_t *body;
 
 	if (argp_parse(&remove_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/brokers/");
 	rest_segment(&path, a.name);
 	buf_text(&path, "/revoke");
-	if (a.reason != NULL)
-		body = json_object();
-	if ((rc = rest_set_text(body, "reason", a.reason, &err)) != 0 ||
-	    (buf_failed(&path) && (rc = err_nomem(&err)) != 0))
-		json_decref(body);
-	else if ((rc = rest_call(cli, "POST", buf_str(&path), body, &answer, &err)) == 0 && cli->json)
-		print_json(answer);
-	else if (rc == 0)
-		print_fields(answer, fields, sizeof fields / sizeof fields[0]);
-	buf_clear(&path);
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	body = a.reason != NULL ? json_object() : NULL;
+	return call_show(cli, "POST", &path, body, rest_set_text(body, "reason", a.reason, &err), fields,
+	    sizeof fields / sizeof fields[0], &err);
 }

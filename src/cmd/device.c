@@ -1,8 +1,6 @@
 /* `muster device …`: each command is its options, one call, one way to show the answer. */
+#include "cmd/call.h"
 #include "cmd/commands.h"
-#include "cmd/credoptions.h"
-#include "cmd/list.h"
-#include "cmd/print.h"
 #include "cmd/rest.h"
 
 #include "base/text.h"
@@ -161,42 +159,13 @@ device_path(struct buf *path, const char *id, const char *verb)
 	buf_text(path, verb);
 }
 
-static const struct print_field device_fields[] = {{"Id:", "id"}, {"Name:", "name"},
+static const struct print_field fields[] = {{"Id:", "id"}, {"Name:", "name"},
     {"Type:", "type"}, {"Location:", "location"}, {"Labels:", "labels"}, {"Status:", "status"},
     {"Policy:", "policy"}, {"Created:", "created_at"}, {"Updated:", "updated_at"},
     {"Last seen:", "last_seen_at"},
     {"Key:", "certificate.key"}, {"Serial:", "certificate.serial"},
     {"Fingerprint:", "certificate.fingerprint"}, {"Valid until:", "certificate.not_after"}};
-
-static void
-show_device(const struct cli *cli, const json_t *answer)
-{
-	if (cli->json)
-		print_json(answer);
-	else
-		print_fields(answer, device_fields, sizeof device_fields / sizeof device_fields[0]);
-}
-
-/* METHOD on PATH (cleared) with BODY (taken unless BUILT says that it could not be made), and the
- * answer shown: the credential that was made, or the device. */
-static int
-call_and_show(struct cli *cli, const char *method, struct buf *path, json_t *body, int built,
-    const struct credoptions *credential, struct err *err)
-{
-	json_t *answer = NULL;
-	int rc = built == 0 && buf_failed(path) ? err_nomem(err) : built;
-
-	if (rc != 0)
-		json_decref(body);
-	else if ((rc = rest_call(cli, method, buf_str(path), body, &answer, err)) == 0 &&
-		 credential != NULL)
-		rc = credoptions_show(cli, credential, answer, err);
-	else if (rc == 0)
-		show_device(cli, answer);
-	buf_clear(path);
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, err);
-}
+#define N_FIELDS (sizeof fields / sizeof fields[0])
 
 /* ---- register, package ----------------------------------------------------------------------- */
 
@@ -244,7 +213,8 @@ cmd_device_register(struct cli *cli, int argc, char **argv)
 	buf_text(&path, "/v1/devices");
 	if ((rc = fields_body(&a, body, &err)) == 0)
 		rc = credoptions_body(&a.credential, body, &err);
-	return call_and_show(cli, "POST", &path, body, rc, a.pending ? NULL : &a.credential, &err);
+	return a.pending ? call_show(cli, "POST", &path, body, rc, fields, N_FIELDS, &err)
+			 : call_credential(cli, &path, body, rc, &a.credential, &err);
 }
 
 static const struct argp package_argp = {NULL, parse, "ID",
@@ -269,8 +239,7 @@ cmd_device_package(struct cli *cli, int argc, char **argv)
 	if (argp_parse(&package_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	device_path(&path, a.id, "/package");
-	return call_and_show(cli, "POST", &path, body, credoptions_body(&a.credential, body, &err),
-	    &a.credential, &err);
+	return call_credential(cli, &path, body, credoptions_body(&a.credential, body, &err), &a.credential, &err);
 }
 
 /* ---- list, show, certificates ---------------------------------------------------------------- */
@@ -300,8 +269,6 @@ cmd_device_list(struct cli *cli, int argc, char **argv)
 	    {"TYPE", "type"}, {"NAME", "name"}, {"LOCATION", "location"}};
 	struct arguments a = {.child = &a.list};
 	struct buf path = {0};
-	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&device_list_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
@@ -310,9 +277,7 @@ cmd_device_list(struct cli *cli, int argc, char **argv)
 	rest_query(&path, "type", a.type);
 	rest_query(&path, "location", a.location);
 	rest_query(&path, "search", a.search);
-	rc = list_show(cli, &a.list, &path, columns, sizeof columns / sizeof columns[0], &err);
-	buf_clear(&path);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return call_list(cli, &path, &a.list, columns, sizeof columns / sizeof columns[0]);
 }
 
 /* METHOD on one device, and the device shown. */
@@ -329,8 +294,7 @@ on_device(struct cli *cli, const struct argp *argp, int argc, char **argv, const
 		return CLI_USAGE;
 	device_path(&path, a.id, verb);
 	body = a.reason != NULL ? json_object() : NULL;
-	return call_and_show(
-	    cli, method, &path, body, rest_set_text(body, "reason", a.reason, &err), NULL, &err);
+	return call_show(cli, method, &path, body, rest_set_text(body, "reason", a.reason, &err), fields, N_FIELDS, &err);
 }
 
 static const struct argp show_argp = {NULL, parse, "ID",
@@ -361,15 +325,11 @@ cmd_device_certificates(struct cli *cli, int argc, char **argv)
 	const struct list_options whole = {.unfolded = true};
 	struct arguments a = {.wants_id = true};
 	struct buf path = {0};
-	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&certificates_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	device_path(&path, a.id, "/certificates");
-	rc = list_show(cli, &whole, &path, columns, sizeof columns / sizeof columns[0], &err);
-	buf_clear(&path);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return call_list(cli, &path, &whole, columns, sizeof columns / sizeof columns[0]);
 }
 
 /* ---- update, suspend, resume, revoke --------------------------------------------------------- */
@@ -401,7 +361,7 @@ cmd_device_update(struct cli *cli, int argc, char **argv)
 	if (argp_parse(&update_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	device_path(&path, a.id, "");
-	return call_and_show(cli, "PATCH", &path, body, fields_body(&a, body, &err), NULL, &err);
+	return call_show(cli, "PATCH", &path, body, fields_body(&a, body, &err), fields, N_FIELDS, &err);
 }
 
 static const struct argp suspend_argp = {NULL, parse, "ID",

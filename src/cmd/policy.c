@@ -1,8 +1,7 @@
 /* `muster policy …`. */
 #include "base/text.h"
+#include "cmd/call.h"
 #include "cmd/commands.h"
-#include "cmd/list.h"
-#include "cmd/print.h"
 #include "cmd/rest.h"
 
 #include <argp.h>
@@ -62,34 +61,13 @@ parse(int key, char *arg, struct argp_state *state)
 
 static const struct print_field fields[] = {
     {"Name:", "name"}, {"Writes:", "write"}, {"Reads:", "read"}, {"Sessions:", "sessions"}, {"Updated:", "updated_at"}};
-
-/* METHOD on one policy with BODY (taken), and *ANSWER_OUT, which stays NULL when there is none. */
-static int
-call(struct cli *cli, const char *method, const char *name, json_t *body, json_t **answer_out,
-    struct err *err)
-{
-	struct buf path = {0};
-	int rc;
-
-	buf_text(&path, "/v1/policies/");
-	rest_segment(&path, name);
-	if (!buf_failed(&path)) {
-		rc = rest_call(cli, method, buf_str(&path), body, answer_out, err);
-	} else {
-		json_decref(body);
-		rc = err_nomem(err);
-	}
-	buf_clear(&path);
-	return rc;
-}
+#define N_FIELDS (sizeof fields / sizeof fields[0])
 
 static void
-show(const struct cli *cli, const json_t *answer)
+policy_path(struct buf *path, const char *name)
 {
-	if (cli->json)
-		print_json(answer);
-	else
-		print_fields(answer, fields, sizeof fields / sizeof fields[0]);
+	buf_text(path, "/v1/policies/");
+	rest_segment(path, name);
 }
 
 static const struct argp_option set_options[] = {
@@ -117,23 +95,19 @@ int
 cmd_policy_set(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {.wants_name = true, .wants_topics = true};
-	json_t *body = json_object(), *answer = NULL;
+	json_t *body = json_object();
+	struct buf path = {0};
 	struct err err = {0};
 	int rc;
 
 	if (argp_parse(&set_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
+	policy_path(&path, a.name);
 	/* Both always: what is left out is taken away. */
-	if ((rc = rest_set_take(body, "write", a.write != NULL ? a.write : json_array(), &err)) !=
-		0 ||
-	    (rc = rest_set_take(body, "read", a.read != NULL ? a.read : json_array(), &err)) != 0 ||
-	    (a.sessions > 0 &&
-		(rc = rest_set_take(body, "sessions", json_integer(a.sessions), &err)) != 0))
-		json_decref(body);
-	else if ((rc = call(cli, "PUT", a.name, body, &answer, &err)) == 0)
-		show(cli, answer);
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	if ((rc = rest_set_take(body, "write", a.write != NULL ? a.write : json_array(), &err)) == 0 &&
+	    (rc = rest_set_take(body, "read", a.read != NULL ? a.read : json_array(), &err)) == 0 && a.sessions > 0)
+		rc = rest_set_take(body, "sessions", json_integer(a.sessions), &err);
+	return call_show(cli, "PUT", &path, body, rc, fields, N_FIELDS, &err);
 }
 
 static const struct argp show_argp = {NULL, parse, "NAME",
@@ -146,16 +120,13 @@ int
 cmd_policy_show(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {.wants_name = true};
-	json_t *answer = NULL;
+	struct buf path = {0};
 	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&show_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if ((rc = call(cli, "GET", a.name, NULL, &answer, &err)) == 0)
-		show(cli, answer);
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	policy_path(&path, a.name);
+	return call_show(cli, "GET", &path, NULL, 0, fields, N_FIELDS, &err);
 }
 
 static const struct argp policy_list_argp = {NULL, parse, "",
@@ -171,15 +142,11 @@ cmd_policy_list(struct cli *cli, int argc, char **argv)
 	const struct list_options whole = {0};
 	struct arguments a = {0};
 	struct buf path = {0};
-	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&policy_list_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/policies");
-	rc = list_show(cli, &whole, &path, columns, sizeof columns / sizeof columns[0], &err);
-	buf_clear(&path);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return call_list(cli, &path, &whole, columns, sizeof columns / sizeof columns[0]);
 }
 
 static const struct argp remove_argp = {NULL, parse, "NAME",
@@ -193,13 +160,17 @@ cmd_policy_remove(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {.wants_name = true};
 	json_t *answer = NULL;
+	struct buf path = {0};
 	struct err err = {0};
 	int rc;
 
 	if (argp_parse(&remove_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if ((rc = call(cli, "DELETE", a.name, NULL, &answer, &err)) == 0 && !cli->json)
+	policy_path(&path, a.name);
+	rc = buf_failed(&path) ? err_nomem(&err) : rest_call(cli, "DELETE", buf_str(&path), NULL, &answer, &err);
+	if (rc == 0 && !cli->json)
 		(void)printf("Removed %s.\n", a.name);
+	buf_clear(&path);
 	json_decref(answer);
 	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
 }

@@ -1,7 +1,6 @@
 /* `muster profile …`. Profiles come from muster.conf; nobody makes one through the API. */
+#include "cmd/call.h"
 #include "cmd/commands.h"
-#include "cmd/list.h"
-#include "cmd/print.h"
 #include "cmd/rest.h"
 
 #include <argp.h>
@@ -40,15 +39,11 @@ cmd_profile_list(struct cli *cli, int argc, char **argv)
 	    {"VALIDITY", "validity"}, {"USAGES", "usages"}, {"ORG", "org"}};
 	const struct list_options whole = {0};
 	struct buf path = {0};
-	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&profile_list_argp, argc, argv, 0, NULL, NULL) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/profiles");
-	rc = list_show(cli, &whole, &path, columns, sizeof columns / sizeof columns[0], &err);
-	buf_clear(&path);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return call_list(cli, &path, &whole, columns, sizeof columns / sizeof columns[0]);
 }
 
 static const struct argp show_argp = {NULL, parse, "NAME",
@@ -65,22 +60,12 @@ cmd_profile_show(struct cli *cli, int argc, char **argv)
 	    {"Challenges:", "attest"},
 	    {"Org:", "org"}, {"Country:", "country"}};
 	const char *name = NULL;
-	json_t *answer = NULL;
 	struct buf path = {0};
 	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&show_argp, argc, argv, 0, NULL, &name) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/profiles/");
 	rest_segment(&path, name);
-	rc = buf_failed(&path) ? err_nomem(&err)
-			       : rest_call(cli, "GET", buf_str(&path), NULL, &answer, &err);
-	if (rc == 0 && cli->json)
-		print_json(answer);
-	else if (rc == 0)
-		print_fields(answer, fields, sizeof fields / sizeof fields[0]);
-	buf_clear(&path);
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return call_show(cli, "GET", &path, NULL, 0, fields, sizeof fields / sizeof fields[0], &err);
 }

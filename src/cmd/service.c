@@ -1,8 +1,6 @@
 /* `muster service …`. */
+#include "cmd/call.h"
 #include "cmd/commands.h"
-#include "cmd/credoptions.h"
-#include "cmd/list.h"
-#include "cmd/print.h"
 #include "cmd/rest.h"
 
 #include <argp.h>
@@ -76,29 +74,7 @@ static const struct print_field fields[] = {{"Id:", "id"}, {"Name:", "name"}, {"
     {"Reads:", "read"}, {"Writes:", "write"}, {"Created:", "created_at"},
     {"Key:", "certificate.key"}, {"Serial:", "certificate.serial"},
     {"Fingerprint:", "certificate.fingerprint"}, {"Valid until:", "certificate.not_after"}};
-
-/* METHOD on PATH (cleared) with BODY (taken unless BUILT says that it could not be made), and the
- * answer shown: the credential that was made, or the service. */
-static int
-call_and_show(struct cli *cli, const char *method, struct buf *path, json_t *body, int built,
-    const struct credoptions *credential, struct err *err)
-{
-	json_t *answer = NULL;
-	int rc = built == 0 && buf_failed(path) ? err_nomem(err) : built;
-
-	if (rc != 0)
-		json_decref(body);
-	else if ((rc = rest_call(cli, method, buf_str(path), body, &answer, err)) == 0 &&
-		 credential != NULL)
-		rc = credoptions_show(cli, credential, answer, err);
-	else if (rc == 0 && cli->json)
-		print_json(answer);
-	else if (rc == 0)
-		print_fields(answer, fields, sizeof fields / sizeof fields[0]);
-	buf_clear(path);
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, err);
-}
+#define N_FIELDS (sizeof fields / sizeof fields[0])
 
 /* ---- add, package ---------------------------------------------------------------------------- */
 
@@ -142,8 +118,7 @@ cmd_service_add(struct cli *cli, int argc, char **argv)
 	if (argp_parse(&add_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/services");
-	status =
-	    call_and_show(cli, "POST", &path, body, add_body(&a, body, &err), &a.credential, &err);
+	status = call_credential(cli, &path, body, add_body(&a, body, &err), &a.credential, &err);
 	json_decref(a.read);
 	json_decref(a.write);
 	return status;
@@ -167,8 +142,7 @@ cmd_service_package(struct cli *cli, int argc, char **argv)
 	if (argp_parse(&package_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	service_path(&path, a.name, "/package");
-	return call_and_show(cli, "POST", &path, body, credoptions_body(&a.credential, body, &err),
-	    &a.credential, &err);
+	return call_credential(cli, &path, body, credoptions_body(&a.credential, body, &err), &a.credential, &err);
 }
 
 /* ---- list, show, revoke ---------------------------------------------------------------------- */
@@ -185,15 +159,11 @@ cmd_service_list(struct cli *cli, int argc, char **argv)
 	    {"NAME", "name"}, {"READS", "read"}, {"WRITES", "write"}};
 	struct arguments a = {.child = &a.list};
 	struct buf path = {0};
-	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&service_list_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/services");
-	rc = list_show(cli, &a.list, &path, columns, sizeof columns / sizeof columns[0], &err);
-	buf_clear(&path);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return call_list(cli, &path, &a.list, columns, sizeof columns / sizeof columns[0]);
 }
 
 static const struct argp show_argp = {NULL, parse, "NAME",
@@ -211,7 +181,7 @@ cmd_service_show(struct cli *cli, int argc, char **argv)
 	if (argp_parse(&show_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	service_path(&path, a.name, "");
-	return call_and_show(cli, "GET", &path, NULL, 0, NULL, &err);
+	return call_show(cli, "GET", &path, NULL, 0, fields, N_FIELDS, &err);
 }
 
 static const struct argp_option revoke_options[] = {
@@ -236,6 +206,5 @@ cmd_service_revoke(struct cli *cli, int argc, char **argv)
 		return CLI_USAGE;
 	service_path(&path, a.name, "/revoke");
 	body = a.reason != NULL ? json_object() : NULL;
-	return call_and_show(
-	    cli, "POST", &path, body, rest_set_text(body, "reason", a.reason, &err), NULL, &err);
+	return call_show(cli, "POST", &path, body, rest_set_text(body, "reason", a.reason, &err), fields, N_FIELDS, &err);
 }

@@ -1,8 +1,7 @@
 /* `muster token …`: enrolment tokens. */
 #include "base/text.h"
+#include "cmd/call.h"
 #include "cmd/commands.h"
-#include "cmd/list.h"
-#include "cmd/print.h"
 #include "cmd/rest.h"
 
 #include <argp.h>
@@ -75,23 +74,7 @@ static const struct print_field fields[] = {{"Id:", "id"}, {"Name:", "name"}, {"
     {"Device:", "device_id"}, {"Type:", "type"}, {"Location:", "location"}, {"Policy:", "policy"},
     {"Profile:", "profile"}, {"Uses:", "uses"}, {"At most:", "max_uses"}, {"Expires:", "expires_at"},
     {"Revoked:", "revoked_at"}};
-
-/* POST BODY (taken unless BUILT says that it could not be made) to PATH, and the token shown. */
-static int
-call_and_show(struct cli *cli, const char *path, json_t *body, int built, struct err *err)
-{
-	json_t *answer = NULL;
-	int rc = built;
-
-	if (rc != 0)
-		json_decref(body);
-	else if ((rc = rest_call(cli, "POST", path, body, &answer, err)) == 0 && cli->json)
-		print_json(answer);
-	else if (rc == 0)
-		print_fields(answer, fields, sizeof fields / sizeof fields[0]);
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, err);
-}
+#define N_FIELDS (sizeof fields / sizeof fields[0])
 
 /* ---- create ---------------------------------------------------------------------------------------------------- */
 
@@ -122,6 +105,7 @@ cmd_token_create(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {.wants_kind = true};
 	json_t *body = json_object();
+	struct buf path = {0};
 	struct err err = {0};
 	int rc;
 
@@ -135,7 +119,8 @@ cmd_token_create(struct cli *cli, int argc, char **argv)
 	    (rc = rest_set_text(body, "profile", a.profile, &err)) == 0 &&
 	    (rc = rest_set_text(body, "valid", a.valid, &err)) == 0 && a.uses != 0)
 		rc = rest_set_take(body, "uses", json_integer(a.uses), &err);
-	return call_and_show(cli, "/v1/tokens", body, rc, &err);
+	buf_text(&path, "/v1/tokens");
+	return call_show(cli, "POST", &path, body, rc, fields, N_FIELDS, &err);
 }
 
 /* ---- list ------------------------------------------------------------------------------------------------------ */
@@ -155,15 +140,11 @@ cmd_token_list(struct cli *cli, int argc, char **argv)
 	    {"REVOKED", "revoked_at"}};
 	struct arguments a = {0};
 	struct buf path = {0};
-	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&list_argp_of_tokens, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/tokens");
-	rc = list_show(cli, &a.list, &path, columns, sizeof columns / sizeof columns[0], &err);
-	buf_clear(&path);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return call_list(cli, &path, &a.list, columns, sizeof columns / sizeof columns[0]);
 }
 
 /* ---- revoke ---------------------------------------------------------------------------------------------------- */
@@ -179,14 +160,11 @@ cmd_token_revoke(struct cli *cli, int argc, char **argv)
 	struct arguments a = {.wants_id = true};
 	struct buf path = {0};
 	struct err err = {0};
-	int status;
 
 	if (argp_parse(&revoke_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/tokens/");
 	rest_segment(&path, a.id);
 	buf_text(&path, "/revoke");
-	status = call_and_show(cli, buf_str(&path), NULL, buf_failed(&path) ? err_nomem(&err) : 0, &err);
-	buf_clear(&path);
-	return status;
+	return call_show(cli, "POST", &path, NULL, 0, fields, N_FIELDS, &err);
 }
