@@ -1,6 +1,8 @@
 /* Leaves JSON to jansson both ways; what a value may be is checked by the same function on both ends. */
 #include "authz/report.h"
 
+#include "base/jsonparse.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,7 +156,7 @@ report_decode(
     const char *text, size_t len, struct report *report_out, struct report_event *events_out, struct err *err)
 {
 	json_error_t error;
-	json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	json_t *object = jsonparse(text, len, &error);
 	int rc;
 
 	if (object == NULL)

@@ -88,7 +88,7 @@ service_get(const struct cli *cli, const char *name, json_t **out, struct err *e
 int
 bridge_print(const struct cli *cli, const struct bridge_options *o, struct buf *out, struct err *err)
 {
-	const char *id, *name;
+	const char *id, *name, *status;
 	json_t *service = NULL;
 	int64_t port;
 	size_t len = 0;
@@ -98,11 +98,12 @@ bridge_print(const struct cli *cli, const struct bridge_options *o, struct buf *
 		goto out;
 	id = json_string_value(json_object_get(service, "id"));
 	name = json_string_value(json_object_get(service, "name"));
-	if (id == NULL || name == NULL || !uuid_is_valid(id) || !text_is_printable(name, strlen(name))) {
+	status = json_string_value(json_object_get(service, "status"));
+	if (id == NULL || name == NULL || status == NULL || !uuid_is_valid(id) || !text_is_printable(name, strlen(name))) {
 		rc = err_set(err, E_SYS, "the API answered a service of another form");
 		goto out;
 	}
-	if (strcmp(json_string_value(json_object_get(service, "status")), "active") != 0) {
+	if (strcmp(status, "active") != 0) {
 		rc = err_set(err, E_CONFLICT, "the service %s is not active", name);
 		goto out;
 	}
