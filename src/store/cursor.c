@@ -44,3 +44,27 @@ cursor_read(const char *text, const char *phases, struct cursor *cursor_out, str
 bad:
 	return err_field(err, E_INPUT, "after", "is not the `next` of an earlier page");
 }
+
+int
+cursor_begin(const char *after, char phase, size_t limit, struct cursor *cursor_out, struct err *err)
+{
+	const char phases[] = {phase, '\0'};
+
+	if (limit < 1 || limit > CURSOR_PAGE_MAX)
+		return err_field(err, E_INPUT, "limit", "must be from 1 to %d", CURSOR_PAGE_MAX);
+	*cursor_out = (struct cursor){.phase = phase};
+	return after != NULL ? cursor_read(after, phases, cursor_out, err) : 0;
+}
+
+void
+cursor_end(const struct cursor *cursor, bool more, const char *name, const char *id, char next_out[STORE_CURSOR_SIZE])
+{
+	struct cursor at = {.phase = cursor->phase};
+
+	next_out[0] = '\0';
+	if (!more)
+		return;
+	(void)text_copy(at.key, sizeof at.key, name);
+	(void)text_copy(at.id, sizeof at.id, id);
+	cursor_write(&at, next_out);
+}

@@ -4,7 +4,6 @@
 #include "store/cursor.h"
 #include "store/tx.h"
 
-#define LIST_MAX 1000
 #define COLUMNS \
 	"id, tenant_id, name, token_hash, device_id, type, location, profile, policy, max_uses, uses, created_at," \
 	" expires_at, revoked_at"
@@ -120,15 +119,13 @@ int
 store_enrol_token_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const char *after,
     struct store_enrol_token *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE], struct err *err)
 {
-	struct cursor at = {.phase = 't'};
+	struct cursor at;
 	struct db_rows rows;
 	bool more = false;
 	size_t n = 0;
 	int rc;
 
-	if (limit < 1 || limit > LIST_MAX)
-		return err_field(err, E_INPUT, "limit", "must be from 1 to %d", LIST_MAX);
-	if (after != NULL && (rc = cursor_read(after, "t", &at, err)) != 0)
+	if ((rc = cursor_begin(after, 't', limit, &at, err)) != 0)
 		return rc;
 	db_query(&rows, tx->db,
 	    "SELECT " COLUMNS " FROM enrol_token WHERE tenant_id = $1 AND (name, id) > ($2, $3)"
@@ -143,11 +140,6 @@ store_enrol_token_list(struct store_tx *tx, int64_t tenant_id, size_t limit, con
 	if ((rc = db_end(&rows, err)) != 0)
 		return rc;
 	*n_out = n;
-	next_out[0] = '\0';
-	if (more) {
-		(void)text_copy(at.key, sizeof at.key, rows_out[n - 1].name);
-		(void)text_copy(at.id, sizeof at.id, rows_out[n - 1].id);
-		cursor_write(&at, next_out);
-	}
+	cursor_end(&at, more, n > 0 ? rows_out[n - 1].name : "", n > 0 ? rows_out[n - 1].id : "", next_out);
 	return 0;
 }

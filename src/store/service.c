@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 
-#define LIST_MAX 1000
 #define COLUMNS "id, tenant_id, name, read, write, status, created_at, updated_at"
 
 void
@@ -103,15 +102,13 @@ store_service_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const c
     struct store_service *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE],
     struct err *err)
 {
-	struct cursor at = {.phase = 's'};
+	struct cursor at;
 	struct db_rows rows;
 	bool more = false;
 	size_t n = 0;
 	int rc;
 
-	if (limit < 1 || limit > LIST_MAX)
-		return err_field(err, E_INPUT, "limit", "must be from 1 to %d", LIST_MAX);
-	if (after != NULL && (rc = cursor_read(after, "s", &at, err)) != 0)
+	if ((rc = cursor_begin(after, 's', limit, &at, err)) != 0)
 		return rc;
 	db_query(&rows, tx->db,
 	    "SELECT " COLUMNS " FROM service WHERE tenant_id = $1 AND (name, id) > ($2, $3)"
@@ -130,12 +127,7 @@ store_service_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const c
 		return rc;
 	}
 	*n_out = n;
-	next_out[0] = '\0';
-	if (more) {
-		(void)text_copy(at.key, sizeof at.key, rows_out[n - 1].name);
-		(void)text_copy(at.id, sizeof at.id, rows_out[n - 1].id);
-		cursor_write(&at, next_out);
-	}
+	cursor_end(&at, more, n > 0 ? rows_out[n - 1].name : "", n > 0 ? rows_out[n - 1].id : "", next_out);
 	return 0;
 }
 
