@@ -247,7 +247,7 @@ fill_store(struct build *b, struct err *err)
 	if ((rc = store_begin(b->store, &tx, err)) != 0 ||
 	    (rc = store_policy_put(tx, &policy, err)) != 0 || (rc = store_commit(&tx, err)) != 0)
 		goto out;
-	rc = operator_create(b->store, &init, "admin", ROLE_ADMIN, b->made.token, err);
+	rc = operator_create(b->store, &init, "admin", ROLE_ADMIN, 0, NULL, b->made.token, err);
 out:
 	store_rollback(&tx);
 	buf_clear(&write);

@@ -28,7 +28,7 @@ struct command {
 #define DEVICES "Devices"
 #define SERVICES "Services (back ends, bridges, dashboards)"
 #define RULES "What devices may do, and how certificates are made"
-#define TRUST "CA, audit, broker"
+#define TRUST "CA, operators, audit, broker"
 
 static const struct command commands[] = {
     {"init", cmd_init, SERVER, "make a home: CAs, certificates, database, configuration"},
@@ -70,6 +70,10 @@ static const struct command commands[] = {
     {"ca renew", cmd_ca_renew, TRUST, "make a new certificate for the API or the broker"},
     {"ca root export", cmd_ca_root_export, TRUST, "copy the root CA's key, to take it offline"},
     {"ca root remove", cmd_ca_root_remove, TRUST, "remove the root CA's key from this machine"},
+    {"operator add", cmd_operator_add, TRUST, "let a person or program call the API with a token"},
+    {"operator list", cmd_operator_list, TRUST, "list who may call the API, and when they last did"},
+    {"operator token", cmd_operator_token, TRUST, "give an operator another token"},
+    {"operator remove", cmd_operator_remove, TRUST, "end an operator's access at once"},
     {"audit list", cmd_audit_list, TRUST, "list what happened"},
     {"audit verify", cmd_audit_verify, TRUST, "check the whole audit trail for changes"},
     {"broker add", cmd_broker_add, TRUST, "add a broker that follows this service"},

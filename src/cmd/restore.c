@@ -18,6 +18,7 @@
 #include "core/settings.h"
 #include "signer/log.h"
 #include "store/enrol_token.h"
+#include "store/operator.h"
 #include "store/store.h"
 
 #include <argp.h>
@@ -81,8 +82,8 @@ static const struct argp argp = {options, parse, "FILE",
     "with `muster device list --status suspended` and resume or revoke each. The backup's own log ends with the "
     "backup: pass the newest signer.log, if there is one, with --signer-log, or revoke again what was revoked since. "
     "Links that waited are withdrawn; make new packages with `muster device package`. Enrolment tokens are revoked, for "
-    "they may have been used or revoked since; make new ones with `muster token create`. Operators that were removed since "
-    "the backup must be removed again.\n\n"
+    "they may have been used or revoked since; make new ones with `muster token create`. Operators' "
+    "tokens have ended, for some may have been removed since: give those who stay another with `muster operator token`.\n\n"
     "A backup made without --with-keys lacks ca/private/issuing.key: put it there before `muster serve`.\n\n"
     "Example:\n\n"
     "  muster restore /mnt/backup/muster-2026-11-24 --signer-log /mnt/log/signer.log\n\n" CLI_HELP_END,
@@ -273,7 +274,7 @@ log_settle(struct restore *r, struct err *err)
 /* ---- the database -------------------------------------------------------------------------------------------- */
 
 /* In one transaction: the mark that tells the first start, the feed's epoch, so that followers take a fresh snapshot,
- * the end of all enrolment tokens, and the audit row. */
+ * the end of all tokens, and the audit row. */
 static int
 database_settle(struct restore *r, struct err *err)
 {
@@ -287,6 +288,7 @@ database_settle(struct restore *r, struct err *err)
 	if ((rc = fs_path(path, r->work.path, "muster.db", err)) == 0 && 	    (rc = store_open(path, &store, err)) == 0 && (rc = store_begin(store, &tx, err)) == 0 &&
 	    (rc = reconcile_restored(tx, err)) == 0 && (rc = feed_epoch_renew(tx, err)) == 0 &&
 	    (rc = store_enrol_token_revoke_all(tx, clock_now(), err)) == 0 &&
+	    (rc = store_operator_expire_all(tx, clock_now(), err)) == 0 &&
 	    (rc = audit_write(tx, &caller, clock_now(), "restore", "backup", r->made_at, err, "{\"newer_log\":%s}",
 		 r->arguments->signer_log != NULL ? "true" : "false")) == 0 &&
 	    (rc = store_commit(&tx, err)) == 0)
@@ -374,8 +376,9 @@ print_done(const struct cli *cli, const struct restore *r)
 	if (!r->has_issuing_key)
 		(void)printf("  put the issuing CA's key to %s/ca/private/issuing.key\n", r->dir);
 	(void)printf("  muster --dir %s serve\n"
-		     "  muster --dir %s device list --status suspended    # issued after the backup: resume or revoke\n",
-	    r->dir, r->dir);
+		     "  muster --dir %s device list --status suspended    # issued after the backup: resume or revoke\n"
+		     "  muster --dir %s operator token NAME               # the tokens of the old home have ended\n",
+	    r->dir, r->dir, r->dir);
 }
 
 int

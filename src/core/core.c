@@ -12,6 +12,7 @@
 #include "core/attest.h"
 #include "core/idempotency.h"
 #include "core/keypool.h"
+#include "core/operator.h"
 #include "core/publisher.h"
 #include "core/ratelimit.h"
 #include "core/reconcile.h"
@@ -91,7 +92,8 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	if ((rc = root_load(core, err)) != 0 ||
 	    (rc = ca_load(core, "ca/issuing.crt", &core->issuing_pem, &core->issuing_der, err)) != 0 ||
 	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
-	    (rc = attest_new(&core->attest, err)) != 0 || (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
+	    (rc = attest_new(&core->attest, err)) != 0 || (rc = operators_new(&core->operators, err)) != 0 ||
+	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
 	    (rc = refusals_new(&core->refusals, err)) != 0 ||
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
 	    (rc = store_open(path, &core->store, err)) != 0 ||
@@ -162,6 +164,7 @@ core_close(struct core *core)
 	if (core->store != NULL) {
 		authfail_flush(core, true);
 		refusals_flush(core, true);
+		operators_flush(core, true);
 	}
 	authfail_free(core->authfail);
 	refusals_free(core->refusals);
@@ -174,6 +177,7 @@ core_close(struct core *core)
 	buf_clear(&core->issuing_pem);
 	buf_clear(&core->issuing_der);
 	attest_free(core->attest);
+	operators_free(core->operators);
 	idempotency_free(core->idempotency);
 	suspects_free(core->suspects);
 	ratelimit_free(core->registrations);

@@ -16,6 +16,7 @@ struct brokers;
 struct feed;
 struct idempotency;
 struct keypool;
+struct operators;
 struct publisher;
 struct ratelimit;
 struct refusals;
@@ -42,6 +43,7 @@ struct core {
 	struct brokers *brokers;
 	struct refusals *refusals;
 	struct attest *attest;
+	struct operators *operators;
 	struct authfail *authfail;
 	struct suspects *suspects;   /* of core/reconcile */
 	struct ratelimit *registrations, *links;

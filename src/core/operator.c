@@ -3,26 +3,42 @@
 #include "core/operator.h"
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
 #include "core/audit.h"
 #include "core/check.h"
+#include "core/feed.h"
 #include "store/certificate.h"
-#include "store/operator.h"
 #include "x509/cert.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#define TOKEN_PREFIX "muster_"
+#define USES_MAX 64 /* operators of one minute whose use is remembered; more than that are told in the next */
+
+struct operators {
+	pthread_mutex_t lock;
+	int64_t minute; /* of the uses */
+	char ids[USES_MAX][UUID_LEN + 1];
+	size_t n;
+};
+
+/* ---- making, renewing, removing --------------------------------------------------------------------------------- */
+
 int
-operator_create(struct store *store, const struct caller *caller, const char *name, enum role role,
-    char token_out[TOKEN_SIZE], struct err *err)
+operator_create(struct store *store, const struct caller *caller, const char *name, enum role role, int64_t expires_at,
+    struct store_operator *row_out, char token_out[TOKEN_SIZE], struct err *err)
 {
-	struct store_operator row = {.tenant_id = caller->tenant_id};
+	struct store_operator row = {.tenant_id = caller->tenant_id, .expires_at = expires_at};
 	char token[TOKEN_SIZE];
 	struct store_tx *tx = NULL;
 	int rc;
 
 	if ((rc = check_word("name", name, err)) != 0 || (rc = uuid_make(row.id, err)) != 0 ||
-	    (rc = token_mint("muster_", token, err)) != 0)
+	    (rc = token_mint(TOKEN_PREFIX, token, err)) != 0)
 		return rc;
 	token_digest(token, row.token_hash);
 	(void)text_copy(row.name, sizeof row.name, name);
@@ -31,12 +47,172 @@ operator_create(struct store *store, const struct caller *caller, const char *na
 	if ((rc = store_begin(store, &tx, err)) == 0 && (rc = store_operator_insert(tx, &row, err)) == 0 &&
 	    (rc = audit_write(tx, caller, row.created_at, "operator.create", "operator", row.name, err,
 		 "{\"role\":\"%s\"}", row.role)) == 0 &&
-	    (rc = store_commit(&tx, err)) == 0)
+	    (rc = store_commit(&tx, err)) == 0) {
 		memcpy(token_out, token, sizeof token);
+		if (row_out != NULL)
+			*row_out = row;
+	}
 	store_rollback(&tx);
 	explicit_bzero(token, sizeof token);
 	return rc;
 }
+
+int
+operator_end(const struct core *core, int64_t valid_s, int64_t *end_out, struct err *err)
+{
+	if (valid_s < 0 || valid_s > OPERATOR_VALID_MAX_S)
+		return err_field(err, E_INPUT, "valid", "must be at most %lldd", OPERATOR_VALID_MAX_S / 86400);
+	*end_out = core->now() + (valid_s > 0 ? valid_s : OPERATOR_VALID_DEFAULT_S);
+	return 0;
+}
+
+int
+operator_list(struct core *core, const struct caller *caller, size_t limit, const char *after,
+    struct store_operator *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE], struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_operator_list(tx, caller->tenant_id, limit, after, rows_out, n_out, next_out, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+int
+operator_renew(struct core *core, const struct caller *caller, const char *id_or_name, int64_t valid_s,
+    struct store_operator *row_out, char token_out[TOKEN_SIZE], struct err *err)
+{
+	struct store_operator row;
+	struct store_tx *tx = NULL;
+	char token[TOKEN_SIZE];
+	int64_t end = 0;
+	int rc;
+
+	if ((rc = operator_end(core, valid_s, &end, err)) != 0 || (rc = token_mint(TOKEN_PREFIX, token, err)) != 0)
+		return rc;
+	if ((rc = store_begin(core->store, &tx, err)) != 0 ||
+	    (rc = store_operator_get(tx, caller->tenant_id, id_or_name, &row, err)) != 0)
+		goto out;
+	if (row.revoked_at != 0) {
+		rc = err_set(err, E_CONFLICT, "the operator was removed; add another");
+		goto out;
+	}
+	row.expires_at = end;
+	row.last_used_at = 0;
+	token_digest(token, row.token_hash);
+	if ((rc = store_operator_set_token(tx, row.id, row.token_hash, end, err)) == 0 &&
+	    (rc = audit_write(tx, caller, core->now(), "operator.token", "operator", row.name, err, NULL)) == 0 &&
+	    (rc = store_commit(&tx, err)) == 0) {
+		*row_out = row;
+		memcpy(token_out, token, sizeof token);
+		feed_wake(core); /* whoever waits there with the token that it had */
+	}
+out:
+	store_rollback(&tx);
+	explicit_bzero(token, sizeof token);
+	return rc;
+}
+
+int
+operator_revoke(struct core *core, const struct caller *caller, const char *id_or_name, struct store_operator *row_out,
+    struct err *err)
+{
+	struct store_operator row;
+	struct store_tx *tx = NULL;
+	int64_t now = core->now();
+	int rc;
+
+	if ((rc = store_begin_urgent(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_operator_get(tx, caller->tenant_id, id_or_name, &row, err)) == 0 &&
+	    (rc = store_operator_revoke(tx, row.id, now, err)) == 0 &&
+	    (rc = audit_write(tx, caller, now, "operator.revoke", "operator", row.name, err, NULL)) == 0 &&
+	    (rc = store_commit(&tx, err)) == 0) {
+		row.revoked_at = now;
+		*row_out = row;
+		feed_wake(core); /* it may be waiting for news: there is none for it any more */
+	}
+	store_rollback(&tx);
+	return rc;
+}
+
+/* ---- when they were last seen ------------------------------------------------------------------------------------ */
+
+int
+operators_new(struct operators **out, struct err *err)
+{
+	struct operators *o = calloc(1, sizeof *o);
+
+	if (o == NULL)
+		return err_nomem(err);
+	(void)pthread_mutex_init(&o->lock, NULL);
+	*out = o;
+	return 0;
+}
+
+void
+operators_free(struct operators *o)
+{
+	if (o == NULL)
+		return;
+	(void)pthread_mutex_destroy(&o->lock);
+	free(o);
+}
+
+/* Not written here: a commit would be one more on the path of each request, a revocation's too. */
+static void
+use_note(struct core *core, const struct store_operator *row)
+{
+	struct operators *o = core->operators;
+	int64_t minute = core->now() / 60;
+	size_t i = 0;
+
+	if (row->last_used_at / 60 == minute)
+		return;
+	(void)pthread_mutex_lock(&o->lock);
+	if (o->n == 0)
+		o->minute = minute;
+	while (i < o->n && strcmp(o->ids[i], row->id) != 0)
+		i++;
+	if (i == o->n && o->n < USES_MAX)
+		memcpy(o->ids[o->n++], row->id, sizeof row->id);
+	(void)pthread_mutex_unlock(&o->lock);
+}
+
+void
+operators_flush(struct core *core, bool always)
+{
+	struct operators *o = core->operators;
+	char ids[USES_MAX][UUID_LEN + 1];
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	int64_t minute;
+	size_t n = 0, i;
+	int rc;
+
+	(void)pthread_mutex_lock(&o->lock);
+	minute = o->minute;
+	if (always || minute != core->now() / 60) {
+		n = o->n;
+		memcpy(ids, o->ids, sizeof ids);
+		o->n = 0;
+	}
+	(void)pthread_mutex_unlock(&o->lock);
+	if (n == 0)
+		return;
+	rc = store_begin(core->store, &tx, &err);
+	for (i = 0; rc == 0 && i < n; i++)
+		rc = store_operator_used(tx, ids[i], minute * 60, &err);
+	if (rc == 0)
+		rc = store_commit(&tx, &err);
+	store_rollback(&tx);
+	if (rc != 0)
+		log_error("when operators' tokens were last used was not stored: %s", err.text);
+}
+
+/* ---- who is it ---------------------------------------------------------------------------------------------------- */
 
 int
 operator_authenticate(
@@ -53,10 +229,12 @@ operator_authenticate(
 		return rc;
 	rc = store_operator_by_token(tx, digest, &row, err);
 	store_rollback(&tx);
-	if (rc == E_NOTFOUND || (rc == 0 && !role_parse(row.role, &role)))
+	if (rc == E_NOTFOUND ||
+	    (rc == 0 && (!role_parse(row.role, &role) || (row.expires_at != 0 && row.expires_at <= core->now()))))
 		return err_set(err, E_UNAUTH, "this token is not known or no longer valid");
 	if (rc != 0)
 		return rc;
+	use_note(core, &row);
 	*caller_out = (struct caller){.role = role, .tenant_id = row.tenant_id};
 	(void)snprintf(caller_out->who, sizeof caller_out->who, "operator:%s", row.name);
 	return 0;

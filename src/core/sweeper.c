@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "core/authfail.h"
 #include "core/feed.h"
+#include "core/operator.h"
 #include "core/reconcile.h"
 #include "core/refusals.h"
 #include "core/rotation.h"
@@ -126,6 +127,7 @@ sweeper_run(void *arg)
 		retire(s);
 		authfail_flush(s->core, false);
 		refusals_flush(s->core, false);
+		operators_flush(s->core, false);
 		if (++second % ROUND_S == 0) {
 			dirty = sweep(s, store_package_expire, "packages") || dirty;
 			(void)sweep(s, store_idempotency_expire, "idempotency keys");

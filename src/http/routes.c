@@ -53,6 +53,11 @@ const struct route routes[] = {
     ROUTE("POST",   "/v1/brokers/{id}/revoke", ROLE_ADMIN, ROUTE_URGENT, ON_API, api_brokers_revoke),
     ROUTE("POST",   "/v1/brokers/reports", ROLE_BROKER, ROUTE_NORMAL, ON_API, api_brokers_report),
 
+    ROUTE("POST",   "/v1/operators", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_operators_add),
+    ROUTE("GET",    "/v1/operators", AUDITORS, ROUTE_NORMAL, ON_API, api_operators_list),
+    ROUTE("POST",   "/v1/operators/{id}/token", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_operators_token),
+    ROUTE("POST",   "/v1/operators/{id}/revoke", ROLE_ADMIN, ROUTE_URGENT, ON_API, api_operators_revoke),
+
     ROUTE("GET",    "/v1/audit", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_list),
     ROUTE("GET",    "/v1/audit/verify", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_verify),
     ROUTE("GET",    "/v1/ca", READERS, ROUTE_NORMAL, ON_API, api_ca_get),

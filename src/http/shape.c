@@ -59,6 +59,17 @@ shape_device(const struct store_device *row)
 	    "last_seen_at", time_or_null(row->last_seen));
 }
 
+/* SHAPE, which is taken, with the secret that was just made, if there is one. */
+static json_t *
+with_token(json_t *shape, const char *token)
+{
+	if (token != NULL && json_object_set_new(shape, "token", json_string(token)) != 0) {
+		json_decref(shape);
+		shape = NULL;
+	}
+	return shape;
+}
+
 json_t *
 shape_enrol_token(const struct store_enrol_token *row, const char *token)
 {
@@ -76,11 +87,22 @@ shape_enrol_token(const struct store_enrol_token *row, const char *token)
 	    "expires_at", json_time(row->expires_at),
 	    "revoked_at", time_or_null(row->revoked_at));
 
-	if (token != NULL && json_object_set_new(shape, "token", json_string(token)) != 0) {
-		json_decref(shape);
-		shape = NULL;
-	}
-	return shape;
+	return with_token(shape, token);
+}
+
+json_t *
+shape_operator(const struct store_operator *row, const char *token)
+{
+	json_t *shape = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}",
+	    "id", row->id,
+	    "name", row->name,
+	    "role", row->role,
+	    "created_at", json_time(row->created_at),
+	    "expires_at", time_or_null(row->expires_at),
+	    "last_used_at", time_or_null(row->last_used_at),
+	    "revoked_at", time_or_null(row->revoked_at));
+
+	return with_token(shape, token);
 }
 
 json_t *

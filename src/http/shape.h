@@ -11,6 +11,7 @@
 #include "core/credential.h"
 #include "core/device.h"
 #include "core/enrol.h"
+#include "core/operator.h"
 #include "core/policies.h"
 #include "core/ratelimit.h"
 #include "core/service.h"
@@ -24,6 +25,7 @@ json_t *shape_broker(const struct broker *broker);
 
 /* With TOKEN, its secret, where it was just made; else NULL. */
 json_t *shape_enrol_token(const struct store_enrol_token *row, const char *token);
+json_t *shape_operator(const struct store_operator *row, const char *token);
 
 json_t *shape_policy(const struct store_policy *row);
 json_t *shape_profile(const struct profile *profile);

@@ -15,15 +15,37 @@ struct store_operator {
 	char role[16];
 	uint8_t token_hash[SHA256_LEN];
 	int64_t created_at;
-	int64_t revoked_at; /* 0: valid */
+	int64_t revoked_at;   /* 0: valid */
+	int64_t expires_at;   /* of the token; 0: never */
+	int64_t last_used_at; /* of the token, to the minute; 0: never */
 };
 
 /* E_CONFLICT (field "name") if a valid operator of that tenant has the name. */
 MUST_CHECK int store_operator_insert(
     struct store_tx *tx, const struct store_operator *row, struct err *err);
 
-/* The valid operator with that token. E_NOTFOUND. */
+/* The operator with that token, whom nobody has removed. E_NOTFOUND. */
 MUST_CHECK int store_operator_by_token(struct store_tx *tx, const uint8_t *token_hash,
     struct store_operator *row_out, struct err *err);
+
+/* By the id, or by the name of one that is not revoked. E_NOTFOUND also for another tenant's. */
+MUST_CHECK int store_operator_get(struct store_tx *tx, int64_t tenant_id, const char *id_or_name,
+    struct store_operator *row_out, struct err *err);
+
+/* Another token in place of the one it has. */
+MUST_CHECK int store_operator_set_token(struct store_tx *tx, const char *id, const uint8_t *token_hash, int64_t expires_at,
+    struct err *err);
+
+/* E_CONFLICT if it is revoked already. */
+MUST_CHECK int store_operator_revoke(struct store_tx *tx, const char *id, int64_t now, struct err *err);
+
+MUST_CHECK int store_operator_used(struct store_tx *tx, const char *id, int64_t at, struct err *err);
+
+/* The tokens of every tenant's operators end at NOW, for a restored store: who was removed since the backup, nobody knows. */
+MUST_CHECK int store_operator_expire_all(struct store_tx *tx, int64_t now, struct err *err);
+
+/* One page in the order of (name, id), the revoked too; as store_device_list, but there is nothing to clear. */
+MUST_CHECK int store_operator_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const char *after,
+    struct store_operator *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE], struct err *err);
 
 #endif

@@ -25,17 +25,25 @@ CHUNK = 65536 + 16
 HEADER = 33
 
 
+class Clone(muster.Home):
+    """A home out of a backup, whose operators' tokens have ended."""
+    def start(self, *args, **kwargs):
+        super().start(*args, **kwargs)
+        self.token = self.json("operator", "token", "admin")["token"]
+        return self
+
+
 @pytest.fixture
 def clones():
     """Makes homes from backups; all are ended afterwards."""
     made = []
 
     def make(old, file, *args):
-        """The home of OLD's backup on a "new machine": another folder, the old one's addresses and tokens."""
-        new = muster.Home(init=False)
+        """The home of OLD's backup on a "new machine": another folder, the old one's addresses."""
+        new = Clone(init=False)
         made.append(new)
         new.api_port, new.pki_port, new.broker_port = old.api_port, old.pki_port, old.broker_port
-        new.pid_file, new.token = old.pid_file, old.token
+        new.pid_file = old.pid_file
         restore(new, file, *args)
         return new
 
@@ -204,6 +212,20 @@ def test_i13_enrolment_tokens_do_not_come_back(fresh, clones):
             "Content-Type": "application/pkcs10", "Authorization": f"Basic {secret}"}).status == 401
     assert all(t["revoked_at"] for t in new.json("token", "list", "--all")["items"])
     assert new.json("token", "create", "--type", "pump")["revoked_at"] is None
+    new.cli("audit", "verify")
+
+
+def test_i13_operators_do_not_come_back(fresh, clones):
+    """I13, H3: no log tells which operators were removed after the backup, so no token of that time is good."""
+    home = fresh().start()
+    tokens = {name: home.json("operator", "add", name, "--role", "admin")["token"] for name in ("stays", "goes")}
+    tokens["admin"] = home.token
+    file = backup(home, "--with-keys")
+    home.cli("operator", "remove", "goes")
+    home.stop()
+    new = clones(home, file).start()
+    assert all(new.request("GET", "/v1/devices", token=t).status == 401 for t in tokens.values())
+    assert new.request("GET", "/v1/devices", token=new.json("operator", "token", "stays")["token"]).status == 200
     new.cli("audit", "verify")
 
 
@@ -381,7 +403,7 @@ def test_a_new_machine_as_a_whole(fresh, clones):
         new.cli("device", "revoke", device.id)
         wait_for(lambda: not device.connects(), 5, "the refusal")
         assert new.json("device", "list", "--limit", "1")["items"]
-        assert new.request("GET", "/v1/devices", token=home.token).status == 200
+        assert new.request("GET", "/v1/devices", token=home.token).status == 401
     finally:
         broker.stop()
 

@@ -146,6 +146,7 @@ def test_the_service_comes_back_restored_from_a_backup(fresh):
     restore(home, file, "--signer-log", old / "signer.log")
     before = len(broker.process.lines)
     home.start()
+    home.token = home.json("operator", "token", "admin")["token"]
     wait_for(lambda: [x for x in broker.process.lines[before:] if "a new table of" in x], 35, "a new table")
     session.until_cut()
     broker.said(rf"muster: cut off {late.id}: not an active device or service")

@@ -95,7 +95,7 @@ test_each_proof(void **state)
 	char token[TOKEN_SIZE];
 	struct err err = {0};
 
-	assert_ok(operator_create(f->core->store, &f->caller, "dave", ROLE_OPERATOR, token, &err));
+	assert_ok(operator_create(f->core->store, &f->caller, "dave", ROLE_OPERATOR, 0, NULL, token, &err));
 	proof.via = CALLER_VIA_TOKEN;
 	memcpy(proof.token, token, sizeof token);
 	assert_ok(resolve(f, &proof, &caller, &err));

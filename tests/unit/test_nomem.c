@@ -344,6 +344,8 @@ static const struct op ops[] = {
     {"GET", "/v1/services", NULL, 0},
     {"POST", "/v1/brokers", "{\"name\":\"b{n}\",\"csr\":\"{csr}\"}", 0},
     {"GET", "/v1/brokers", NULL, 0},
+    {"POST", "/v1/operators", "{\"name\":\"o{n}\",\"role\":\"auditor\"}", 0},
+    {"GET", "/v1/operators", NULL, 0},
     {"GET", "/v1/audit", NULL, 0},
     {"GET", "/v1/audit/verify", NULL, 0},
     {"GET", "/v1/ca", NULL, 0},
@@ -509,7 +511,7 @@ open_with_token(void **state)
 	f->home.run = run_starving;
 	fixture_signer_start(&f->home);
 	fixture_core_open(f);
-	assert_ok(operator_create(f->core->store, &init, "swept", ROLE_ADMIN, token, &err));
+	assert_ok(operator_create(f->core->store, &init, "swept", ROLE_ADMIN, 0, NULL, token, &err));
 	(void)snprintf(bearer, sizeof bearer, "Bearer %s", token);
 	renew();
 	return 0;

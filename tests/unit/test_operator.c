@@ -11,8 +11,8 @@ test_a_token_is_its_operators(void **state)
 	struct caller caller;
 	struct err err = {0};
 
-	assert_ok(operator_create(f->core->store, &f->caller, "alice", ROLE_AUDITOR, alice, &err));
-	assert_ok(operator_create(f->core->store, &f->caller, "bob", ROLE_ENROLLER, bob, &err));
+	assert_ok(operator_create(f->core->store, &f->caller, "alice", ROLE_AUDITOR, 0, NULL, alice, &err));
+	assert_ok(operator_create(f->core->store, &f->caller, "bob", ROLE_ENROLLER, 0, NULL, bob, &err));
 	assert_int_equal(fixture_audited(f, "operator.create"), 3); /* and init's */
 	assert_ok(operator_authenticate(f->core, alice, &caller, &err));
 	assert_int_equal(caller.role, ROLE_AUDITOR);
@@ -21,7 +21,7 @@ test_a_token_is_its_operators(void **state)
 	assert_ok(operator_authenticate(f->core, bob, &caller, &err));
 	assert_int_equal(caller.role, ROLE_ENROLLER);
 	/* A second of the name gets no token, and the first keeps its own. */
-	assert_int_equal(operator_create(f->core->store, &f->caller, "alice", ROLE_ADMIN, other, &err), E_CONFLICT);
+	assert_int_equal(operator_create(f->core->store, &f->caller, "alice", ROLE_ADMIN, 0, NULL, other, &err), E_CONFLICT);
 	assert_string_equal(other, "untouched");
 	assert_ok(operator_authenticate(f->core, alice, &caller, &err));
 	assert_int_equal(caller.role, ROLE_AUDITOR);
@@ -36,7 +36,7 @@ test_tokens_that_are_nobodys(void **state)
 	struct err err = {0};
 	size_t i, len;
 
-	assert_ok(operator_create(f->core->store, &f->caller, "carol", ROLE_ADMIN, token, &err));
+	assert_ok(operator_create(f->core->store, &f->caller, "carol", ROLE_ADMIN, 0, NULL, token, &err));
 	len = strlen(token);
 	for (i = 0; i < len; i++) { /* one letter off, one short, one more */
 		(void)snprintf(bad, sizeof bad, "%s", token);
@@ -51,8 +51,58 @@ test_tokens_that_are_nobodys(void **state)
 	assert_int_equal(operator_authenticate(f->core, "' OR 1=1 --", &caller, &err), E_UNAUTH); /* B8 */
 	assert_string_equal(caller.who, "untouched");
 	/* B1, B2: a name goes into audit and logs. */
-	assert_int_equal(operator_create(f->core->store, &f->caller, "a\nb", ROLE_ADMIN, token, &err), E_INPUT);
-	assert_int_equal(operator_create(f->core->store, &f->caller, "", ROLE_ADMIN, token, &err), E_INPUT);
+	assert_int_equal(operator_create(f->core->store, &f->caller, "a\nb", ROLE_ADMIN, 0, NULL, token, &err), E_INPUT);
+	assert_int_equal(operator_create(f->core->store, &f->caller, "", ROLE_ADMIN, 0, NULL, token, &err), E_INPUT);
+}
+
+/* A token that ends, one that is renewed, and one that is taken back. */
+static void
+test_tokens_that_end(void **state)
+{
+	struct fixture *f = *state;
+	char token[TOKEN_SIZE], other[TOKEN_SIZE];
+	struct store_operator row;
+	struct caller caller;
+	struct err err = {0};
+	int64_t end;
+
+	assert_ok(operator_end(f->core, 0, &end, &err));
+	assert_in_range(end - clock_now(), OPERATOR_VALID_DEFAULT_S - 1, OPERATOR_VALID_DEFAULT_S);
+	assert_int_equal(operator_end(f->core, OPERATOR_VALID_MAX_S + 1, &end, &err), E_INPUT);
+	assert_int_equal(operator_end(f->core, -1, &end, &err), E_INPUT);
+	assert_ok(operator_create(f->core->store, &f->caller, "ended", ROLE_ADMIN, clock_now(), &row, token, &err));
+	assert_int_equal(operator_authenticate(f->core, token, &caller, &err), E_UNAUTH);
+	assert_ok(operator_renew(f->core, &f->caller, "ended", 60, &row, other, &err));
+	assert_int_equal(operator_authenticate(f->core, token, &caller, &err), E_UNAUTH);
+	assert_ok(operator_authenticate(f->core, other, &caller, &err));
+	assert_ok(operator_revoke(f->core, &f->caller, row.id, &row, &err));
+	assert_int_not_equal(row.revoked_at, 0);
+	assert_int_equal(operator_authenticate(f->core, other, &caller, &err), E_UNAUTH);
+	assert_int_equal(operator_revoke(f->core, &f->caller, row.id, &row, &err), E_CONFLICT);
+	assert_int_equal(operator_renew(f->core, &f->caller, row.id, 60, &row, other, &err), E_CONFLICT);
+	assert_int_equal(operator_renew(f->core, &f->caller, "ended", 60, &row, other, &err), E_NOTFOUND);
+}
+
+/* B9: another tenant's operators are not there. */
+static void
+test_another_tenants(void **state)
+{
+	struct fixture *f = *state;
+	struct caller other = {.role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT + 1, .who = "operator:other"};
+	char token[TOKEN_SIZE], next[STORE_CURSOR_SIZE];
+	struct store_operator row, rows[10];
+	struct err err = {0};
+	size_t n = 1;
+
+	assert_ok(operator_create(f->core->store, &f->caller, "mine", ROLE_ADMIN, 0, &row, token, &err));
+	assert_int_equal(operator_renew(f->core, &other, row.id, 60, &row, token, &err), E_NOTFOUND);
+	assert_int_equal(operator_revoke(f->core, &other, "mine", &row, &err), E_NOTFOUND);
+	assert_ok(operator_list(f->core, &other, 10, NULL, rows, &n, next, &err));
+	assert_int_equal(n, 0);
+	assert_ok(operator_list(f->core, &f->caller, 2, NULL, rows, &n, next, &err));
+	assert_int_equal(n, 2);
+	assert_string_not_equal(next, "");
+	assert_int_equal(operator_list(f->core, &f->caller, 1001, NULL, rows, &n, next, &err), E_INPUT);
 }
 
 /* The first certificate of a PEM file of the home. */
@@ -155,6 +205,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_token_is_its_operators),
 	    cmocka_unit_test(test_tokens_that_are_nobodys),
+	    cmocka_unit_test(test_tokens_that_end),
+	    cmocka_unit_test(test_another_tenants),
 	    cmocka_unit_test(test_certificates),
 	};
 

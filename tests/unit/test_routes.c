@@ -120,7 +120,7 @@ test_where_they_run(void **state)
 		}
 		assert_true((r->listeners & ON_API) != 0 && r->handler != NULL);
 	}
-	assert_int_equal(urgent, 6);
+	assert_int_equal(urgent, 7);
 }
 
 int

@@ -180,7 +180,7 @@ test_each_listener(void **state)
 	assert_int_equal(ask(connect_tcp(s->pki_port), "GET", "/d/x", "", &reply), 404);
 	assert_int_equal(ask(connect_tcp(s->pki_port), "POST", "/healthz", "", &reply), 405);
 	assert_int_equal(ask(connect_unix(s), "GET", "/v1/devices", "", &reply), 200);
-	assert_ok(operator_create(s->f->core->store, &s->f->caller, "eve", ROLE_ENROLLER, token, &err));
+	assert_ok(operator_create(s->f->core->store, &s->f->caller, "eve", ROLE_ENROLLER, 0, NULL, token, &err));
 	assert_int_equal(ask_tls(s, "/v1/devices", NULL, NULL, NULL), 401);
 	assert_int_equal(ask_tls(s, "/v1/devices", "muster_wrong", NULL, NULL), 401);
 	assert_int_equal(ask_tls(s, "/v1/devices", token, NULL, NULL), 403); /* known, but may not */

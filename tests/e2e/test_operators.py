@@ -1,0 +1,134 @@
+"""Operators: who may call the API with a token, for how long, and how it ends."""
+
+import http.client
+import json
+import threading
+import time
+
+import muster
+import pytest
+
+
+def add(home, name, role="operator", *args):
+    return home.json("operator", "add", name, "--role", role, *args)
+
+
+def status(home, token, method="GET", path="/v1/devices", body=None):
+    return home.request(method, path, body, token=token).status
+
+
+def listed(home):
+    return {o["name"]: o for o in home.json("operator", "list", "--all")["items"] if not o["revoked_at"]}
+
+
+def test_a_token_is_shown_once_and_works(home):
+    made = add(home, "once", "enroller", "--valid", "30d")
+    assert made["role"] == "enroller" and made["expires_at"] > made["created_at"] and made["revoked_at"] is None
+    assert status(home, made["token"], "POST", body={"name": "d", "type": "t", "key": "ec-p256"}) == 201
+    assert status(home, made["token"]) == 403  # it registers, nothing else
+    row = listed(home)["once"]
+    assert "token" not in row
+    for place in ("/v1/operators", "/v1/audit?limit=1000"):
+        assert made["token"].encode() not in home.request("GET", place).body
+    assert made["token"] not in "".join(home.process.lines)
+
+
+def test_the_remote_command_line(home):
+    """Elsewhere a token is all that a person needs; on the server's host root needs none."""
+    made = add(home, "remote", "auditor")
+    there = ["--url", f"https://localhost:{home.api_port}", "--ca", home.dir / "ca/root.crt", "--token", made["token"]]
+    assert b"remote" in home.cli(*there, "operator", "list").stdout
+    refused = home.cli(*there, "operator", "add", "other", "--role", "admin", check=False)
+    assert refused.returncode == 1 and b"the role auditor may not do this" in refused.stderr
+
+
+def test_bad_requests_name_the_field(home):
+    add(home, "taken")
+    for field, body in (("name", {"role": "admin"}), ("name", {"name": "a b", "role": "admin"}), ("role", {"name": "x"}),
+                        ("role", {"name": "x", "role": "device"}), ("role", {"name": "x", "role": "enrollee"}),
+                        ("valid", {"name": "x", "role": "admin", "valid": "soon"}),
+                        ("valid", {"name": "x", "role": "admin", "valid": "9999d"})):
+        reply = home.request("POST", "/v1/operators", body)
+        assert reply.status == 400 and reply.json["errors"][0]["field"] == field, (body, reply.body)
+    assert home.request("POST", "/v1/operators", {"name": "taken", "role": "admin"}).status == 409
+    for verb in ("token", "revoke"):
+        assert home.request("POST", f"/v1/operators/nobody/{verb}", {}).status == 404
+    assert home.cli("operator", "add", "x", check=False).returncode == 2
+    assert home.cli("operator", "remove", check=False).returncode == 2
+
+
+def test_nobody_but_an_admin_makes_operators(home):
+    """H1: otherwise each of them could make itself an admin."""
+    for role in ("operator", "enroller", "auditor", "broker"):
+        token = add(home, f"climbs-{role}", role)["token"]
+        assert status(home, token, "POST", "/v1/operators", {"name": "mine", "role": "admin"}) == 403
+        assert status(home, token, "POST", "/v1/operators/admin/token", {}) == 403
+        assert status(home, token, "POST", "/v1/operators/admin/revoke", {}) == 403
+    assert status(home, home.token) == 200
+
+
+def test_h3_a_removed_operator_is_refused_at_once(home):
+    """H3: also on a connection that is open, and in a call that waits for news."""
+    token = add(home, "goes", "admin")["token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    open_one = http.client.HTTPSConnection("localhost", home.api_port, context=home.tls(), timeout=30 * muster.PATIENCE)
+    open_one.request("GET", "/v1/devices", headers=bearer)
+    assert open_one.getresponse().read()
+    snapshot = home.request("GET", "/v1/feed/snapshot", token=token)
+    begin = json.loads(snapshot.body.splitlines()[0])
+    box = []
+    waits = threading.Thread(target=lambda: box.append(home.request(
+        "GET", f"/v1/feed?epoch={begin['epoch']}&after={begin['seq']}&wait_s=25", token=token).status))
+    waits.start()
+    time.sleep(0.3)
+    assert waits.is_alive()
+    begun = time.monotonic()
+    home.cli("operator", "remove", "goes")
+    open_one.request("GET", "/v1/devices", headers=bearer)
+    assert open_one.getresponse().status == 401
+    waits.join(10)
+    assert box == [401] and time.monotonic() - begun < 5 * muster.PATIENCE
+    assert status(home, token) == 401
+    assert home.cli("operator", "remove", "goes", check=False).returncode == 1
+    assert add(home, "goes")["revoked_at"] is None  # the name is free again
+    assert status(home, token) == 401
+
+
+def test_another_token_ends_the_one_before(home):
+    first = add(home, "renewed")["token"]
+    second = home.json("operator", "token", "renewed", "--valid", "1h")
+    assert status(home, first) == 401 and status(home, second["token"]) == 200
+    gone = home.json("operator", "remove", "renewed")
+    reply = home.request("POST", f"/v1/operators/{gone['id']}/token", {})
+    assert reply.status == 409 and "removed" in reply.json["detail"]
+
+
+def test_a_token_ends_by_itself(home):
+    token = add(home, "brief", "operator", "--valid", "1s")["token"]
+    muster.wait_for(lambda: status(home, token) == 401, 5, "the end of the token")
+    assert listed(home)["brief"]["expires_at"] <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def test_when_it_was_last_used(fresh):
+    """Kept in memory for its minute, and stored when the service ends."""
+    home = fresh().start()
+    used, idle = add(home, "used"), add(home, "idle")
+    assert status(home, used["token"]) == 200
+    home.stop()
+    home.start()
+    rows = listed(home)
+    assert rows["used"]["last_used_at"] >= used["created_at"][:17] + "00Z" and rows["idle"]["last_used_at"] is None
+
+
+def test_audited(home):
+    """Who came, who got another token, who went; and a name that would forge a line is none."""
+    add(home, "audited")
+    home.cli("operator", "token", "audited")
+    home.cli("operator", "remove", "audited")
+    rows = [a["action"] for a in home.json("audit", "list", "--all")["items"] if a["target"] == "operator:audited"]
+    assert rows == ["operator.create", "operator.token", "operator.revoke"], rows
+
+
+@pytest.mark.parametrize("name", ["a\nb", "../x", "a;b", "x" * 65])
+def test_names_that_are_none(home, name):
+    assert home.request("POST", "/v1/operators", {"name": name, "role": "admin"}).status == 400
