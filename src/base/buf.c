@@ -42,26 +42,13 @@ buf_reset(struct buf *b)
 		b->data[0] = '\0';
 }
 
-/* Room for LEN more bytes and the NUL. Never realloc: it would leave a copy of a secret behind. */
+/* Memory for CAP bytes, the NUL's among them. Never realloc: it would leave a copy of a secret behind. */
 static bool
-reserve(struct buf *b, size_t len)
+move(struct buf *b, size_t cap)
 {
-	size_t need, cap;
-	uint8_t *data;
+	uint8_t *data = malloc(cap);
 
-	if (b->failed)
-		return false;
-	if (len >= SIZE_MAX / 2 - b->len) {
-		b->failed = true;
-		return false;
-	}
-	need = b->len + len + 1;
-	if (need <= b->cap)
-		return true;
-	cap = b->cap == 0 ? FIRST_CAP : b->cap;
-	while (cap < need)
-		cap *= 2;
-	if ((data = malloc(cap)) == NULL) {
+	if (data == NULL) {
 		b->failed = true;
 		return false;
 	}
@@ -71,6 +58,42 @@ reserve(struct buf *b, size_t len)
 	b->data = data;
 	b->cap = cap;
 	return true;
+}
+
+/* Can B hold LEN more bytes and the NUL; what does it NEED for that? */
+static bool
+fits(struct buf *b, size_t len, size_t *need)
+{
+	if (b->failed || len >= SIZE_MAX / 2 - b->len) {
+		b->failed = true;
+		return false;
+	}
+	*need = b->len + len + 1;
+	return *need <= b->cap;
+}
+
+static bool
+reserve(struct buf *b, size_t len)
+{
+	size_t need, cap;
+
+	if (fits(b, len, &need))
+		return true;
+	if (b->failed)
+		return false;
+	cap = b->cap == 0 ? FIRST_CAP : b->cap;
+	while (cap < need)
+		cap *= 2;
+	return move(b, cap);
+}
+
+void
+buf_reserve(struct buf *b, size_t len)
+{
+	size_t need;
+
+	if (!fits(b, len, &need) && !b->failed)
+		(void)move(b, need);
 }
 
 uint8_t *

@@ -34,6 +34,9 @@ void buf_u16(struct buf *b, uint16_t v);
 void buf_u32(struct buf *b, uint32_t v);
 void buf_u64(struct buf *b, uint64_t v);
 
+/* Have room for LEN more bytes, so that appending these moves nothing. */
+void buf_reserve(struct buf *b, size_t len);
+
 /* Room for LEN more bytes at the end, counted as content; NULL when out of memory. */
 uint8_t *buf_extend(struct buf *b, size_t len);
 

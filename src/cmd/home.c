@@ -188,15 +188,17 @@ static int
 make_broker_files(struct build *b, struct err *err)
 {
 	struct signer_log_row row = {.kind = SIGNER_LOG_CRL, .at = b->now, .crl_number = 1};
+	const struct crl_spec crl = {.issuer = &b->issuer,
+	    .number = row.crl_number,
+	    .this_update = b->now,
+	    .next_update = b->now + b->settings.crl_validity_s};
 	struct buf ca = {0}, der = {0}, pem = {0};
-	struct crl crl = {0};
 	int rc;
 
 	buf_append(&ca, b->root_pem.data, b->root_pem.len);
 	buf_append(&ca, b->issuing_pem.data, b->issuing_pem.len);
 	if ((rc = signer_log_add(b->log, &row, err)) != 0 || (rc = signer_log_sync(b->log, err)) != 0 ||
-	    (rc = crl_sign(&crl, &b->issuer, row.crl_number, b->now,
-		 b->now + b->settings.crl_validity_s, b->issuing_key, &der, err)) != 0)
+	    (rc = crl_sign(&crl, NULL, 0, b->issuing_key, &der, err)) != 0)
 		goto out;
 	pem_encode(&pem, "X509 CRL", der.data, der.len);
 	if ((rc = put_buf(b, "broker/ca.pem", 0640, &ca, err)) == 0 &&
@@ -204,7 +206,6 @@ make_broker_files(struct build *b, struct err *err)
 	    (rc = put_buf(b, "broker/crl.pem", 0640, &pem, err)) == 0)
 		rc = make_server(b, SERVERPAIR_BROKER, err);
 out:
-	crl_clear(&crl);
 	buf_clear(&ca);
 	buf_clear(&der);
 	buf_clear(&pem);

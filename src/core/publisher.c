@@ -24,6 +24,7 @@
 #define GAP_MS 1000   /* between two rounds of a kind: a SIGHUP makes the broker reload everything */
 #define RETRY_MS 1000 /* after a failed round; */
 #define RETRY_MAX 4   /* doubled with each, up to this, if nobody waits: a CRL costs the signer's log a row */
+#define ENTRIES_FIRST 64
 #define CRL_OVERLAP_S 3600 /* a revoked certificate stays listed this long after its end */
 
 struct publisher {
@@ -49,44 +50,90 @@ struct publisher {
 	int64_t last_urgent_ms, last_ms;
 };
 
-/* The open walk over the revoked certificates, as signer_crl wants it. */
-static bool
-next_entry(void *ctx, struct crl_entry *entry_out)
-{
-	struct store_revoked_row row;
+/* What stands in a list. */
+struct entries {
+	struct crl_entry *list;
+	size_t n, cap;
+};
 
-	if (!store_revoked_next(ctx, &row))
-		return false;
-	memcpy(entry_out->serial, row.serial, SERIAL_LEN);
-	entry_out->revoked_at = row.revoked_at;
-	entry_out->reason = (enum crl_reason)row.reason;
-	return true;
+static int
+entries_add(struct entries *e, const struct store_revoked_row *row, struct err *err)
+{
+	struct crl_entry *list;
+	size_t cap = e->cap == 0 ? ENTRIES_FIRST : 2 * e->cap;
+
+	if (e->n == e->cap) {
+		if ((list = realloc(e->list, cap * sizeof list[0])) == NULL)
+			return err_nomem(err);
+		e->list = list;
+		e->cap = cap;
+	}
+	e->list[e->n].revoked_at = row->revoked_at;
+	memcpy(e->list[e->n].serial, row->serial, SERIAL_LEN);
+	e->list[e->n++].reason = (enum crl_reason)row->reason;
+	return 0;
+}
+
+/* The revoked certificates as they are stored now, for a complete list. */
+static int
+entries_read(struct core *core, int64_t not_after_least, struct entries *e, struct err *err)
+{
+	struct store_revoked *revoked = NULL;
+	struct store_revoked_row row;
+	struct store_tx *tx = NULL;
+	struct err walk_err = {0};
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_revoked_open(tx, not_after_least, &revoked, err)) == 0)
+		while (rc == 0 && store_revoked_next(revoked, &row))
+			rc = entries_add(e, &row, err);
+	/* A walk that broke off looks like its end: such a list would lack revocations. */
+	if (store_revoked_close(revoked, &walk_err) != 0 && rc == 0) {
+		*err = walk_err;
+		rc = walk_err.code;
+	}
+	store_rollback(&tx);
+	return rc;
+}
+
+/* Have a list of these entries signed. */
+static int
+list_sign(struct core *core, const struct entries *e, struct crl_spec *spec, struct buf *der, struct err *err)
+{
+	struct signer_crl crl = {.base = spec->base,
+	    .at_least = 1,
+	    .this_update = spec->this_update,
+	    .next_update = spec->next_update};
+	struct buf sig = {0};
+	int rc;
+
+	memcpy(crl.issuer, spec->issuer->key_id, KEY_ID_LEN);
+	if ((rc = signer_crl(core->signer, &crl, e->list, e->n, &spec->number, &sig, err)) == 0)
+		rc = crl_join(spec, e->list, e->n, sig.data, sig.len, der, err);
+	buf_clear(&sig);
+	return rc;
 }
 
 /* Have a CRL of the present state signed. */
 static int
 crl_make(struct core *core, struct store_crl *crl, struct buf *der, struct crl_info *info, struct err *err)
 {
-	struct store_revoked *revoked = NULL;
-	struct store_tx *tx = NULL;
-	struct err walk_err = {0};
+	struct crl_spec spec = {.issuer = &core_config(core)->issuer, .this_update = core->now()};
+	struct entries e = {0};
 	int rc;
 
-	crl->this_update = core->now();
-	crl->next_update = crl->this_update + core_config(core)->settings.crl_validity_s;
-	if ((rc = store_read(core->store, &tx, err)) != 0 ||
-	    (rc = store_revoked_open(tx, crl->this_update - CRL_OVERLAP_S, &revoked, err)) != 0)
-		goto out;
-	rc = signer_crl(core->signer, next_entry, revoked, 1, crl->this_update, crl->next_update, der, err);
-	/* A walk that broke off looks like its end: such a list would lack revocations. */
-	if (store_revoked_close(revoked, &walk_err) != 0 && rc == 0) {
-		*err = walk_err;
-		rc = walk_err.code;
+	spec.next_update = spec.this_update + core_config(core)->settings.crl_validity_s;
+	if ((rc = entries_read(core, spec.this_update - CRL_OVERLAP_S, &e, err)) == 0 &&
+	    (rc = list_sign(core, &e, &spec, der, err)) == 0) {
+		crl->number = (int64_t)spec.number;
+		crl->this_update = info->this_update = spec.this_update;
+		crl->next_update = info->next_update = spec.next_update;
+		info->number = spec.number;
+		info->n_entries = e.n;
 	}
-	if (rc == 0 && (rc = crl_info_read(der->data, der->len, &core_config(core)->issuer, info, err)) == 0)
-		crl->number = (int64_t)info->number;
-out:
-	store_rollback(&tx);
+	free(e.list);
 	return rc;
 }
 

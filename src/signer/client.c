@@ -429,40 +429,57 @@ signer_note_revocation(
 	return rc;
 }
 
-/* Send the entries frame by frame as they come: the list is never whole on this side, and others send in between. */
-static void
-send_entries(struct signer *s, struct call *call, signer_crl_next *next, void *ctx)
+/* Frame by frame: others send in between. False if that is of no use any more. */
+static bool
+send_entries(struct signer *s, struct call *call, const struct crl_entry *entries, size_t n)
 {
-	struct crl_entry entry;
 	struct buf body = {0};
-	bool full;
+	bool sent = true;
+	size_t i = 0;
 
-	do {
+	while (sent && i < n) {
 		buf_reset(&body);
-		while (!(full = body.len + PROTO_ENTRY_LEN > PROTO_BODY_MAX) && next(ctx, &entry))
-			proto_entry_put(&body, &entry);
-	} while ((body.len == 0 || call_send(s, call, PROTO_CRL_ENTRIES, &body)) && full);
+		for (; i < n && body.len + PROTO_ENTRY_LEN <= PROTO_BODY_MAX; i++)
+			proto_entry_put(&body, &entries[i]);
+		sent = call_send(s, call, PROTO_CRL_ENTRIES, &body);
+	}
 	buf_clear(&body);
+	return sent;
 }
 
 int
-signer_crl(struct signer *s, signer_crl_next *next, void *ctx, uint64_t at_least, int64_t this_update,
-    int64_t next_update, struct buf *der_out, struct err *err)
+signer_crl(struct signer *s, const struct signer_crl *crl, const struct crl_entry *entries, size_t n,
+    uint64_t *number_out, struct buf *sig_out, struct err *err)
 {
-	struct proto_crl crl = {.at_least = at_least, .this_update = this_update, .next_update = next_update};
+	struct proto_crl begin = {.crl = *crl};
 	struct buf body = {0}, answer = {0};
+	const uint8_t *sig;
 	struct call call;
+	uint64_t number;
+	size_t i, len;
 	int rc;
 
+	for (i = 0; i < n; i++)
+		begin.entries_len += crl_entry_len(&entries[i], crl->base > 0);
+	proto_crl_put(&body, &begin);
 	if ((rc = call_begin(s, &call, err)) != 0)
-		return rc;
-	send_entries(s, &call, next, ctx);
-	proto_crl_put(&body, &crl);
-	(void)call_send(s, &call, PROTO_CRL_SIGN, &body);
+		goto out;
+	if (call_send(s, &call, PROTO_CRL_BEGIN, &body) && send_entries(s, &call, entries, n)) {
+		buf_reset(&body);
+		(void)call_send(s, &call, PROTO_CRL_SIGN, &body);
+	}
+	if ((rc = call_wait(s, &call, &answer, err)) != 0 ||
+	    (rc = proto_signed_read(&answer, &number, &sig, &len, err)) != 0)
+		goto out;
+	buf_append(sig_out, sig, len);
+	if (buf_failed(sig_out))
+		rc = err_nomem(err);
+	else
+		*number_out = number;
+out:
 	buf_clear(&body);
-	if ((rc = call_wait(s, &call, &answer, err)) != 0)
-		return rc;
-	return hand_over(&answer, der_out, err);
+	buf_clear(&answer);
+	return rc;
 }
 
 int

@@ -45,12 +45,23 @@ MUST_CHECK int signer_issue(struct signer *signer, const struct signer_request *
 MUST_CHECK int signer_note_revocation(struct signer *signer, const uint8_t *serial,
     enum crl_reason reason, int64_t at, struct err *err);
 
-/* Sign a full CRL. NEXT is called until it returns false and gives the entries one by one; the number is
- * the signer's own: above every earlier one and at least AT_LEAST. Appends the DER to DER_OUT. */
-typedef bool signer_crl_next(void *ctx, struct crl_entry *entry_out);
-MUST_CHECK int signer_crl(struct signer *signer, signer_crl_next *next, void *ctx,
-    uint64_t at_least, int64_t this_update, int64_t next_update, struct buf *der_out,
-    struct err *err);
+/* A CRL to be signed. */
+struct signer_crl {
+	uint8_t issuer[KEY_ID_LEN]; /* its SKI */
+	uint64_t base;		    /* as in struct crl_spec */
+	uint64_t at_least;
+	/* Of the number that was given last, in the same second, to the issuer's list of the other kind: complete and delta
+	 * that tell the same have one number (RFC 5280, section 5.2.3). */
+	bool is_paired;
+	int64_t this_update, next_update;
+};
+
+/* Sign the CRL of these entries; its number is the signer's own: above every earlier one and at least at_least. What it
+ * signed is what crl_join makes of them, with that number: append the signature to SIG_OUT. The entries go in pieces,
+ * between which others' calls are served. E_NOTFOUND (no such issuer), E_INPUT, E_CONFLICT (nothing to pair with), E_BUSY,
+ * E_SYS. */
+MUST_CHECK int signer_crl(struct signer *signer, const struct signer_crl *crl, const struct crl_entry *entries, size_t n,
+    uint64_t *number_out, struct buf *sig_out, struct err *err);
 
 /* The issuing CA's certificate (DER) as the signer holds it; appended to DER_OUT. */
 MUST_CHECK int signer_ca_cert(struct signer *signer, struct buf *der_out, struct err *err);

@@ -22,6 +22,7 @@
 #include "signer/proto.h"
 #include "x509/cert.h"
 #include "x509/crl.h"
+#include "x509/der.h"
 #include "x509/key.h"
 #include "x509/pem.h"
 
@@ -40,15 +41,17 @@
 #define READ_BYTES (256 * 1024)	  /* a round's worth from one connection */
 #define OUT_MAX (1024 * 1024)	  /* unsent answers above this: make no more for that connection */
 #define LISTS_MAX 2		  /* CRLs in the making on one connection */
-#define LIST_ENTRIES_MAX 20000000 /* entries of one CRL */
 #define LOG_PART_BYTES (512 * 1024)
 #define BACKDATE_S 60 /* a device's clock may be a little behind */
 
-/* A CRL in the making. */
+/* A CRL in the making: a digest, for its entries are not kept. */
 struct list {
 	uint32_t id; /* the call's */
 	bool used;
-	struct crl crl;
+	bool is_delta;
+	uint64_t number;
+	struct crl_signing *signing;
+	struct err err; /* code 0, or why it will not be signed */
 };
 
 struct conn {
@@ -66,6 +69,12 @@ struct state {
 	struct cert_issuer issuer;
 	struct key *key;
 	struct signer_log *log;
+	/* The number that was given last, to a list of one kind; one of the other may have it, too. */
+	struct {
+		uint64_t number; /* 0: to none, or to both */
+		bool is_delta;
+		int64_t this_update;
+	} pair;
 	int listen_fd, alive_fd, signals;
 	struct conn conns[CONNS_MAX];
 };
@@ -310,8 +319,76 @@ list_find(struct conn *c, uint32_t id)
 static void
 list_clear(struct list *list)
 {
-	crl_clear(&list->crl);
+	crl_signing_free(list->signing);
 	*list = (struct list){0};
+}
+
+/* The number of a list that begins now. */
+static int
+number_give(struct state *s, const struct signer_crl *crl, uint64_t *number_out, struct err *err)
+{
+	struct signer_log_row row = {.kind = SIGNER_LOG_CRL, .at = clock_now()};
+	int rc;
+
+	if (crl->is_paired) {
+		if (s->pair.number == 0 || s->pair.is_delta == (crl->base > 0) || s->pair.this_update != crl->this_update ||
+		    s->pair.number < crl->at_least)
+			return err_set(err, E_CONFLICT, "there is no list of this moment to be paired with");
+		*number_out = s->pair.number;
+		s->pair.number = 0;
+		return 0;
+	}
+	row.crl_number = signer_log_crl_number(s->log) + 1;
+	if (row.crl_number < crl->at_least)
+		row.crl_number = crl->at_least;
+	/* Logged first: a number that was skipped harms nobody, one that is given twice does. */
+	if ((rc = signer_log_add(s->log, &row, err)) != 0)
+		return rc;
+	s->pair.number = *number_out = row.crl_number;
+	s->pair.is_delta = crl->base > 0;
+	s->pair.this_update = crl->this_update;
+	return 0;
+}
+
+static int
+list_begin(struct state *s, struct list *list, const struct proto_frame *frame, struct err *err)
+{
+	struct crl_spec spec = {.issuer = &s->issuer};
+	struct proto_crl crl;
+	int rc;
+
+	if ((rc = proto_crl_read(frame, &crl, err)) != 0)
+		return rc;
+	if (memcmp(crl.crl.issuer, s->issuer.key_id, KEY_ID_LEN) != 0)
+		return err_set(err, E_NOTFOUND, "the signer has no such issuer");
+	if (crl.crl.at_least > INT64_MAX || crl.crl.base > INT64_MAX || crl.crl.this_update < 0 ||
+	    crl.crl.next_update <= crl.crl.this_update || crl.crl.next_update > DER_TIME_MAX)
+		return err_set(err, E_INPUT, "a CRL ends after it begins, and its number has 63 bits");
+	if ((rc = number_give(s, &crl.crl, &list->number, err)) != 0)
+		return rc;
+	list->is_delta = crl.crl.base > 0;
+	spec.number = list->number;
+	spec.base = crl.crl.base;
+	spec.this_update = crl.crl.this_update;
+	spec.next_update = crl.crl.next_update;
+	return crl_signing_new(&spec, crl.entries_len, &list->signing, err);
+}
+
+/* What is wrong with it is told by its end, which alone is answered. */
+static int
+op_crl_begin(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
+{
+	struct list *list = list_find(c, frame->id);
+
+	(void)answer;
+	if (list == NULL)
+		return err_set(err, E_LIMIT, "more than %d lists at once", LISTS_MAX);
+	if (list->used)
+		return err_set(err, E_INPUT, "a list that was begun is begun again");
+	list->used = true;
+	list->id = frame->id;
+	(void)list_begin(s, list, frame, &list->err);
+	return 0;
 }
 
 /* Answers nothing: the list's PROTO_CRL_SIGN does. A frame that is refused ends the connection, so that no list
@@ -320,43 +397,38 @@ static int
 op_entries(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
 {
 	struct list *list = list_find(c, frame->id);
+	struct buf entries = {0};
+	int rc;
 
 	(void)s;
 	(void)answer;
-	if (list == NULL)
-		return err_set(err, E_LIMIT, "more than %d lists at once", LISTS_MAX);
-	list->used = true;
-	list->id = frame->id;
-	if (list->crl.n_entries + PROTO_ENTRIES_MAX > LIST_ENTRIES_MAX)
-		return err_set(err, E_LIMIT, "more than %d entries", LIST_ENTRIES_MAX);
-	return proto_entries_read(frame, &list->crl, err);
+	if (list == NULL || !list->used)
+		return err_set(err, E_INPUT, "entries of a list that was not begun");
+	if (list->err.code != 0)
+		return 0;
+	if ((rc = proto_entries_read(frame, list->is_delta, &entries, err)) == 0)
+		rc = crl_signing_add(list->signing, &entries, err);
+	buf_clear(&entries);
+	return rc;
 }
 
 static int
 op_crl_sign(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
 {
-	struct signer_log_row row = {.kind = SIGNER_LOG_CRL, .at = clock_now()};
-	struct list *list = list_find(c, frame->id), empty = {0};
-	struct proto_crl crl;
+	struct list *list = list_find(c, frame->id);
+	struct buf sig = {0};
 	int rc;
 
 	if (list == NULL || !list->used)
-		list = &empty;
-	if ((rc = proto_crl_read(frame, &crl, err)) != 0)
-		goto out;
-	if (crl.at_least > INT64_MAX || crl.this_update < 0 || crl.next_update <= crl.this_update) {
-		rc = err_set(err, E_INPUT, "a CRL ends after it begins, and its number has 63 bits");
-		goto out;
-	}
-	row.crl_number = signer_log_crl_number(s->log) + 1;
-	if (row.crl_number < crl.at_least)
-		row.crl_number = crl.at_least;
-	/* Logged first: a number that was skipped harms nobody, one that is given twice does. */
-	if ((rc = signer_log_add(s->log, &row, err)) == 0)
-		rc = crl_sign(&list->crl, &s->issuer, row.crl_number, crl.this_update, crl.next_update, s->key,
-		    answer, err);
-out:
+		return err_set(err, E_INPUT, "a list that was not begun");
+	if (frame->len != 0)
+		rc = err_set(err, E_INPUT, "nothing is taken with this request");
+	else if ((rc = list->err.code) != 0)
+		*err = list->err;
+	else if ((rc = crl_signing_end(list->signing, s->key, &sig, err)) == 0)
+		proto_signed_put(answer, list->number, &sig);
 	list_clear(list);
+	buf_clear(&sig);
 	return rc;
 }
 
@@ -411,6 +483,7 @@ static const struct {
     [PROTO_CRL_SIGN] = {op_crl_sign, false},
     [PROTO_CA_CERT] = {op_ca_cert, false},
     [PROTO_LOG_READ] = {op_log_read, false},
+    [PROTO_CRL_BEGIN] = {op_crl_begin, true},
 };
 
 /* ---- connections --------------------------------------------------------------------------------------------- */

@@ -171,7 +171,7 @@ proto_entry_put(struct buf *body, const struct crl_entry *entry)
 }
 
 int
-proto_entries_read(const struct proto_frame *frame, struct crl *crl, struct err *err)
+proto_entries_read(const struct proto_frame *frame, bool is_delta, struct buf *der_out, struct err *err)
 {
 	struct bytes b = {frame->body, frame->len, false};
 	struct crl_entry entry;
@@ -184,11 +184,11 @@ proto_entries_read(const struct proto_frame *frame, struct crl *crl, struct err 
 		entry.revoked_at = (int64_t)bytes_u64(&b);
 		reason = bytes_u8(&b);
 		/* removeFromCRL stands in delta CRLs only (RFC 5280, section 5.3.1). */
-		if (!reason_is_known(reason) || reason == REASON_REMOVE_FROM_CRL ||
+		if (!reason_is_known(reason) || (reason == REASON_REMOVE_FROM_CRL && !is_delta) ||
 		    !is_time(entry.revoked_at))
 			return malformed("a list of revoked certificates", err);
 		entry.reason = (enum crl_reason)reason;
-		crl_add(crl, &entry);
+		crl_entry_put(der_out, &entry, is_delta);
 	}
 	return 0;
 }
@@ -196,20 +196,55 @@ proto_entries_read(const struct proto_frame *frame, struct crl *crl, struct err 
 void
 proto_crl_put(struct buf *body, const struct proto_crl *crl)
 {
-	buf_u64(body, crl->at_least);
-	buf_u64(body, (uint64_t)crl->this_update);
-	buf_u64(body, (uint64_t)crl->next_update);
+	buf_append(body, crl->crl.issuer, KEY_ID_LEN);
+	buf_byte(body, crl->crl.is_paired);
+	buf_u64(body, crl->crl.base);
+	buf_u64(body, crl->crl.at_least);
+	buf_u64(body, (uint64_t)crl->crl.this_update);
+	buf_u64(body, (uint64_t)crl->crl.next_update);
+	buf_u64(body, crl->entries_len);
 }
 
 int
 proto_crl_read(const struct proto_frame *frame, struct proto_crl *out, struct err *err)
 {
 	struct bytes b = {frame->body, frame->len, false};
+	const uint8_t *issuer = bytes_take(&b, KEY_ID_LEN);
+	uint8_t paired = bytes_u8(&b);
 
-	out->at_least = bytes_u64(&b);
-	out->this_update = (int64_t)bytes_u64(&b);
-	out->next_update = (int64_t)bytes_u64(&b);
-	return bytes_end(&b) ? 0 : malformed("the CRL request", err);
+	out->crl.base = bytes_u64(&b);
+	out->crl.at_least = bytes_u64(&b);
+	out->crl.this_update = (int64_t)bytes_u64(&b);
+	out->crl.next_update = (int64_t)bytes_u64(&b);
+	out->entries_len = bytes_u64(&b);
+	if (!bytes_end(&b) || paired > 1)
+		return malformed("the CRL request", err);
+	memcpy(out->crl.issuer, issuer, KEY_ID_LEN);
+	out->crl.is_paired = paired == 1;
+	return 0;
+}
+
+void
+proto_signed_put(struct buf *body, uint64_t number, const struct buf *sig)
+{
+	buf_u64(body, number);
+	buf_append(body, sig->data, sig->len);
+	body->failed = body->failed || buf_failed(sig);
+}
+
+int
+proto_signed_read(
+    const struct buf *body, uint64_t *number_out, const uint8_t **sig_out, size_t *sig_len_out, struct err *err)
+{
+	struct bytes b = {body->data, body->len, false};
+	uint64_t number = bytes_u64(&b);
+
+	if (b.failed || b.len == 0 || b.len > KEY_SIG_MAX)
+		return err_set(err, E_SYS, "the signer's answer is malformed");
+	*number_out = number;
+	*sig_len_out = b.len;
+	*sig_out = bytes_take(&b, b.len);
+	return 0;
 }
 
 void

@@ -23,10 +23,11 @@
 enum proto_op {
 	PROTO_ISSUE = 1,   /* issue body -> DER */
 	PROTO_NOTE,	   /* note body -> nothing */
-	PROTO_CRL_ENTRIES, /* entries of the list in the making under this call id; no answer */
-	PROTO_CRL_SIGN,	   /* crl body; ends that list -> DER, in parts */
+	PROTO_CRL_ENTRIES, /* entries of the list that was begun under this call id; no answer */
+	PROTO_CRL_SIGN,	   /* nothing; ends that list -> its number and signature, or what was wrong on the way */
 	PROTO_CA_CERT,	   /* nothing -> DER */
-	PROTO_LOG_READ	   /* u64 after -> rows, each behind its u32 length, in parts; not all at once */
+	PROTO_LOG_READ,	   /* u64 after -> rows, each behind its u32 length, in parts; not all at once */
+	PROTO_CRL_BEGIN	   /* crl body: begins a list under this call id; no answer */
 };
 
 enum proto_status {
@@ -85,15 +86,23 @@ MUST_CHECK int proto_note_read(const struct proto_frame *frame, struct proto_not
 #define PROTO_ENTRIES_MAX (PROTO_BODY_MAX / PROTO_ENTRY_LEN)
 
 void proto_entry_put(struct buf *body, const struct crl_entry *entry);
-MUST_CHECK int proto_entries_read(const struct proto_frame *frame, struct crl *crl, struct err *err);
 
+/* Append them to DER_OUT as they stand in a list. E_INPUT for one that has no place in such a list. */
+MUST_CHECK int proto_entries_read(const struct proto_frame *frame, bool is_delta, struct buf *der_out, struct err *err);
+
+/* A list as it is begun. */
 struct proto_crl {
-	uint64_t at_least;
-	int64_t this_update, next_update;
+	struct signer_crl crl;
+	uint64_t entries_len; /* bytes of all its entries */
 };
 
 void proto_crl_put(struct buf *body, const struct proto_crl *crl);
 MUST_CHECK int proto_crl_read(const struct proto_frame *frame, struct proto_crl *out, struct err *err);
+
+/* Its answer; the signature is borrowed. */
+void proto_signed_put(struct buf *body, uint64_t number, const struct buf *sig);
+MUST_CHECK int proto_signed_read(
+    const struct buf *body, uint64_t *number_out, const uint8_t **sig_out, size_t *sig_len_out, struct err *err);
 
 void proto_log_read_put(struct buf *body, uint64_t after);
 MUST_CHECK int proto_log_read_read(const struct proto_frame *frame, uint64_t *after_out, struct err *err);

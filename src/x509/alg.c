@@ -118,6 +118,20 @@ alg_digest(enum alg_hash hash, const void *data, size_t len, uint8_t *out, size_
 }
 
 int
+alg_digest_new(enum alg_hash hash, EVP_MD_CTX **ctx_out, struct err *err)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	(void)pthread_once(&once, make_shared);
+	if (ctx == NULL || digests[hash] == NULL || EVP_DigestInit_ex2(ctx, digests[hash], NULL) != 1) {
+		EVP_MD_CTX_free(ctx);
+		return alg_error(err, E_SYS, "cannot digest");
+	}
+	*ctx_out = ctx;
+	return 0;
+}
+
+int
 alg_ctx_set(EVP_PKEY_CTX *ctx, bool rsa, enum alg_hash hash, struct err *err)
 {
 	(void)pthread_once(&once, make_shared);

@@ -50,6 +50,9 @@ bool alg_read(const struct der *algid, bool rsa, enum alg_hash *hash_out);
 MUST_CHECK int alg_digest(enum alg_hash hash, const void *data, size_t len, uint8_t *out,
     size_t *len_out, struct err *err);
 
+/* A digest in the making, to be fed with EVP_DigestUpdate. E_SYS. */
+MUST_CHECK int alg_digest_new(enum alg_hash hash, EVP_MD_CTX **ctx_out, struct err *err);
+
 /* Set CTX, made ready to sign or verify, to HASH (and PKCS #1 v1.5 for RSA). E_SYS. */
 MUST_CHECK int alg_ctx_set(EVP_PKEY_CTX *ctx, bool rsa, enum alg_hash hash, struct err *err);
 

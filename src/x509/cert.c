@@ -60,7 +60,7 @@ url_make(char *out, const char *base, const char *path, struct err *err)
 static int
 set_urls(struct cert_issuer *issuer, const char *pki_url, struct err *err)
 {
-	char path[sizeof "/crl/.crl" + 2 * KEY_ID_LEN];
+	char path[sizeof "/crl/-delta.crl" + 2 * KEY_ID_LEN];
 	size_t len = strlen(pki_url);
 	int rc;
 
@@ -70,6 +70,9 @@ set_urls(struct cert_issuer *issuer, const char *pki_url, struct err *err)
 		    "end");
 	(void)snprintf(path, sizeof path, "/crl/%s.crl", issuer->key_id_hex);
 	if ((rc = url_make(issuer->crl_url, pki_url, path, err)) != 0)
+		return rc;
+	(void)snprintf(path, sizeof path, "/crl/%s-delta.crl", issuer->key_id_hex);
+	if ((rc = url_make(issuer->delta_url, pki_url, path, err)) != 0)
 		return rc;
 	return url_make(issuer->ca_url, pki_url, "/ca/issuing.crt", err);
 }
@@ -233,20 +236,6 @@ put_names(struct buf *out, const struct cert_spec *spec, struct err *err)
 	return nameless ? err_set(err, E_INPUT, "a certificate needs a name") : 0;
 }
 
-/* One distributionPoint: DistributionPointName [0] { fullName [0] { URI } }. */
-static void
-put_crl_url(struct buf *out, const char *url)
-{
-	struct ext_mark mark = ext_begin(out, EXT_CRL_DISTRIBUTION_POINTS, false);
-
-	der_put(out, DER_CONTEXT_PRIMITIVE(GENERAL_NAME_URI), url, strlen(url));
-	der_wrap(out, mark.value, DER_CONTEXT(0));
-	der_wrap(out, mark.value, DER_CONTEXT(0));
-	der_wrap(out, mark.value, DER_SEQUENCE);
-	der_wrap(out, mark.value, DER_SEQUENCE);
-	ext_end(out, mark);
-}
-
 static void
 put_access(struct buf *out, uint8_t method, const char *url)
 {
@@ -266,7 +255,7 @@ put_urls(struct buf *out, const struct cert_issuer *issuer)
 	struct ext_mark mark;
 
 	if (issuer->crl_url[0] != '\0')
-		put_crl_url(out, issuer->crl_url);
+		ext_put_crl_url(out, EXT_CRL_DISTRIBUTION_POINTS, issuer->crl_url);
 	if (issuer->ca_url[0] == '\0' && issuer->ocsp_url[0] == '\0')
 		return;
 	mark = ext_begin(out, EXT_AUTHORITY_INFO_ACCESS, false);

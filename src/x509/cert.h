@@ -32,12 +32,13 @@ struct cert_issuer {
 	enum key_kind kind;
 	int64_t not_before, not_after; /* the CA's own validity */
 	char crl_url[CERT_URL_SIZE];   /* "" leaves the extension out */
+	char delta_url[CERT_URL_SIZE]; /* of the delta list: freshestCRL in complete lists; "" leaves it out */
 	char ca_url[CERT_URL_SIZE];    /* AIA caIssuers; "" leaves it out */
 	char ocsp_url[CERT_URL_SIZE];  /* AIA OCSP; "" leaves it out */
 };
 
 /* Fill OUT from the issuing CA's certificate (DER) and the public URL of the PKI pages, without a slash
- * at its end: URL/crl/{ski}.crl and URL/ca/issuing.crt. PKI_URL NULL or "" leaves both out. E_INPUT. */
+ * at its end: URL/crl/{ski}.crl, URL/crl/{ski}-delta.crl and URL/ca/issuing.crt. PKI_URL NULL or "" leaves them out. E_INPUT. */
 MUST_CHECK int cert_issuer_init(struct cert_issuer *out, const uint8_t *ca_der, size_t len,
     const char *pki_url, struct err *err);
 

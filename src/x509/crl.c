@@ -1,9 +1,10 @@
 /* Certificate revocation lists. A list may be of a million entries: each is encoded as it comes,
- * and reading is one walk, which allocates nothing. Full lists of one issuer only: what makes a
+ * and reading is one walk, which allocates nothing. Read are complete lists of one issuer only: what makes a
  * list anything else (a delta, an indirect one) is a critical extension, and those are refused. */
 #include "x509/crl.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "x509/alg.h"
@@ -13,6 +14,7 @@
 
 #define VERSION_2 1
 #define CRL_DER_MAX (256U << 20) /* 5 million entries */
+#define HEAD_SIZE 6		 /* of any tag and length */
 
 static const struct {
 	enum crl_reason reason;
@@ -65,123 +67,282 @@ reason_parse(const char *name, enum crl_reason *reason_out)
 	return false;
 }
 
-/* What does not belong in a full list is left out, and the certificate is revoked all the same:
- * with removeFromCRL (a delta's only) readers would take it for good again. */
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+/* What does not belong in a list is left out, and the certificate is revoked all the same: with removeFromCRL in a complete
+ * one readers would take it for good again. */
 static bool
-reason_is_listed(enum crl_reason reason)
+reason_is_listed(enum crl_reason reason, bool is_delta)
 {
-	return reason != REASON_UNSPECIFIED && reason != REASON_REMOVE_FROM_CRL &&
+	return reason != REASON_UNSPECIFIED && (is_delta || reason != REASON_REMOVE_FROM_CRL) &&
 	       reason_is_known(reason);
 }
 
-static void
-put_reason(struct buf *out, enum crl_reason reason)
-{
-	const uint8_t value[] = {(uint8_t)reason};
-	size_t mark = out->len;
-	struct ext_mark ext = ext_begin(out, EXT_REASON_CODE, false);
+/* crlEntryExtensions with a reasonCode, and its value behind it. */
+static const uint8_t reason_extension[] = {
+    0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01};
 
-	der_put(out, DER_ENUMERATED, value, sizeof value);
-	ext_end(out, ext);
-	der_wrap(out, mark, DER_SEQUENCE);
+#define REASON_SIZE (sizeof reason_extension + 1)
+#define ENTRY_SIZE (2 + 2 + 1 + SERIAL_LEN + DER_TIME_SIZE + REASON_SIZE) /* so each length has one octet */
+
+/* Where the number begins: leading zeros are not written. */
+static const uint8_t *
+serial_start(const uint8_t *serial, size_t *len_out, bool *pad_out)
+{
+	size_t len = SERIAL_LEN;
+
+	for (; len > 1 && *serial == 0; len--)
+		serial++;
+	*len_out = len;
+	*pad_out = (*serial & 0x80) != 0;
+	return serial;
 }
 
+size_t
+crl_entry_len(const struct crl_entry *entry, bool is_delta)
+{
+	uint8_t time[DER_TIME_SIZE];
+	size_t len;
+	bool pad;
+
+	(void)serial_start(entry->serial, &len, &pad);
+	return 2 + 2 + pad + len + der_time_make(time, entry->revoked_at) +
+	       (reason_is_listed(entry->reason, is_delta) ? REASON_SIZE : 0);
+}
+
+/* Not by der_put: there may be a million of them. */
 void
-crl_add(struct crl *crl, const struct crl_entry *entry)
+crl_entry_put(struct buf *out, const struct crl_entry *entry, bool is_delta)
 {
-	size_t mark = crl->entries.len;
+	uint8_t der[ENTRY_SIZE], *at = der + 2;
+	const uint8_t *serial;
+	size_t len, time;
+	bool pad;
 
-	der_put_unsigned(&crl->entries, entry->serial, SERIAL_LEN);
-	der_put_time(&crl->entries, entry->revoked_at);
-	if (reason_is_listed(entry->reason))
-		put_reason(&crl->entries, entry->reason);
-	der_wrap(&crl->entries, mark, DER_SEQUENCE);
-	crl->n_entries++;
-}
-
-void
-crl_clear(struct crl *crl)
-{
-	buf_clear(&crl->entries);
-	crl->n_entries = 0;
+	serial = serial_start(entry->serial, &len, &pad);
+	*at++ = DER_INTEGER;
+	*at++ = (uint8_t)(len + pad);
+	if (pad)
+		*at++ = 0;
+	memcpy(at, serial, len);
+	at += len;
+	if ((time = der_time_make(at, entry->revoked_at)) == 0)
+		out->failed = true;
+	at += time;
+	if (reason_is_listed(entry->reason, is_delta)) {
+		memcpy(at, reason_extension, sizeof reason_extension);
+		at[sizeof reason_extension] = (uint8_t)entry->reason;
+		at += REASON_SIZE;
+	}
+	der[0] = DER_SEQUENCE;
+	der[1] = (uint8_t)(at - der - 2);
+	buf_append(out, der, (size_t)(at - der));
 }
 
 static void
-put_extensions(struct buf *out, const struct cert_issuer *issuer, uint64_t number)
+put_number(struct buf *out, enum ext_id id, bool critical, uint64_t number)
 {
-	size_t mark = out->len;
-	struct ext_mark ext;
+	struct ext_mark ext = ext_begin(out, id, critical);
 
-	ext_put_authority_key_id(out, issuer->key_id);
-	ext = ext_begin(out, EXT_CRL_NUMBER, false);
 	der_put_int(out, number);
 	ext_end(out, ext);
+}
+
+static void
+put_extensions(struct buf *out, const struct crl_spec *spec)
+{
+	size_t mark = out->len;
+
+	ext_put_authority_key_id(out, spec->issuer->key_id);
+	put_number(out, EXT_CRL_NUMBER, false, spec->number);
+	if (spec->base > 0)
+		put_number(out, EXT_DELTA_CRL_INDICATOR, true, spec->base);
+	else if (spec->issuer->delta_url[0] != '\0')
+		ext_put_crl_url(out, EXT_FRESHEST_CRL, spec->issuer->delta_url);
 	der_wrap(out, mark, DER_SEQUENCE);
 	der_wrap(out, mark, DER_CONTEXT(0));
 }
 
-static int
-check_times(int64_t this_update, int64_t next_update, struct err *err)
+/* What stands around the entries in the part that is signed. */
+struct frame {
+	struct buf head, tail;
+};
+
+static void
+frame_make(const struct crl_spec *spec, size_t entries_len, struct frame *out)
 {
-	if (this_update < 0 || next_update <= this_update || next_update > DER_TIME_MAX)
+	struct buf head = {0};
+
+	der_put_int(&head, VERSION_2);
+	key_sigalg(spec->issuer->kind, &head);
+	buf_append(&head, spec->issuer->name, spec->issuer->name_len);
+	der_put_time(&head, spec->this_update);
+	der_put_time(&head, spec->next_update);
+	/* RFC 5280, section 5.1.2.6: absent, not empty. */
+	if (entries_len > 0)
+		der_put_head(&head, DER_SEQUENCE, entries_len);
+	put_extensions(&out->tail, spec);
+	der_put_head(&out->head, DER_SEQUENCE, head.len + entries_len + out->tail.len);
+	buf_append(&out->head, head.data, head.len);
+	out->head.failed = out->head.failed || buf_failed(&head) || buf_failed(&out->tail);
+	buf_clear(&head);
+}
+
+static void
+frame_clear(struct frame *frame)
+{
+	buf_clear(&frame->head);
+	buf_clear(&frame->tail);
+}
+
+static int
+check_spec(const struct crl_spec *spec, size_t entries_len, struct err *err)
+{
+	if (spec->this_update < 0 || spec->next_update <= spec->this_update || spec->next_update > DER_TIME_MAX)
 		return err_set(err, E_INPUT,
 		    "a revocation list's next update lies behind this one, between 1970 and 9999");
+	if (spec->base > spec->number)
+		return err_set(err, E_INPUT, "a delta is not older than the list that it is the difference to");
+	if (entries_len > CRL_DER_MAX)
+		return err_set(err, E_INPUT, "a revocation list of more than %u bytes", CRL_DER_MAX);
 	return 0;
 }
 
-/* Front to back, for the list may be long: only the two SEQUENCEs around it move it. */
-static void
-put_tbs(struct buf *out, const struct crl *crl, const struct cert_issuer *issuer, uint64_t number,
-    int64_t this_update, int64_t next_update)
-{
-	size_t mark = out->len;
-
-	der_put_int(out, VERSION_2);
-	key_sigalg(issuer->kind, out);
-	buf_append(out, issuer->name, issuer->name_len);
-	der_put_time(out, this_update);
-	der_put_time(out, next_update);
-	/* RFC 5280, section 5.1.2.6: absent, not empty. */
-	if (crl->n_entries > 0)
-		der_put(out, DER_SEQUENCE, crl->entries.data, crl->entries.len);
-	put_extensions(out, issuer, number);
-	der_wrap(out, mark, DER_SEQUENCE);
-}
+struct crl_signing {
+	struct key_digest *digest;
+	struct buf tail;
+	size_t left; /* bytes of entries still to come */
+};
 
 int
-crl_sign(const struct crl *crl, const struct cert_issuer *issuer, uint64_t number,
-    int64_t this_update, int64_t next_update, struct key *ca_key, struct buf *der_out,
-    struct err *err)
+crl_signing_new(const struct crl_spec *spec, size_t entries_len, struct crl_signing **signing_out, struct err *err)
 {
-	size_t start = der_out->len;
-	struct buf sig = {0};
+	struct crl_signing *s = NULL;
+	struct frame frame = {0};
 	int rc;
 
-	if ((rc = check_times(this_update, next_update, err)) != 0)
+	if ((rc = check_spec(spec, entries_len, err)) != 0)
 		return rc;
-	if (key_kind_of(ca_key) != issuer->kind)
-		return err_set(
-		    err, E_INPUT, "the CA's key is of another kind than its certificate's");
-	if (buf_failed(&crl->entries))
-		return err_nomem(err);
-	put_tbs(der_out, crl, issuer, number, this_update, next_update);
-	if (buf_failed(der_out)) {
+	frame_make(spec, entries_len, &frame);
+	if (buf_failed(&frame.head) || (s = calloc(1, sizeof *s)) == NULL) {
 		rc = err_nomem(err);
 		goto out;
 	}
-	if ((rc = key_sign(ca_key, der_out->data + start, der_out->len - start, &sig, err)) != 0)
-		goto out;
-	key_sigalg(issuer->kind, der_out);
-	der_put_bits(der_out, sig.data, sig.len);
-	der_wrap(der_out, start, DER_SEQUENCE);
-	if (buf_failed(der_out))
-		rc = err_nomem(err);
+	s->left = entries_len;
+	s->tail = frame.tail;
+	frame.tail = (struct buf){0};
+	if ((rc = key_digest_new(spec->issuer->kind, &s->digest, err)) == 0)
+		rc = key_digest_add(s->digest, frame.head.data, frame.head.len, err);
 out:
+	frame_clear(&frame);
+	if (rc == 0)
+		*signing_out = s;
+	else
+		crl_signing_free(s);
+	return rc;
+}
+
+int
+crl_signing_add(struct crl_signing *s, const struct buf *entries, struct err *err)
+{
+	if (buf_failed(entries))
+		return err_nomem(err);
+	if (entries->len > s->left)
+		return err_set(err, E_INPUT, "more entries than were announced");
+	s->left -= entries->len;
+	return key_digest_add(s->digest, entries->data, entries->len, err);
+}
+
+int
+crl_signing_end(struct crl_signing *s, struct key *ca_key, struct buf *sig_out, struct err *err)
+{
+	int rc;
+
+	if (s->left > 0)
+		return err_set(err, E_INPUT, "fewer entries than were announced");
+	if ((rc = key_digest_add(s->digest, s->tail.data, s->tail.len, err)) != 0)
+		return rc;
+	return key_digest_sign(s->digest, ca_key, sig_out, err);
+}
+
+void
+crl_signing_free(struct crl_signing *s)
+{
+	if (s == NULL)
+		return;
+	key_digest_free(s->digest);
+	buf_clear(&s->tail);
+	free(s);
+}
+
+static size_t
+entries_size(const struct crl_entry *entries, size_t n, bool is_delta)
+{
+	size_t len = 0, i;
+
+	for (i = 0; i < n; i++)
+		len += crl_entry_len(&entries[i], is_delta);
+	return len;
+}
+
+int
+crl_join(const struct crl_spec *spec, const struct crl_entry *entries, size_t n, const uint8_t *sig, size_t sig_len,
+    struct buf *der_out, struct err *err)
+{
+	size_t entries_len = entries_size(entries, n, spec->base > 0), start = der_out->len, tbs, tbs_len, i;
+	struct buf end = {0};
+	struct frame frame = {0};
+	int rc;
+
+	if ((rc = check_spec(spec, entries_len, err)) != 0)
+		return rc;
+	frame_make(spec, entries_len, &frame);
+	key_sigalg(spec->issuer->kind, &end);
+	der_put_bits(&end, sig, sig_len);
+	tbs_len = frame.head.len + entries_len + frame.tail.len;
+	buf_reserve(der_out, HEAD_SIZE + tbs_len + end.len);
+	der_put_head(der_out, DER_SEQUENCE, tbs_len + end.len);
+	tbs = der_out->len;
+	buf_append(der_out, frame.head.data, frame.head.len);
+	for (i = 0; i < n; i++)
+		crl_entry_put(der_out, &entries[i], spec->base > 0);
+	buf_append(der_out, frame.tail.data, frame.tail.len);
+	buf_append(der_out, end.data, end.len);
+	if (buf_failed(der_out) || buf_failed(&frame.head) || buf_failed(&end))
+		rc = err_nomem(err);
+	else if ((rc = spki_verify(spec->issuer->spki, spec->issuer->spki_len, spec->issuer->kind, der_out->data + tbs,
+		      tbs_len, sig, sig_len, err)) == E_INPUT)
+		rc = err_set(err, E_SYS, "the revocation list's signature is not its issuer's");
 	if (rc != 0)
-		der_out->len = start;
+		buf_cut(der_out, start);
+	frame_clear(&frame);
+	buf_clear(&end);
+	return rc;
+}
+
+int
+crl_sign(const struct crl_spec *spec, const struct crl_entry *entries, size_t n, struct key *ca_key,
+    struct buf *der_out, struct err *err)
+{
+	bool is_delta = spec->base > 0;
+	struct crl_signing *signing = NULL;
+	struct buf der = {0}, sig = {0};
+	size_t i;
+	int rc;
+
+	for (i = 0; i < n; i++)
+		crl_entry_put(&der, &entries[i], is_delta);
+	if ((rc = crl_signing_new(spec, der.len, &signing, err)) == 0 &&
+	    (rc = crl_signing_add(signing, &der, err)) == 0 &&
+	    (rc = crl_signing_end(signing, ca_key, &sig, err)) == 0)
+		rc = crl_join(spec, entries, n, sig.data, sig.len, der_out, err);
+	crl_signing_free(signing);
+	buf_clear(&der);
 	buf_clear(&sig);
 	return rc;
 }
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
 
 /* The parts of a list that is well formed; all borrowed. */
 struct parts {

@@ -1,5 +1,6 @@
-/* Certificate revocation lists (RFC 5280, section 5), built entry by entry so that a million entries need
- * no second copy. */
+/* Certificate revocation lists (RFC 5280, section 5), complete ones and deltas. Who signs and who publishes are two: each
+ * makes the same bytes from the same entries, so a signature is all that goes from one to the other, and the signer,
+ * who digests entry by entry, holds no list. */
 #ifndef MUSTER_X509_CRL_H
 #define MUSTER_X509_CRL_H
 
@@ -31,25 +32,47 @@ bool reason_is_known(unsigned reason);
 const char *reason_name(enum crl_reason reason);
 bool reason_parse(const char *name, enum crl_reason *reason_out);
 
+/* 32 bytes, for there may be a million. */
 struct crl_entry {
-	uint8_t serial[SERIAL_LEN];
 	int64_t revoked_at;
+	uint8_t serial[SERIAL_LEN];
 	enum crl_reason reason; /* REASON_UNSPECIFIED leaves the extension out, as RFC 5280 asks */
 };
 
-/* A list in the making. Zero-initialise, or crl_clear, before use. */
-struct crl {
-	struct buf entries;
-	uint64_t n_entries;
+/* All of a list but its entries. */
+struct crl_spec {
+	const struct cert_issuer *issuer;
+	uint64_t number;
+	uint64_t base; /* 0: a complete list; else this is a delta to the complete one of that number */
+	int64_t this_update, next_update;
 };
 
-void crl_add(struct crl *crl, const struct crl_entry *entry);
-void crl_clear(struct crl *crl);
+/* Append an entry. removeFromCRL stands in deltas only (RFC 5280, section 5.3.1): elsewhere its entry is as any other. */
+void crl_entry_put(struct buf *out, const struct crl_entry *entry, bool is_delta);
 
-/* Build and sign the full CRL: version 2, CRL number and AKI; without entries revokedCertificates is
- * absent. Appends the DER to OUT. E_INPUT, E_NOMEM, E_SYS. */
-MUST_CHECK int crl_sign(const struct crl *crl, const struct cert_issuer *issuer, uint64_t number,
-    int64_t this_update, int64_t next_update, struct key *ca_key, struct buf *der_out, struct err *err);
+/* How many bytes that are. */
+size_t crl_entry_len(const struct crl_entry *entry, bool is_delta);
+
+/* Sign a list whose entries, of ENTRIES_LEN bytes in all, are handed over piece by piece: version 2, AKI, CRL number, and
+ * in a complete one freshestCRL (if the issuer has a delta_url), in a delta its indicator; no
+ * issuingDistributionPoint, for each covers all of its issuer's certificates. E_INPUT for numbers and times that cannot
+ * be, and for more or fewer bytes than were announced; E_NOMEM, E_SYS. */
+struct crl_signing;
+MUST_CHECK int crl_signing_new(
+    const struct crl_spec *spec, size_t entries_len, struct crl_signing **signing_out, struct err *err);
+MUST_CHECK int crl_signing_add(struct crl_signing *signing, const struct buf *entries, struct err *err);
+MUST_CHECK int crl_signing_end(
+    struct crl_signing *signing, struct key *ca_key, struct buf *sig_out, struct err *err);
+void crl_signing_free(struct crl_signing *signing);
+
+/* Append the whole list, without entries as one that has no revokedCertificates, if SIG is its issuer's signature; else
+ * E_SYS. E_INPUT, E_NOMEM. */
+MUST_CHECK int crl_join(const struct crl_spec *spec, const struct crl_entry *entries, size_t n, const uint8_t *sig,
+    size_t sig_len, struct buf *der_out, struct err *err);
+
+/* Both at once: sign the list and append it. */
+MUST_CHECK int crl_sign(const struct crl_spec *spec, const struct crl_entry *entries, size_t n, struct key *ca_key,
+    struct buf *der_out, struct err *err);
 
 struct crl_info {
 	uint64_t number;

@@ -33,16 +33,20 @@ header_make(uint8_t *out, unsigned tag, size_t len)
 }
 
 void
-der_put(struct buf *out, unsigned tag, const void *value, size_t len)
+der_put_head(struct buf *out, unsigned tag, size_t len)
 {
 	uint8_t head[HEADER_MAX];
 	size_t n = header_make(head, tag, len);
 
-	if (n == 0) {
+	if (n == 0)
 		out->failed = true;
-		return;
-	}
 	buf_append(out, head, n);
+}
+
+void
+der_put(struct buf *out, unsigned tag, const void *value, size_t len)
+{
+	der_put_head(out, tag, len);
 	buf_append(out, value, len);
 }
 
@@ -139,17 +143,15 @@ put_two(uint8_t *at, unsigned value)
 	return at + 2;
 }
 
-void
-der_put_time(struct buf *out, int64_t when)
+size_t
+der_time_make(uint8_t out[DER_TIME_SIZE], int64_t when)
 {
-	uint8_t text[15], *at = text;
+	uint8_t *at = out + 2;
 	unsigned year, month, day, second;
 	int64_t days;
 
-	if (when < TIME_MIN || when > DER_TIME_MAX) {
-		out->failed = true;
-		return;
-	}
+	if (when < TIME_MIN || when > DER_TIME_MAX)
+		return 0;
 	days = (when - TIME_MIN) / DAY_S + TIME_MIN / DAY_S;
 	second = (unsigned)(when - days * DAY_S);
 	date_of(days, &year, &month, &day);
@@ -162,8 +164,20 @@ der_put_time(struct buf *out, int64_t when)
 	at = put_two(at, second / 60 % 60);
 	at = put_two(at, second % 60);
 	*at++ = 'Z';
-	der_put(out, when >= TIME_2050 ? DER_GENERALIZED_TIME : DER_UTC_TIME, text,
-	    (size_t)(at - text));
+	out[0] = when >= TIME_2050 ? DER_GENERALIZED_TIME : DER_UTC_TIME;
+	out[1] = (uint8_t)(at - out - 2);
+	return (size_t)(at - out);
+}
+
+void
+der_put_time(struct buf *out, int64_t when)
+{
+	uint8_t time[DER_TIME_SIZE];
+	size_t n = der_time_make(time, when);
+
+	if (n == 0)
+		out->failed = true;
+	buf_append(out, time, n);
 }
 
 /* The length of the next element's tag and length octets, 0 if it is not DER or is cut short. */

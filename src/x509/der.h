@@ -33,6 +33,9 @@ enum der_tag {
 /* Append tag, length and value. */
 void der_put(struct buf *out, unsigned tag, const void *value, size_t len);
 
+/* Append the tag and length of a value of LEN bytes that is yet to come. */
+void der_put_head(struct buf *out, unsigned tag, size_t len);
+
 /* Everything appended since MARK (an earlier out->len) becomes the value of TAG. */
 void der_wrap(struct buf *out, size_t mark, unsigned tag);
 
@@ -45,6 +48,10 @@ void der_put_bits(struct buf *out, const uint8_t *value, size_t len);
 
 /* 1950 to 9999, else OUT fails: UTCTime until 2049, GeneralizedTime from 2050 (RFC 5280, section 4.1.2.5). */
 void der_put_time(struct buf *out, int64_t when);
+
+/* The same into OUT; returns how many bytes, 0 for a time that DER cannot say. */
+#define DER_TIME_SIZE 17
+size_t der_time_make(uint8_t out[DER_TIME_SIZE], int64_t when);
 
 struct der {
 	const uint8_t *at;

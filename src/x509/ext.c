@@ -5,6 +5,8 @@
 
 #include "x509/key.h"
 
+#define GENERAL_NAME_URI 6 /* of GeneralName's choices */
+
 static const uint8_t id_ce[] = {0x55, 0x1d};
 static const uint8_t id_aia[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01};
 
@@ -61,12 +63,26 @@ ext_put_key_usage(struct buf *out, uint8_t bits)
 	ext_end(out, mark);
 }
 
+/* One distributionPoint: DistributionPointName [0] { fullName [0] { URI } }. */
+void
+ext_put_crl_url(struct buf *out, enum ext_id id, const char *url)
+{
+	struct ext_mark mark = ext_begin(out, id, false);
+
+	der_put(out, DER_CONTEXT_PRIMITIVE(GENERAL_NAME_URI), url, strlen(url));
+	der_wrap(out, mark.value, DER_CONTEXT(0));
+	der_wrap(out, mark.value, DER_CONTEXT(0));
+	der_wrap(out, mark.value, DER_SEQUENCE);
+	der_wrap(out, mark.value, DER_SEQUENCE);
+	ext_end(out, mark);
+}
+
 static enum ext_id
 id_of(const struct der *oid)
 {
 	static const enum ext_id known[] = {EXT_SUBJECT_KEY_ID, EXT_KEY_USAGE, EXT_SUBJECT_ALT_NAME,
-	    EXT_BASIC_CONSTRAINTS, EXT_CRL_NUMBER, EXT_REASON_CODE, EXT_CRL_DISTRIBUTION_POINTS,
-	    EXT_AUTHORITY_KEY_ID, EXT_KEY_USAGE_EXTENDED};
+	    EXT_BASIC_CONSTRAINTS, EXT_CRL_NUMBER, EXT_REASON_CODE, EXT_DELTA_CRL_INDICATOR,
+	    EXT_CRL_DISTRIBUTION_POINTS, EXT_AUTHORITY_KEY_ID, EXT_KEY_USAGE_EXTENDED, EXT_FRESHEST_CRL};
 	size_t i;
 
 	if (der_equal(oid, id_aia, sizeof id_aia))

@@ -20,9 +20,11 @@ enum ext_id {
 	EXT_BASIC_CONSTRAINTS = 19,
 	EXT_CRL_NUMBER = 20,
 	EXT_REASON_CODE = 21,
+	EXT_DELTA_CRL_INDICATOR = 27,
 	EXT_CRL_DISTRIBUTION_POINTS = 31,
 	EXT_AUTHORITY_KEY_ID = 35,
 	EXT_KEY_USAGE_EXTENDED = 37,
+	EXT_FRESHEST_CRL = 46,
 	EXT_AUTHORITY_INFO_ACCESS = 256
 };
 
@@ -36,6 +38,9 @@ void ext_end(struct buf *out, struct ext_mark mark);
 /* The key identifiers: ID has KEY_ID_LEN bytes. */
 void ext_put_subject_key_id(struct buf *out, const uint8_t *id);
 void ext_put_authority_key_id(struct buf *out, const uint8_t *id);
+
+/* A list of one distribution point, a URL: ID is EXT_CRL_DISTRIBUTION_POINTS or EXT_FRESHEST_CRL. */
+void ext_put_crl_url(struct buf *out, enum ext_id id, const char *url);
 
 /* keyUsage from the first octet of its BIT STRING (digitalSignature is 0x80); BITS is not 0.
  * Critical. */

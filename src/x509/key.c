@@ -405,16 +405,14 @@ signing_open(struct key *key, struct err *err)
 	return rc;
 }
 
-int
-key_sign(struct key *key, const void *data, size_t len, struct buf *sig_out, struct err *err)
+static int
+sign_digest(struct key *key, const uint8_t *digest, size_t digest_len, struct buf *sig_out, struct err *err)
 {
-	uint8_t digest[ALG_HASH_LEN_MAX], sig[KEY_SIG_MAX];
-	size_t digest_len, sig_len = sizeof sig;
+	uint8_t sig[KEY_SIG_MAX];
+	size_t sig_len = sizeof sig;
 	int rc;
 
 	if (key->signing == NULL && (rc = signing_open(key, err)) != 0)
-		return rc;
-	if ((rc = alg_digest(alg_kinds[key->kind].hash, data, len, digest, &digest_len, err)) != 0)
 		return rc;
 	if (EVP_PKEY_sign(key->signing, sig, &sig_len, digest, digest_len) != 1)
 		return alg_error(err, E_SYS, "cannot sign");
@@ -423,4 +421,65 @@ key_sign(struct key *key, const void *data, size_t len, struct buf *sig_out, str
 		return err_nomem(err);
 	buf_append(sig_out, sig, sig_len);
 	return buf_failed(sig_out) ? err_nomem(err) : 0;
+}
+
+int
+key_sign(struct key *key, const void *data, size_t len, struct buf *sig_out, struct err *err)
+{
+	uint8_t digest[ALG_HASH_LEN_MAX];
+	size_t digest_len;
+	int rc;
+
+	if ((rc = alg_digest(alg_kinds[key->kind].hash, data, len, digest, &digest_len, err)) != 0)
+		return rc;
+	return sign_digest(key, digest, digest_len, sig_out, err);
+}
+
+struct key_digest {
+	EVP_MD_CTX *ctx;
+	enum key_kind kind;
+};
+
+int
+key_digest_new(enum key_kind kind, struct key_digest **digest_out, struct err *err)
+{
+	struct key_digest *d = calloc(1, sizeof *d);
+	int rc;
+
+	if (d == NULL)
+		return err_nomem(err);
+	d->kind = kind;
+	if ((rc = alg_digest_new(alg_kinds[kind].hash, &d->ctx, err)) == 0)
+		*digest_out = d;
+	else
+		free(d);
+	return rc;
+}
+
+int
+key_digest_add(struct key_digest *d, const void *data, size_t len, struct err *err)
+{
+	return EVP_DigestUpdate(d->ctx, data, len) == 1 ? 0 : alg_error(err, E_SYS, "cannot digest");
+}
+
+int
+key_digest_sign(struct key_digest *d, struct key *key, struct buf *sig_out, struct err *err)
+{
+	uint8_t digest[ALG_HASH_LEN_MAX];
+	unsigned len = 0;
+
+	if (key->kind != d->kind)
+		return err_set(err, E_INPUT, "the key is of another kind than the digest was made for");
+	if (EVP_DigestFinal_ex(d->ctx, digest, &len) != 1)
+		return alg_error(err, E_SYS, "cannot digest");
+	return sign_digest(key, digest, len, sig_out, err);
+}
+
+void
+key_digest_free(struct key_digest *d)
+{
+	if (d == NULL)
+		return;
+	EVP_MD_CTX_free(d->ctx);
+	free(d);
 }

@@ -62,6 +62,13 @@ void key_sigalg(enum key_kind kind, struct buf *out);
 MUST_CHECK int key_sign(
     struct key *key, const void *data, size_t len, struct buf *sig_out, struct err *err);
 
+/* The same for data that comes in pieces: made for keys of KIND, fed, and signed by one of them. E_SYS, E_NOMEM. */
+struct key_digest;
+MUST_CHECK int key_digest_new(enum key_kind kind, struct key_digest **digest_out, struct err *err);
+MUST_CHECK int key_digest_add(struct key_digest *digest, const void *data, size_t len, struct err *err);
+MUST_CHECK int key_digest_sign(struct key_digest *digest, struct key *key, struct buf *sig_out, struct err *err);
+void key_digest_free(struct key_digest *digest);
+
 /* Check a public key from outside: DER SubjectPublicKeyInfo, a known kind, named curve, point on the
  * curve and not at infinity, RSA modulus of exactly a known size and odd, exponent odd and >= 65537,
  * not a known-weak key. E_INPUT says what is wrong with it. */

@@ -68,13 +68,39 @@ check_small(const struct proto_frame *frame)
 static void
 check_entries(const struct proto_frame *frame)
 {
-	struct crl crl = {0};
+	struct buf complete = {0}, delta = {0};
+	bool ok = proto_entries_read(frame, false, &complete, NULL) == 0;
 
-	if (proto_entries_read(frame, &crl, NULL) == 0) {
-		FUZZ_ASSERT(crl.n_entries == frame->len / PROTO_ENTRY_LEN);
-		FUZZ_ASSERT(!buf_failed(&crl.entries));
+	if (proto_entries_read(frame, true, &delta, NULL) == 0) {
+		FUZZ_ASSERT(frame->len % PROTO_ENTRY_LEN == 0);
+		FUZZ_ASSERT(!buf_failed(&delta));
+	} else {
+		FUZZ_ASSERT(!ok);
 	}
-	crl_clear(&crl);
+	if (ok) /* what has a place in a complete list has the same in a delta */
+		FUZZ_ASSERT(complete.len == delta.len &&
+		    (delta.len == 0 || memcmp(complete.data, delta.data, delta.len) == 0));
+	buf_clear(&complete);
+	buf_clear(&delta);
+}
+
+static void
+check_signed(const struct proto_frame *frame)
+{
+	struct buf answer = {0}, sig = {0}, again = {0};
+	const uint8_t *at;
+	uint64_t number;
+	size_t len;
+
+	buf_append(&answer, frame->body, frame->len);
+	if (proto_signed_read(&answer, &number, &at, &len, NULL) == 0) {
+		buf_append(&sig, at, len);
+		proto_signed_put(&again, number, &sig);
+		expect_same(&again, frame);
+	}
+	buf_clear(&answer);
+	buf_clear(&sig);
+	buf_clear(&again);
 }
 
 /* An error is never a success. */
@@ -107,6 +133,7 @@ check_body(const struct proto_frame *frame)
 	check_issue(frame);
 	check_small(frame);
 	check_entries(frame);
+	check_signed(frame);
 	check_error(frame);
 	check_row(frame);
 }

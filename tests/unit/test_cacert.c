@@ -444,20 +444,18 @@ test_issuing_signs_lists(void **state)
 {
 	struct crl_entry entry = {.serial = {0x42}, .revoked_at = FIXTURE_NOW};
 	struct cert_issuer issuer;
+	const struct crl_spec crl = {
+	    .issuer = &issuer, .number = 1, .this_update = FIXTURE_NOW, .next_update = FIXTURE_NOW + 60};
 	struct crl_info info;
 	struct buf der = {0};
-	struct crl crl = {0};
 	struct err err = {0};
 
 	(void)state;
 	assert_ok(
 	    cert_issuer_init(&issuer, cas.issuing.data, cas.issuing.len, FIXTURE_PKI_URL, &err));
-	crl_add(&crl, &entry);
-	assert_ok(
-	    crl_sign(&crl, &issuer, 1, FIXTURE_NOW, FIXTURE_NOW + 60, cas.issuing_key, &der, &err));
+	assert_ok(crl_sign(&crl, &entry, 1, cas.issuing_key, &der, &err));
 	assert_ok(crl_info_read(der.data, der.len, &issuer, &info, &err));
 	assert_true(info.n_entries == 1);
-	crl_clear(&crl);
 	buf_clear(&der);
 }
 

@@ -40,12 +40,40 @@ entry_of(uint8_t n, enum crl_reason reason)
 	    .serial = {0x41, n}, .revoked_at = FIXTURE_NOW - 1000 + n, .reason = reason};
 }
 
+/* What a list is made of. */
+struct entries {
+	struct crl_entry *list;
+	size_t n;
+};
+
 static void
-sign(const struct crl *crl, const struct fixture_ca *by, struct buf *der_out)
+entries_add(struct entries *e, const struct crl_entry *entry)
 {
+	assert_non_null(e->list = realloc(e->list, (e->n + 1) * sizeof e->list[0]));
+	e->list[e->n++] = *entry;
+}
+
+static void
+entries_clear(struct entries *e)
+{
+	free(e->list);
+	*e = (struct entries){0};
+}
+
+static struct crl_spec
+spec_of(const struct fixture_ca *by)
+{
+	return (struct crl_spec){
+	    .issuer = &by->issuer, .number = NUMBER, .this_update = FIXTURE_NOW, .next_update = NEXT};
+}
+
+static void
+sign(const struct entries *e, const struct fixture_ca *by, struct buf *der_out)
+{
+	struct crl_spec spec = spec_of(by);
 	struct err err = {0};
 
-	assert_ok(crl_sign(crl, &by->issuer, NUMBER, FIXTURE_NOW, NEXT, by->key, der_out, &err));
+	assert_ok(crl_sign(&spec, e->list, e->n, by->key, der_out, &err));
 }
 
 /* A list of one entry. */
@@ -54,11 +82,11 @@ plain(void)
 {
 	struct crl_entry entry = entry_of(1, REASON_KEY_COMPROMISE);
 	struct buf der = {0};
-	struct crl crl = {0};
+	struct entries crl = {0};
 
-	crl_add(&crl, &entry);
+	entries_add(&crl, &entry);
 	sign(&crl, &ca, &der);
-	crl_clear(&crl);
+	entries_clear(&crl);
 	return der;
 }
 
@@ -98,24 +126,55 @@ refuse_buf(struct buf *der, const struct cert_issuer *issuer, const char *text)
 	buf_clear(der);
 }
 
-static void
-check_extensions(X509_CRL *x, const struct fixture_ca *by)
+/* The one number in the extension NID. */
+static uint64_t
+number_in(X509_CRL *x, int nid, int want_critical)
 {
-	AUTHORITY_KEYID *akid;
 	ASN1_INTEGER *number;
 	uint64_t value;
 	int critical;
 
-	assert_int_equal(X509_CRL_get_ext_count(x), 2);
+	assert_non_null(number = X509_CRL_get_ext_d2i(x, nid, &critical, NULL));
+	assert_int_equal(critical, want_critical);
+	assert_int_equal(ASN1_INTEGER_get_uint64(&value, number), 1);
+	ASN1_INTEGER_free(number);
+	return value;
+}
+
+/* RFC 5280, section 5.2.6: a complete list says where its delta is, in the same form as a distribution point. */
+static void
+check_freshest(X509_CRL *x, const struct fixture_ca *by)
+{
+	int critical;
+	CRL_DIST_POINTS *points = X509_CRL_get_ext_d2i(x, NID_freshest_crl, &critical, NULL);
+	const GENERAL_NAME *name;
+	const DIST_POINT *point;
+
+	assert_non_null(points);
+	assert_int_equal(critical, 0);
+	assert_int_equal(sk_DIST_POINT_num(points), 1);
+	point = sk_DIST_POINT_value(points, 0);
+	assert_true(point->reasons == NULL && point->CRLissuer == NULL && point->distpoint->type == 0);
+	assert_int_equal(sk_GENERAL_NAME_num(point->distpoint->name.fullname), 1);
+	name = sk_GENERAL_NAME_value(point->distpoint->name.fullname, 0);
+	assert_int_equal(name->type, GEN_URI);
+	assert_string_equal(ASN1_STRING_get0_data(name->d.ia5), by->issuer.delta_url);
+	CRL_DIST_POINTS_free(points);
+}
+
+static void
+check_extensions(X509_CRL *x, const struct fixture_ca *by)
+{
+	AUTHORITY_KEYID *akid;
+	int critical;
+
+	assert_int_equal(X509_CRL_get_ext_count(x), 3);
 	akid = X509_CRL_get_ext_d2i(x, NID_authority_key_identifier, &critical, NULL);
 	assert_non_null(akid);
 	assert_int_equal(critical, 0);
 	assert_int_equal(ASN1_OCTET_STRING_cmp(akid->keyid, X509_get0_subject_key_id(by->cert)), 0);
-	assert_non_null(number = X509_CRL_get_ext_d2i(x, NID_crl_number, &critical, NULL));
-	assert_int_equal(critical, 0);
-	assert_int_equal(ASN1_INTEGER_get_uint64(&value, number), 1);
-	assert_true(value == NUMBER);
-	ASN1_INTEGER_free(number);
+	assert_true(number_in(x, NID_crl_number, 0) == NUMBER);
+	check_freshest(x, by);
 	AUTHORITY_KEYID_free(akid);
 }
 
@@ -153,7 +212,7 @@ check_list(const struct fixture_ca *by)
 {
 	EVP_PKEY *pkey = X509_get_pubkey(by->cert);
 	struct buf der = {0};
-	struct crl crl = {0};
+	struct entries crl = {0};
 	struct crl_entry entries[N_LISTED];
 	struct crl_info info;
 	struct err err = {0};
@@ -162,7 +221,7 @@ check_list(const struct fixture_ca *by)
 
 	for (i = 0; i < N_LISTED; i++) {
 		entries[i] = entry_of((uint8_t)i, listed[i]);
-		crl_add(&crl, &entries[i]);
+		entries_add(&crl, &entries[i]);
 	}
 	sign(&crl, by, &der);
 	x = parse(&der);
@@ -181,7 +240,7 @@ check_list(const struct fixture_ca *by)
 	assert_true(info.this_update == FIXTURE_NOW && info.next_update == NEXT);
 	X509_CRL_free(x);
 	EVP_PKEY_free(pkey);
-	crl_clear(&crl);
+	entries_clear(&crl);
 	buf_clear(&der);
 }
 
@@ -251,7 +310,7 @@ test_every_entry_is_revoked(void **state)
 	    (enum crl_reason)264, (enum crl_reason) - 1};
 	struct crl_entry entry, absent = entry_of(99, REASON_UNSPECIFIED);
 	struct buf der = {0};
-	struct crl crl = {0};
+	struct entries crl = {0};
 	X509_REVOKED *revoked;
 	X509_CRL *x;
 	size_t i;
@@ -259,7 +318,7 @@ test_every_entry_is_revoked(void **state)
 	(void)state;
 	for (i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
 		entry = entry_of((uint8_t)i, reasons[i]);
-		crl_add(&crl, &entry);
+		entries_add(&crl, &entry);
 	}
 	sign(&crl, &ca, &der);
 	x = parse(&der);
@@ -274,7 +333,7 @@ test_every_entry_is_revoked(void **state)
 	assert_int_equal(verdict(absent.serial, x, NEXT + 1), X509_V_ERR_CRL_HAS_EXPIRED);
 	assert_int_equal(verdict(absent.serial, x, FIXTURE_NOW - 1), X509_V_ERR_CRL_NOT_YET_VALID);
 	X509_CRL_free(x);
-	crl_clear(&crl);
+	entries_clear(&crl);
 	buf_clear(&der);
 }
 
@@ -286,7 +345,7 @@ test_empty_list(void **state)
 	struct der d, list, tbs, ignored;
 	struct crl_entry any = entry_of(1, REASON_UNSPECIFIED);
 	struct buf der = {0};
-	struct crl crl = {0};
+	struct entries crl = {0};
 	struct crl_info info;
 	struct err err = {0};
 	int64_t when;
@@ -312,8 +371,9 @@ static void
 test_times_from_2050(void **state)
 {
 	struct crl_entry before = entry_of(1, 0), after = entry_of(2, 0);
+	struct crl_spec spec = spec_of(&ca);
 	struct buf der = {0};
-	struct crl crl = {0};
+	struct entries crl = {0};
 	struct crl_info info;
 	struct err err = {0};
 	X509_CRL *x;
@@ -321,9 +381,11 @@ test_times_from_2050(void **state)
 	(void)state;
 	before.revoked_at = TIME_2050 - 1;
 	after.revoked_at = TIME_2050;
-	crl_add(&crl, &before);
-	crl_add(&crl, &after);
-	assert_ok(crl_sign(&crl, &ca.issuer, 1, TIME_2050 - 1, TIME_2050, ca.key, &der, &err));
+	entries_add(&crl, &before);
+	entries_add(&crl, &after);
+	spec.this_update = TIME_2050 - 1;
+	spec.next_update = TIME_2050;
+	assert_ok(crl_sign(&spec, crl.list, crl.n, ca.key, &der, &err));
 	x = parse(&der);
 	assert_int_equal(ASN1_STRING_type(X509_CRL_get0_lastUpdate(x)), V_ASN1_UTCTIME);
 	assert_int_equal(ASN1_STRING_type(X509_CRL_get0_nextUpdate(x)), V_ASN1_GENERALIZEDTIME);
@@ -332,7 +394,7 @@ test_times_from_2050(void **state)
 	assert_ok(crl_info_read(der.data, der.len, &ca.issuer, &info, &err));
 	assert_true(info.this_update == TIME_2050 - 1 && info.next_update == TIME_2050);
 	X509_CRL_free(x);
-	crl_clear(&crl);
+	entries_clear(&crl);
 	buf_clear(&der);
 }
 
@@ -340,8 +402,8 @@ static void
 test_numbers(void **state)
 {
 	static const uint64_t numbers[] = {0, 1, 127, 128, 255, 256, UINT64_MAX};
+	struct crl_spec spec = spec_of(&ca);
 	struct buf der = {0};
-	struct crl crl = {0};
 	struct crl_info info;
 	struct err err = {0};
 	size_t i;
@@ -349,8 +411,8 @@ test_numbers(void **state)
 	(void)state;
 	for (i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
 		buf_reset(&der);
-		assert_ok(
-		    crl_sign(&crl, &ca.issuer, numbers[i], FIXTURE_NOW, NEXT, ca.key, &der, &err));
+		spec.number = numbers[i];
+		assert_ok(crl_sign(&spec, NULL, 0, ca.key, &der, &err));
 		X509_CRL_free(parse(&der));
 		assert_ok(crl_info_read(der.data, der.len, NULL, &info, &err));
 		assert_true(info.number == numbers[i]);
@@ -364,7 +426,7 @@ test_short_serials(void **state)
 {
 	struct crl_entry entry = {.revoked_at = FIXTURE_NOW, .serial = {[SERIAL_LEN - 1] = 0x80}};
 	struct buf der = {0};
-	struct crl crl = {0};
+	struct entries crl = {0};
 	X509_REVOKED *revoked;
 	struct crl_info info;
 	struct err err = {0};
@@ -372,7 +434,7 @@ test_short_serials(void **state)
 	X509_CRL *x;
 
 	(void)state;
-	crl_add(&crl, &entry);
+	entries_add(&crl, &entry);
 	sign(&crl, &ca, &der);
 	x = parse(&der);
 	revoked = sk_X509_REVOKED_value(X509_CRL_get_REVOKED(x), 0);
@@ -381,8 +443,87 @@ test_short_serials(void **state)
 	assert_true(value == 0x80);
 	assert_ok(crl_info_read(der.data, der.len, &ca.issuer, &info, &err));
 	X509_CRL_free(x);
-	crl_clear(&crl);
+	entries_clear(&crl);
 	buf_clear(&der);
+}
+
+/* RFC 5280, sections 5.2.4 and 5.3.1: the indicator is critical, says which complete list, and entries may be taken back; a
+ * reader of complete lists refuses it. */
+static void
+test_deltas(void **state)
+{
+	struct crl_entry revoked = entry_of(1, REASON_KEY_COMPROMISE), released = entry_of(2, REASON_REMOVE_FROM_CRL);
+	struct crl_spec spec = spec_of(&ca);
+	struct entries crl = {0};
+	struct buf der = {0};
+	struct err err = {0};
+	X509_CRL *x;
+
+	(void)state;
+	spec.base = NUMBER - 7;
+	entries_add(&crl, &revoked);
+	entries_add(&crl, &released);
+	assert_ok(crl_sign(&spec, crl.list, crl.n, ca.key, &der, &err));
+	x = parse(&der);
+	assert_int_equal(X509_CRL_get_ext_count(x), 3);
+	assert_true(number_in(x, NID_crl_number, 0) == NUMBER);
+	assert_true(number_in(x, NID_delta_crl, 1) == NUMBER - 7);
+	assert_int_equal(X509_CRL_get_ext_by_NID(x, NID_issuing_distribution_point, -1), -1);
+	check_entry(sk_X509_REVOKED_value(X509_CRL_get_REVOKED(x), 0), &revoked);
+	check_entry(sk_X509_REVOKED_value(X509_CRL_get_REVOKED(x), 1), &released);
+	X509_CRL_free(x);
+	refuse(der.data, der.len, &ca.issuer, "critical extension");
+	buf_reset(&der);
+	assert_ok(crl_sign(&spec, NULL, 0, ca.key, &der, &err)); /* nothing has changed */
+	x = parse(&der);
+	assert_null(X509_CRL_get_REVOKED(x));
+	X509_CRL_free(x);
+	spec.base = NUMBER;
+	assert_ok(crl_sign(&spec, NULL, 0, ca.key, &der, &err));
+	spec.base = NUMBER + 1; /* to a list that is yet to come */
+	assert_int_equal(crl_sign(&spec, NULL, 0, ca.key, &der, &err), E_INPUT);
+	entries_clear(&crl);
+	buf_clear(&der);
+}
+
+/* Whoever announces other bytes than come, or joins other entries than were signed, gets no list. */
+static void
+test_parts_that_do_not_fit(void **state)
+{
+	struct crl_entry entries[] = {entry_of(1, REASON_KEY_COMPROMISE), entry_of(2, REASON_UNSPECIFIED)};
+	size_t len = crl_entry_len(&entries[0], false);
+	struct crl_spec spec = spec_of(&ca), other = spec;
+	struct crl_signing *signing = NULL;
+	struct buf der = {0}, sig = {0}, list = {0};
+	struct err err = {0};
+
+	(void)state;
+	crl_entry_put(&der, &entries[0], false);
+	assert_int_equal(der.len, len);
+	assert_ok(crl_signing_new(&spec, len - 1, &signing, &err));
+	assert_int_equal(crl_signing_add(signing, &der, &err), E_INPUT);
+	crl_signing_free(signing);
+	assert_ok(crl_signing_new(&spec, len + 1, &signing, &err));
+	assert_ok(crl_signing_add(signing, &der, &err));
+	assert_int_equal(crl_signing_end(signing, ca.key, &sig, &err), E_INPUT);
+	crl_signing_free(signing);
+	assert_ok(crl_signing_new(&spec, len, &signing, &err));
+	assert_ok(crl_signing_add(signing, &der, &err));
+	assert_ok(crl_signing_end(signing, ca.key, &sig, &err));
+	crl_signing_free(signing);
+	assert_ok(crl_join(&spec, entries, 1, sig.data, sig.len, &list, &err));
+	buf_reset(&list);
+	other.number++;
+	assert_int_equal(crl_join(&other, entries, 1, sig.data, sig.len, &list, &err), E_SYS);
+	assert_int_equal(crl_join(&spec, entries, 2, sig.data, sig.len, &list, &err), E_SYS);
+	assert_int_equal(crl_join(&spec, entries, 0, sig.data, sig.len, &list, &err), E_SYS);
+	assert_int_equal(crl_join(&spec, entries + 1, 1, sig.data, sig.len, &list, &err), E_SYS);
+	assert_int_equal(crl_join(&spec, entries, 1, sig.data, sig.len - 1, &list, &err), E_SYS);
+	assert_int_equal(list.len, 0);
+	crl_signing_free(NULL);
+	buf_clear(&der);
+	buf_clear(&sig);
+	buf_clear(&list);
 }
 
 static void
@@ -390,7 +531,7 @@ test_many_entries(void **state)
 {
 	struct crl_entry entry = entry_of(0, REASON_CESSATION_OF_OPERATION);
 	struct buf der = {0};
-	struct crl crl = {0};
+	struct entries crl = {0};
 	struct crl_info info;
 	struct err err = {0};
 	X509_CRL *x;
@@ -399,9 +540,8 @@ test_many_entries(void **state)
 	(void)state;
 	for (i = 0; i < MANY; i++) {
 		memcpy(entry.serial + 4, &i, sizeof i);
-		crl_add(&crl, &entry);
+		entries_add(&crl, &entry);
 	}
-	assert_true(crl.n_entries == MANY);
 	buf_text(&der, "kept");
 	sign(&crl, &ca, &der);
 	assert_memory_equal(der.data, "kept", 4);
@@ -413,21 +553,21 @@ test_many_entries(void **state)
 	X509_CRL_free(x);
 	der.data[der.len / 2] ^= 1; /* within an entry's serial number or date */
 	assert_int_equal(crl_info_read(der.data, der.len, &ca.issuer, &info, &err), E_INPUT);
-	crl_clear(&crl);
-	assert_true(crl.n_entries == 0 && crl.entries.len == 0);
+	entries_clear(&crl);
 	buf_clear(&der);
 }
 
 static void
 refuse_to_sign(
-    const struct crl *crl, int64_t this_update, int64_t next_update, struct key *key, int code)
+    const struct entries *crl, int64_t this_update, int64_t next_update, struct key *key, int code)
 {
+	struct crl_spec spec = {
+	    .issuer = &ca.issuer, .number = 1, .this_update = this_update, .next_update = next_update};
 	struct buf der = {0};
 	struct err err = {0};
 
 	buf_text(&der, "kept");
-	assert_int_equal(
-	    crl_sign(crl, &ca.issuer, 1, this_update, next_update, key, &der, &err), code);
+	assert_int_equal(crl_sign(&spec, crl->list, crl->n, key, &der, &err), code);
 	assert_string_equal(buf_str(&der), "kept");
 	assert_true(strlen(err.text) > 10);
 	buf_clear(&der);
@@ -437,7 +577,7 @@ static void
 test_refuses_to_sign(void **state)
 {
 	struct crl_entry never = entry_of(1, REASON_UNSPECIFIED);
-	struct crl crl = {0};
+	struct entries crl = {0};
 
 	(void)state;
 	refuse_to_sign(&crl, FIXTURE_NOW, FIXTURE_NOW, ca.key, E_INPUT);
@@ -448,9 +588,9 @@ test_refuses_to_sign(void **state)
 	refuse_to_sign(&crl, FIXTURE_NOW, NEXT, ca384.key, E_INPUT);
 	refuse_to_sign(&crl, FIXTURE_NOW, NEXT, ca_rsa.key, E_INPUT);
 	never.revoked_at = INT64_MAX; /* what cannot be encoded is never just missing */
-	crl_add(&crl, &never);
+	entries_add(&crl, &never);
 	refuse_to_sign(&crl, FIXTURE_NOW, NEXT, ca.key, E_NOMEM);
-	crl_clear(&crl);
+	entries_clear(&crl);
 }
 
 static void
@@ -508,8 +648,9 @@ test_refuses_other_issuers(void **state)
 	struct buf der = plain(), forged = {0};
 	struct cert_issuer issuer = ca.issuer;
 	struct crl_info info;
-	struct crl crl = {0};
+	struct entries crl = {0};
 	struct err err = {0};
+	const uint8_t *spki;
 
 	(void)state;
 	issuer.name[issuer.name_len - 1] ^= 1;
@@ -518,6 +659,8 @@ test_refuses_other_issuers(void **state)
 	refuse(der.data, der.len, &ca384.issuer, "another algorithm");
 	refuse(der.data, der.len, &ca_rsa.issuer, "another algorithm");
 	assert_ok(key_generate(KEY_EC_P256, &imposter.key, &err));
+	spki = key_spki(imposter.key, &imposter.issuer.spki_len);
+	memcpy(imposter.issuer.spki, spki, imposter.issuer.spki_len);
 	sign(&crl, &imposter, &forged);
 	assert_ok(crl_info_read(forged.data, forged.len, NULL, &info, &err));
 	refuse(forged.data, forged.len, &ca.issuer, "not its issuer's");
@@ -652,17 +795,32 @@ test_lists_by_openssl(void **state)
 	}
 }
 
-/* A list of the entries ENTRIES, by our own writer and soundly signed: what is refused is refused
+/* A list of the entries ENTRIES, by our own DER writer and soundly signed: what is refused is refused
  * for its form. */
 static struct buf
 with_entries(const char *entries, size_t len)
 {
-	struct crl crl = {.n_entries = 1};
-	struct buf der = {0};
+	struct buf der = {0}, sig = {0};
+	struct err err = {0};
+	size_t mark;
 
-	buf_append(&crl.entries, entries, len);
-	sign(&crl, &ca, &der);
-	crl_clear(&crl);
+	der_put_int(&der, 1);
+	key_sigalg(KEY_EC_P256, &der);
+	buf_append(&der, ca.issuer.name, ca.issuer.name_len);
+	der_put_time(&der, FIXTURE_NOW);
+	der_put_time(&der, NEXT);
+	der_put(&der, DER_SEQUENCE, entries, len);
+	mark = der.len;
+	ext_put_authority_key_id(&der, ca.issuer.key_id);
+	buf_append(&der, "\x30\x0a\x06\x03\x55\x1d\x14\x04\x03\x02\x01\x01", 12); /* cRLNumber */
+	der_wrap(&der, mark, DER_SEQUENCE);
+	der_wrap(&der, mark, DER_CONTEXT(0));
+	der_wrap(&der, 0, DER_SEQUENCE);
+	assert_ok(key_sign(ca.key, der.data, der.len, &sig, &err));
+	key_sigalg(KEY_EC_P256, &der);
+	der_put_bits(&der, sig.data, sig.len);
+	der_wrap(&der, 0, DER_SEQUENCE);
+	buf_clear(&sig);
 	return der;
 }
 
@@ -776,7 +934,7 @@ test_finds_serials(void **state)
 	struct crl_entry entries[] = {entry_of(1, REASON_UNSPECIFIED), shorter, entry_of(2, REASON_KEY_COMPROMISE)};
 	struct crl_entry absent = entry_of(3, REASON_UNSPECIFIED);
 	struct buf der = {0}, none = {0};
-	struct crl crl = {0};
+	struct entries crl = {0};
 	struct err err = {0};
 	bool found;
 	size_t i;
@@ -784,7 +942,7 @@ test_finds_serials(void **state)
 	(void)state;
 	sign(&crl, &ca, &none);
 	for (i = 0; i < 3; i++)
-		crl_add(&crl, &entries[i]);
+		entries_add(&crl, &entries[i]);
 	sign(&crl, &ca, &der);
 	for (i = 0; i < 3; i++) {
 		found = false;
@@ -798,7 +956,7 @@ test_finds_serials(void **state)
 	found = true;
 	assert_int_equal(crl_find(der.data, der.len - 1, absent.serial, &found, &err), E_INPUT);
 	assert_true(found); /* untouched */
-	crl_clear(&crl);
+	entries_clear(&crl);
 	buf_clear(&der);
 	buf_clear(&none);
 }
@@ -813,6 +971,8 @@ main(void)
 	    cmocka_unit_test(test_times_from_2050),
 	    cmocka_unit_test(test_numbers),
 	    cmocka_unit_test(test_short_serials),
+	    cmocka_unit_test(test_deltas),
+	    cmocka_unit_test(test_parts_that_do_not_fit),
 	    cmocka_unit_test(test_many_entries),
 	    cmocka_unit_test(test_refuses_to_sign),
 	    cmocka_unit_test(test_refuses_truncated_and_trailing),

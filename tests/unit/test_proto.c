@@ -260,10 +260,10 @@ read_log_read(const struct proto_frame *frame, struct err *err)
 static int
 read_entries(const struct proto_frame *frame, struct err *err)
 {
-	struct crl crl = {0};
-	int rc = proto_entries_read(frame, &crl, err);
+	struct buf der = {0};
+	int rc = proto_entries_read(frame, false, &der, err);
 
-	crl_clear(&crl);
+	buf_clear(&der);
 	return rc;
 }
 
@@ -443,9 +443,8 @@ static void
 test_entries(void **state)
 {
 	struct crl_entry entry = {.revoked_at = 1767225600, .reason = REASON_CERTIFICATE_HOLD};
-	struct crl got = {0}, want = {0};
 	struct proto_frame frame;
-	struct buf body = {0};
+	struct buf body = {0}, got = {0}, want = {0};
 	struct err err = {0};
 	unsigned i;
 
@@ -455,27 +454,27 @@ test_entries(void **state)
 		entry.reason = i % 2 == 0 ? REASON_CERTIFICATE_HOLD : REASON_UNSPECIFIED;
 		entry.revoked_at++;
 		proto_entry_put(&body, &entry);
-		crl_add(&want, &entry);
+		crl_entry_put(&want, &entry, false);
 	}
 	assert_int_equal(body.len, PROTO_ENTRIES_MAX * PROTO_ENTRY_LEN);
 	assert_true(body.len <= PROTO_BODY_MAX && body.len + PROTO_ENTRY_LEN > PROTO_BODY_MAX);
 	frame = frame_of(&body, body.len);
-	assert_ok(proto_entries_read(&frame, &got, &err));
-	assert_int_equal(got.n_entries, PROTO_ENTRIES_MAX);
-	assert_int_equal(got.entries.len, want.entries.len);
-	assert_memory_equal(got.entries.data, want.entries.data, want.entries.len);
+	assert_ok(proto_entries_read(&frame, false, &got, &err));
+	assert_int_equal(got.len, want.len);
+	assert_memory_equal(got.data, want.data, want.len);
 	free((void *)frame.body);
-	crl_clear(&got);
-	crl_clear(&want);
+	buf_clear(&got);
+	buf_clear(&want);
 	buf_clear(&body);
 }
 
-/* Whole entries only, of reasons that a full list may have (RFC 5280, section 5.3.1). */
+/* Whole entries only, of reasons that a list may have; removeFromCRL in deltas alone (RFC 5280, section 5.3.1). */
 static void
 test_entries_refused(void **state)
 {
 	static const bool listed[256] = {[0] = true, [1] = true, [2] = true, [3] = true, [4] = true, [5] = true,
 	    [6] = true, [9] = true, [10] = true};
+	struct buf der = {0};
 	struct crl_entry entry = {.serial = {1}, .revoked_at = 1767225600};
 	struct proto_frame frame;
 	struct buf body = {0};
@@ -497,8 +496,11 @@ test_entries_refused(void **state)
 		body.data[body.len - 1] = (uint8_t)i;
 		frame = frame_of(&body, body.len);
 		assert_int_equal(read_entries(&frame, &err), listed[i] ? 0 : E_INPUT);
+		assert_int_equal(proto_entries_read(&frame, true, &der, &err),
+		    listed[i] || i == REASON_REMOVE_FROM_CRL ? 0 : E_INPUT);
 		free((void *)frame.body);
 	}
+	buf_clear(&der);
 	buf_clear(&body);
 }
 
@@ -539,8 +541,9 @@ test_times(void **state)
 static void
 test_crl(void **state)
 {
-	const struct proto_crl crl = {0xfedcba9876543210, 1767225600, 1767830400};
-	struct proto_crl got;
+	const struct proto_crl crl = {{{1, 2, 3, [KEY_ID_LEN - 1] = 0xff}, 0x123456789abcdef0, 0xfedcba9876543210, true, 1767225600,
+					  1767830400}, 0x0102030405060708};
+	struct proto_crl got = {0};
 	struct proto_frame frame;
 	struct buf body = {0};
 	struct err err = {0};
@@ -549,12 +552,47 @@ test_crl(void **state)
 	proto_crl_put(&body, &crl);
 	frame = frame_of(&body, body.len);
 	assert_ok(proto_crl_read(&frame, &got, &err));
-	assert_true(got.at_least == crl.at_least);
-	assert_int_equal(got.this_update, crl.this_update);
-	assert_int_equal(got.next_update, crl.next_update);
+	assert_memory_equal(got.crl.issuer, crl.crl.issuer, KEY_ID_LEN);
+	assert_true(got.crl.base == crl.crl.base && got.crl.at_least == crl.crl.at_least && got.crl.is_paired);
+	assert_int_equal(got.crl.this_update, crl.crl.this_update);
+	assert_int_equal(got.crl.next_update, crl.crl.next_update);
+	assert_true(got.entries_len == crl.entries_len);
 	free((void *)frame.body);
 	check_exact(&body, read_crl);
+	body.data[KEY_ID_LEN] = 2; /* neither yes nor no */
+	frame = frame_of(&body, body.len);
+	assert_int_equal(proto_crl_read(&frame, &got, &err), E_INPUT);
+	free((void *)frame.body);
 	buf_clear(&body);
+}
+
+static void
+test_signed(void **state)
+{
+	struct buf body = {0}, sig = {0};
+	size_t lens[] = {1, KEY_SIG_MAX}, i, len;
+	struct err err = {0};
+	const uint8_t *got;
+	uint64_t number;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		buf_reset(&body);
+		buf_reset(&sig);
+		memset(buf_extend(&sig, lens[i]), 0x5a, lens[i]);
+		proto_signed_put(&body, 0xfedcba9876543210, &sig);
+		assert_ok(proto_signed_read(&body, &number, &got, &len, &err));
+		assert_true(number == 0xfedcba9876543210 && len == lens[i]);
+		assert_memory_equal(got, sig.data, len);
+	}
+	buf_byte(&body, 0); /* longer than any signature */
+	assert_int_equal(proto_signed_read(&body, &number, &got, &len, &err), E_SYS);
+	for (i = 0; i <= 8; i++) { /* no signature */
+		body.len = i;
+		assert_int_equal(proto_signed_read(&body, &number, &got, &len, &err), E_SYS);
+	}
+	buf_clear(&body);
+	buf_clear(&sig);
 }
 
 static void
@@ -595,6 +633,7 @@ main(void)
 	    cmocka_unit_test(test_entries_refused),
 	    cmocka_unit_test(test_times),
 	    cmocka_unit_test(test_crl),
+	    cmocka_unit_test(test_signed),
 	    cmocka_unit_test(test_log_read),
 	};
 

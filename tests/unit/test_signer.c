@@ -25,6 +25,7 @@
 #define ID "6f1ed002-ab59-4f4b-8a5e-3f5b6f0b7f01"
 #define DAY 86400
 #define BACKDATE_S 60
+#define LIST_FROM 1767225600
 #define CLOSED 1 /* beside the E_*: the signer closed the connection */
 #define PATIENCE_S 60
 #define FILE_MAX (64 * 1024 * 1024)
@@ -166,36 +167,87 @@ note(struct peer *p, const uint8_t *serial, enum crl_reason reason, struct err *
 	return rc;
 }
 
-/* Sign the list that was begun under the call id ID, or an empty one. */
-static int
-crl_end(struct peer *p, uint32_t id, uint64_t at_least, struct crl_info *info_out, struct err *err)
-{
-	struct proto_crl crl = {at_least, clock_now(), clock_now() + DAY};
-	struct buf body = {0}, der = {0};
-	uint32_t got;
-	int rc;
+/* The lists of these tests: N times the same entry. */
+static const struct crl_entry listed = {.revoked_at = LIST_FROM, .serial = {0x41}};
 
-	proto_crl_put(&body, &crl);
-	put_frame(p, PROTO_CRL_SIGN, id, &body);
-	if ((rc = get(p, &got, &der, err)) == 0) {
-		assert_int_equal(got, id);
-		assert_int_equal(crl_info_read(der.data, der.len, &issuer, info_out, err), 0);
-	}
+static struct signer_crl
+crl_of(uint64_t at_least)
+{
+	struct signer_crl crl = {.at_least = at_least, .this_update = LIST_FROM, .next_update = LIST_FROM + DAY};
+
+	memcpy(crl.issuer, issuer.key_id, KEY_ID_LEN);
+	return crl;
+}
+
+static void
+put_begin(struct peer *p, uint32_t id, const struct signer_crl *crl, unsigned n)
+{
+	const struct proto_crl begin = {*crl, n * crl_entry_len(&listed, false)};
+	struct buf body = {0};
+
+	proto_crl_put(&body, &begin);
+	put_frame(p, PROTO_CRL_BEGIN, id, &body);
 	buf_clear(&body);
-	buf_clear(&der);
-	return rc;
 }
 
 static void
 put_entries(struct peer *p, uint32_t id, unsigned n)
 {
-	struct crl_entry entry = {.serial = {1}, .revoked_at = clock_now()};
 	struct buf body = {0};
 
 	for (; n > 0; n--)
-		proto_entry_put(&body, &entry);
+		proto_entry_put(&body, &listed);
 	put_frame(p, PROTO_CRL_ENTRIES, id, &body);
 	buf_clear(&body);
+}
+
+/* End the list CRL that was begun under the call id ID. It must have N entries. */
+static int
+crl_end(struct peer *p, uint32_t id, const struct signer_crl *crl, unsigned n, uint64_t *number_out, struct err *err)
+{
+	struct crl_spec spec = {.issuer = &issuer, .base = crl->base, .this_update = crl->this_update,
+	    .next_update = crl->next_update};
+	struct crl_entry *entries = calloc(n + 1, sizeof *entries);
+	struct buf nothing = {0}, answer = {0}, der = {0};
+	const uint8_t *sig;
+	uint32_t got;
+	size_t len;
+	unsigned i;
+	int rc;
+
+	assert_non_null(entries);
+	for (i = 0; i < n; i++)
+		entries[i] = listed;
+	put_frame(p, PROTO_CRL_SIGN, id, &nothing);
+	if ((rc = get(p, &got, &answer, err)) == 0) {
+		assert_int_equal(got, id);
+		assert_int_equal(proto_signed_read(&answer, &spec.number, &sig, &len, err), 0);
+		assert_int_equal(crl_join(&spec, entries, n, sig, len, &der, err), 0);
+		*number_out = spec.number;
+	}
+	free(entries);
+	buf_clear(&answer);
+	buf_clear(&der);
+	return rc;
+}
+
+/* A whole list of N entries. */
+static int
+list(struct peer *p, uint32_t id, const struct signer_crl *crl, unsigned n, uint64_t *number_out, struct err *err)
+{
+	put_begin(p, id, crl, n);
+	if (n > 0)
+		put_entries(p, id, n);
+	return crl_end(p, id, crl, n, number_out, err);
+}
+
+/* A list without entries. */
+static int
+empty_list(struct peer *p, uint64_t at_least, uint64_t *number_out, struct err *err)
+{
+	const struct signer_crl crl = crl_of(at_least);
+
+	return list(p, 1, &crl, 0, number_out, err);
 }
 
 /* It lives, and serves. */
@@ -337,7 +389,7 @@ open_home(void **state)
 	home_overwrite("muster.conf", conf.data, conf.len);
 	home_file("ca/issuing.crt", &pem);
 	assert_ok(pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &der, &err));
-	assert_ok(cert_issuer_init(&issuer, der.data, der.len, "", &err));
+	assert_ok(cert_issuer_init(&issuer, der.data, der.len, "http://localhost:8080", &err));
 	assert_ok(key_generate(KEY_EC_P256, &p256, &err));
 	spki = key_spki(p256, &spki_len);
 	fixture_signer_start(&home);
@@ -569,7 +621,7 @@ test_nothing_makes_a_ca(void **state)
 	assert_int_equal(issue(&p, &request, &der, &err), E_INPUT);
 	hang_up(&p);
 	for (i = 0; i < 256; i++) { /* all that is no operation */
-		if (i >= PROTO_ISSUE && i <= PROTO_LOG_READ)
+		if (i >= PROTO_ISSUE && i <= PROTO_CRL_BEGIN)
 			continue;
 		dial(&p);
 		assert_int_equal(ask(&p, i, &body, &der, &err), CLOSED);
@@ -767,7 +819,7 @@ test_malformed_frames(void **state)
 	    {"\200\0\0\0", 4},		       /* negative, to some */
 	    {"GET / HTTP/1.1\r\n\r\n", 18},    /* somebody lost */
 	    {"\0\0\0\5\0\0\0\0\1", 9},	       /* operation 0 */
-	    {"\0\0\0\5\7\0\0\0\1", 9},	       /* the one behind the last */
+	    {"\0\0\0\5\10\0\0\0\1", 9},	       /* the one behind the last */
 	    {"\0\0\0\5\200\0\0\0\1", 9},       /* an answer */
 	    {"\0\0\0\6\3\0\0\0\1x", 10},       /* a piece of a list's entry */
 	};
@@ -945,7 +997,6 @@ static void
 test_logged_before_answered(void **state)
 {
 	struct signer_log_row row;
-	struct crl_info info;
 	struct err err = {0};
 	struct peer p;
 	int i;
@@ -954,7 +1005,7 @@ test_logged_before_answered(void **state)
 	dial(&p);
 	for (i = 0; i < 10; i++) {
 		struct signer_log_row revoked = {.kind = SIGNER_LOG_REVOKED, .reason = REASON_KEY_COMPROMISE};
-		struct signer_log_row listed = {.kind = SIGNER_LOG_CRL};
+		struct signer_log_row numbered = {.kind = SIGNER_LOG_CRL};
 		struct buf der = {0};
 
 		assert_ok(issue(&p, request_of("constrained"), &der, &err));
@@ -963,9 +1014,8 @@ test_logged_before_answered(void **state)
 		memcpy(revoked.serial, row.serial, SERIAL_LEN);
 		assert_ok(note(&p, row.serial, REASON_KEY_COMPROMISE, &err));
 		assert_int_equal(logged(NULL, &revoked), 1);
-		assert_ok(crl_end(&p, 7, 0, &info, &err));
-		listed.crl_number = info.number;
-		assert_int_equal(logged(NULL, &listed), 1);
+		assert_ok(empty_list(&p, 0, &numbered.crl_number, &err));
+		assert_int_equal(logged(NULL, &numbered), 1);
 		buf_clear(&der);
 	}
 	hang_up(&p);
@@ -1115,9 +1165,8 @@ static void
 test_crl_numbers(void **state)
 {
 	static const uint64_t leaps[] = {0, 1, 5, 0, 1000, 3};
-	struct crl_info info = {0};
 	struct err err = {0};
-	uint64_t last = 0;
+	uint64_t last = 0, number = 0;
 	struct peer p;
 	size_t i;
 
@@ -1126,72 +1175,125 @@ test_crl_numbers(void **state)
 		uint64_t at_least = leaps[i] > 1 ? last + leaps[i] : leaps[i]; /* 0 and 1 were long ago */
 
 		dial(&p);
-		assert_ok(crl_end(&p, 1, at_least, &info, &err));
+		assert_ok(empty_list(&p, at_least, &number, &err));
 		if (last > 0)
-			assert_int_equal(info.number, at_least > last ? at_least : last + 1);
-		last = info.number;
-		assert_int_equal(info.n_entries, 0);
+			assert_int_equal(number, at_least > last ? at_least : last + 1);
+		last = number;
 		hang_up(&p);
 		fixture_signer_kill(&home);
 		fixture_signer_start(&home);
 	}
 	/* Refused, and no number is lost on it. */
 	dial(&p);
-	assert_int_equal(crl_end(&p, 1, (uint64_t)INT64_MAX + 1, &info, &err), E_INPUT);
-	assert_int_equal(crl_end(&p, 1, UINT64_MAX, &info, &err), E_INPUT);
-	assert_ok(crl_end(&p, 1, 0, &info, &err));
-	assert_int_equal(info.number, last + 1);
+	assert_int_equal(empty_list(&p, (uint64_t)INT64_MAX + 1, &number, &err), E_INPUT);
+	assert_int_equal(empty_list(&p, UINT64_MAX, &number, &err), E_INPUT);
+	assert_ok(empty_list(&p, 0, &number, &err));
+	assert_int_equal(number, last + 1);
+	hang_up(&p);
+}
+
+/* RFC 5280, section 5.2.3: complete and delta of the same moment have one number, and no two of a kind ever have. */
+static void
+test_crl_pairs(void **state)
+{
+	struct signer_crl complete = crl_of(0), delta = crl_of(0), again;
+	struct err err = {0};
+	uint64_t first = 0, number = 0;
+	struct peer p;
+	int i;
+
+	(void)state;
+	dial(&p);
+	assert_ok(empty_list(&p, 0, &first, &err));
+	delta.base = first;
+	for (i = 0; i < 2; i++) { /* whichever comes first */
+		struct signer_crl *one = i == 0 ? &delta : &complete, *other = i == 0 ? &complete : &delta;
+
+		one->is_paired = false;
+		other->is_paired = true;
+		assert_ok(list(&p, 1, one, 2, &first, &err));
+		again = *one;
+		again.is_paired = true; /* of its own kind */
+		assert_int_equal(list(&p, 1, &again, 2, &number, &err), E_CONFLICT);
+		again = *other;
+		again.this_update++; /* of another moment */
+		assert_int_equal(list(&p, 1, &again, 2, &number, &err), E_CONFLICT);
+		again = *other;
+		again.at_least = first + 1;
+		assert_int_equal(list(&p, 1, &again, 2, &number, &err), E_CONFLICT);
+		assert_ok(list(&p, 1, other, 3, &number, &err));
+		assert_int_equal(number, first);
+		assert_int_equal(list(&p, 1, other, 3, &number, &err), E_CONFLICT); /* a third */
+	}
+	/* What a signer that is gone has given is not given by the next one. */
+	complete.is_paired = false;
+	assert_ok(list(&p, 1, &complete, 1, &first, &err));
+	hang_up(&p);
+	fixture_signer_kill(&home);
+	fixture_signer_start(&home);
+	dial(&p);
+	delta.is_paired = true;
+	assert_int_equal(list(&p, 1, &delta, 1, &number, &err), E_CONFLICT);
+	delta.is_paired = false;
+	assert_ok(list(&p, 1, &delta, 1, &number, &err));
+	assert_int_equal(number, first + 1);
 	hang_up(&p);
 }
 
 static void
-test_crl_times(void **state)
+test_refused_lists(void **state)
 {
-	static const struct proto_crl bad[] = {{0, 100, 100}, {0, 100, 99}, {0, -1, 100}, {0, INT64_MIN, INT64_MAX},
-	    {0, 100, INT64_MAX}, {0, 100, 253402300800}};
-	struct buf body = {0}, out = {0};
+	static const int64_t times[][2] = {{100, 100}, {100, 99}, {-1, 100}, {INT64_MIN, INT64_MAX}, {100, INT64_MAX},
+	    {100, 253402300800}};
+	struct signer_crl crl = crl_of(0);
+	uint64_t number = 0, last = 0;
 	struct err err = {0};
 	struct peer p;
 	size_t i;
 
 	(void)state;
 	dial(&p);
-	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		buf_reset(&body);
-		proto_crl_put(&body, &bad[i]);
-		assert_int_equal(ask(&p, PROTO_CRL_SIGN, &body, &out, &err), E_INPUT);
+	assert_ok(empty_list(&p, 0, &last, &err));
+	for (i = 0; i < sizeof times / sizeof times[0]; i++) {
+		crl.this_update = times[i][0];
+		crl.next_update = times[i][1];
+		assert_int_equal(list(&p, 1, &crl, 1, &number, &err), E_INPUT);
 	}
-	assert_int_equal(out.len, 0);
+	crl = crl_of(0);
+	crl.base = INT64_MAX; /* a delta to a list of which nobody knows */
+	assert_int_equal(list(&p, 1, &crl, 1, &number, &err), E_INPUT);
+	crl = crl_of(0);
+	crl.issuer[0] ^= 1;
+	assert_int_equal(list(&p, 1, &crl, 1, &number, &err), E_NOTFOUND);
+	assert_ok(empty_list(&p, 0, &number, &err));
+	assert_int_equal(number, last + 2); /* the delta had one already */
 	hang_up(&p);
-	buf_clear(&body);
 }
 
 /* Each list has the entries of its own call. */
 static void
 test_two_lists_at_once(void **state)
 {
-	struct crl_info info;
+	const struct signer_crl crl = crl_of(0);
+	uint64_t first, second, third, fourth;
 	struct err err = {0};
 	struct peer p, other;
 
 	(void)state;
 	dial(&p);
 	dial(&other);
+	put_begin(&p, 1, &crl, 7);
 	put_entries(&p, 1, 3);
+	put_begin(&p, 2, &crl, 5);
 	put_entries(&p, 2, 5);
-	put_entries(&other, 1, 100); /* the same id, somebody else's */
 	put_entries(&p, 1, 4);
-	assert_ok(crl_end(&p, 2, 0, &info, &err));
-	assert_int_equal(info.n_entries, 5);
-	assert_ok(crl_end(&p, 1, 0, &info, &err));
-	assert_int_equal(info.n_entries, 7);
-	assert_ok(crl_end(&p, 1, 0, &info, &err)); /* begun anew */
-	assert_int_equal(info.n_entries, 0);
-	put_entries(&p, 3, 1);
-	assert_ok(crl_end(&p, 3, 0, &info, &err));
-	assert_int_equal(info.n_entries, 1);
-	assert_ok(crl_end(&other, 1, 0, &info, &err));
-	assert_int_equal(info.n_entries, 100);
+	assert_ok(crl_end(&p, 2, &crl, 5, &second, &err));
+	put_begin(&other, 1, &crl, 100); /* the same id, somebody else's */
+	put_entries(&other, 1, 100);
+	assert_ok(crl_end(&other, 1, &crl, 100, &third, &err));
+	assert_ok(crl_end(&p, 1, &crl, 7, &first, &err));
+	assert_ok(list(&p, 1, &crl, 0, &fourth, &err)); /* begun anew */
+	assert_true(first < second && second < third && third < fourth);
 	hang_up(&p);
 	hang_up(&other);
 }
@@ -1200,32 +1302,56 @@ test_two_lists_at_once(void **state)
 static void
 test_refused_entries(void **state)
 {
+	const struct signer_crl crl = crl_of(0);
 	struct buf body = {0}, nothing = {0};
-	struct crl_info info;
+	struct crl_entry released = listed;
+	uint64_t number;
 	struct err err = {0};
 	struct peer p;
 	uint32_t id;
 
 	(void)state;
 	dial(&p); /* a third list */
+	put_begin(&p, 1, &crl, 1);
+	put_begin(&p, 2, &crl, 1);
+	put_begin(&p, 3, &crl, 1);
+	assert_int_equal(get(&p, &id, &nothing, &err), CLOSED);
+	hang_up(&p);
+	dial(&p); /* of a list that was not begun */
 	put_entries(&p, 1, 1);
-	put_entries(&p, 2, 1);
-	put_entries(&p, 3, 1);
+	assert_int_equal(get(&p, &id, &nothing, &err), CLOSED);
+	hang_up(&p);
+	dial(&p); /* begun twice */
+	put_begin(&p, 1, &crl, 1);
+	put_begin(&p, 1, &crl, 1);
 	assert_int_equal(get(&p, &id, &nothing, &err), CLOSED);
 	hang_up(&p);
 	dial(&p); /* half an entry, behind sound ones */
+	put_begin(&p, 1, &crl, 2);
 	put_entries(&p, 1, 1);
 	buf_byte(&body, 1);
 	put_frame(&p, PROTO_CRL_ENTRIES, 1, &body);
-	assert_int_equal(crl_end(&p, 1, 0, &info, &err), CLOSED);
+	assert_int_equal(crl_end(&p, 1, &crl, 2, &number, &err), CLOSED);
+	hang_up(&p);
+	dial(&p); /* one more than was announced */
+	put_begin(&p, 1, &crl, 1);
+	put_entries(&p, 1, 2);
+	assert_int_equal(crl_end(&p, 1, &crl, 1, &number, &err), CLOSED);
+	hang_up(&p);
+	dial(&p); /* what is only in deltas */
+	put_begin(&p, 1, &crl, 1);
+	released.reason = REASON_REMOVE_FROM_CRL;
+	buf_reset(&body);
+	proto_entry_put(&body, &released);
+	put_frame(&p, PROTO_CRL_ENTRIES, 1, &body);
+	assert_int_equal(crl_end(&p, 1, &crl, 1, &number, &err), CLOSED);
 	hang_up(&p);
 	dial(&p); /* what the connection that was closed had begun is gone */
-	assert_ok(crl_end(&p, 1, 0, &info, &err));
-	assert_int_equal(info.n_entries, 0);
-	put_entries(&p, 1, 1); /* a list that is refused at its end is gone, too */
-	assert_int_equal(crl_end(&p, 1, UINT64_MAX, &info, &err), E_INPUT);
-	assert_ok(crl_end(&p, 1, 0, &info, &err));
-	assert_int_equal(info.n_entries, 0);
+	assert_int_equal(crl_end(&p, 1, &crl, 0, &number, &err), E_INPUT);
+	put_begin(&p, 1, &crl, 2); /* fewer than were announced */
+	put_entries(&p, 1, 1);
+	assert_int_equal(crl_end(&p, 1, &crl, 1, &number, &err), E_INPUT);
+	assert_ok(list(&p, 1, &crl, 3, &number, &err));
 	hang_up(&p);
 	buf_clear(&body);
 }
@@ -1233,61 +1359,61 @@ test_refused_entries(void **state)
 static void
 test_broken_off_list(void **state)
 {
-	struct crl_info info;
+	const struct signer_crl crl = crl_of(0);
 	struct err err = {0};
+	uint64_t number;
 	struct peer p;
 	int i;
 
 	(void)state;
 	for (i = 0; i < 20; i++) {
 		dial(&p);
+		put_begin(&p, 1, &crl, 3 * PROTO_ENTRIES_MAX);
 		put_entries(&p, 1, PROTO_ENTRIES_MAX);
 		put_entries(&p, 1, PROTO_ENTRIES_MAX);
 		put(&p, "\0\0\xff\0\3\0\0\0\1half", 13);
 		hang_up(&p);
 	}
 	dial(&p);
-	assert_ok(crl_end(&p, 1, 0, &info, &err));
-	assert_int_equal(info.n_entries, 0);
+	assert_ok(empty_list(&p, 0, &number, &err));
 	hang_up(&p);
-}
-
-static bool
-next_entry(void *ctx, struct crl_entry *entry_out)
-{
-	uint32_t *left = ctx;
-
-	if (*left == 0)
-		return false;
-	*entry_out = (struct crl_entry){.serial = {0x40}, .revoked_at = 1767225600,
-	    .reason = *left % 2 == 0 ? REASON_KEY_COMPROMISE : REASON_UNSPECIFIED};
-	memcpy(entry_out->serial + SERIAL_LEN - sizeof *left, left, sizeof *left);
-	--*left;
-	return true;
 }
 
 static void
 test_long_list(void **state)
 {
+	enum { N = 100000 };
+	const struct signer_crl crl = crl_of(0);
+	struct crl_spec spec = {.issuer = &issuer, .this_update = crl.this_update, .next_update = crl.next_update};
+	struct crl_entry *entries = calloc(N, sizeof *entries);
 	struct signer *signer = NULL;
-	uint32_t left = 100000;
+	struct buf der = {0}, sig = {0};
 	struct crl_info info;
-	struct buf der = {0};
 	struct err err = {0};
 	const uint8_t *at;
-	X509_CRL *crl;
+	X509_CRL *x;
+	uint32_t i;
 
 	(void)state;
+	assert_non_null(entries);
+	for (i = 0; i < N; i++) {
+		entries[i] = listed;
+		entries[i].reason = i % 2 == 0 ? REASON_KEY_COMPROMISE : REASON_UNSPECIFIED;
+		memcpy(entries[i].serial + SERIAL_LEN - sizeof i, &i, sizeof i);
+	}
 	assert_ok(signer_open(home.socket_path, SIGNER_TIMEOUT_MS, &signer, &err));
-	assert_ok(signer_crl(signer, next_entry, &left, 0, clock_now(), clock_now() + DAY, &der, &err));
+	assert_ok(signer_crl(signer, &crl, entries, N, &spec.number, &sig, &err));
+	assert_ok(crl_join(&spec, entries, N, sig.data, sig.len, &der, &err));
 	assert_ok(crl_info_read(der.data, der.len, &issuer, &info, &err));
-	assert_int_equal(info.n_entries, 100000);
+	assert_int_equal(info.n_entries, N);
 	at = der.data;
-	assert_non_null(crl = d2i_X509_CRL(NULL, &at, (long)der.len));
-	assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), 100000);
-	X509_CRL_free(crl);
+	assert_non_null(x = d2i_X509_CRL(NULL, &at, (long)der.len));
+	assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(x)), N);
+	X509_CRL_free(x);
 	signer_close(signer);
+	free(entries);
 	buf_clear(&der);
+	buf_clear(&sig);
 }
 
 /* ---- many at once -------------------------------------------------------------------------------------------- */
@@ -1507,7 +1633,7 @@ test_full_disk(void **state)
 	enum { N = 600 };
 	struct buf body = {0}, frames = {0}, before = {0}, *der = calloc(N, sizeof *der);
 	struct signer_log_row row;
-	struct crl_info info;
+	uint64_t number;
 	char kept[FS_PATH_MAX];
 	struct err err = {0};
 	unsigned answers = 0;
@@ -1541,7 +1667,7 @@ test_full_disk(void **state)
 		assert_ok(note(&p, row.serial, REASON_KEY_COMPROMISE, &err));
 	}
 	for (i = 0; i < 100; i++)
-		assert_ok(crl_end(&p, i, 0, &info, &err));
+		assert_ok(empty_list(&p, 0, &number, &err));
 	assert_int_equal(issue(&p, request_of("constrained"), &frames, &err), E_FULL);
 	assert_int_equal(kill(home.signer, SIGTERM), 0);
 	assert_int_equal(fixture_signer_wait(&home), 0);
@@ -1581,7 +1707,8 @@ main(void)
 	    cmocka_unit_test(test_logged_before_answered),
 	    cmocka_unit_test(test_notes),
 	    cmocka_unit_test(test_crl_numbers),
-	    cmocka_unit_test(test_crl_times),
+	    cmocka_unit_test(test_crl_pairs),
+	    cmocka_unit_test(test_refused_lists),
 	    cmocka_unit_test(test_two_lists_at_once),
 	    cmocka_unit_test(test_refused_entries),
 	    cmocka_unit_test(test_broken_off_list),
