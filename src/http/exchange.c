@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "core/authfail.h"
 #include "http/forwarded.h"
+#include "http/negotiate.h"
 #include "http/reply.h"
 
 #include <event2/http.h>
@@ -106,6 +107,20 @@ admit(struct exchange *x, struct caller *caller, const struct caller **who_out, 
 	return caller_may(x->route, *who_out, err);
 }
 
+/* Nothing is sent to who has it already. */
+static void
+spare(struct exchange *x)
+{
+	if ((x->reply.status != 0 && x->reply.status != 200) || !negotiate_unchanged(&x->request.http, &x->reply))
+		return;
+	x->reply.status = 304;
+	buf_clear(&x->reply.body);
+	if (x->reply.next_free != NULL)
+		x->reply.next_free(x->reply.next_ctx);
+	x->reply.next = NULL;
+	x->reply.next_free = NULL;
+}
+
 void
 exchange_answer(struct exchange *x)
 {
@@ -124,6 +139,8 @@ exchange_answer(struct exchange *x)
 	}
 	if (rc != 0)
 		exchange_refuse(x, &err, 0);
+	else if (strcmp(x->request.http.method, "GET") == 0 || x->request.is_head)
+		spare(x);
 	/* The others' are looked at again. */
 	if (x->reply.wait_s == 0 && x->reply.next == NULL)
 		caller_proof_clear(&x->proof);

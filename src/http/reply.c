@@ -1,8 +1,10 @@
 /* Statuses, problem documents and common headers. */
 #include "http/reply.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "core/idempotency.h"
+#include "http/negotiate.h"
 #include "http/page.h"
 
 #include <event2/buffer.h>
@@ -45,6 +47,7 @@ static const struct {
     {201, "Created"},
     {202, "Accepted"},
     {204, "No Content"},
+    {304, "Not Modified"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {403, "Forbidden"},
@@ -152,6 +155,27 @@ reply_clear(struct http_reply *reply)
 #define LEN_UNKNOWN SIZE_MAX
 
 static void
+cache_headers_add(struct evkeyvalq *out, const struct http_reply *reply)
+{
+	char text[96], stale[48] = "";
+
+	if (reply->last_modified > 0) {
+		http_date_format(text, reply->last_modified);
+		(void)evhttp_add_header(out, "Last-Modified", text);
+	}
+	if (reply->cacheable_s == 0) {
+		(void)evhttp_add_header(out, "Cache-Control", "no-store");
+		return;
+	}
+	if (reply->stale_s > 0)
+		(void)snprintf(stale, sizeof stale, ", stale-if-error=%lld", (long long)reply->stale_s);
+	(void)snprintf(text, sizeof text, "public, max-age=%lld%s", (long long)reply->cacheable_s, stale);
+	(void)evhttp_add_header(out, "Cache-Control", text);
+	http_date_format(text, clock_now() + reply->cacheable_s);
+	(void)evhttp_add_header(out, "Expires", text); /* for HTTP/1.0's caches */
+}
+
+static void
 headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
     const struct reply_options *options)
 {
@@ -169,6 +193,9 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
 	    {"Location", reply->location[0] != '\0' ? reply->location : NULL},
 	    {"Content-Disposition", reply->disposition[0] != '\0' ? reply->disposition : NULL},
 	    {"Allow", options->allow},
+	    {"ETag", reply->etag[0] != '\0' ? reply->etag : NULL},
+	    {"Content-Encoding", reply->status != 304 ? reply->encoding : NULL},
+	    {"Vary", reply->is_negotiated ? "Accept-Encoding" : NULL},
 	    {"Content-Transfer-Encoding", reply->is_base64 ? "base64" : NULL},
 	    {"WWW-Authenticate", reply->status != 401 ? NULL : reply->wants_basic ? basic : "Bearer realm=\"muster\""},
 	    {"Connection", options->must_close ? "close" : NULL},
@@ -179,18 +206,14 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
 	for (i = 0; i < sizeof headers / sizeof headers[0]; i++)
 		if (headers[i].value != NULL)
 			(void)evhttp_add_header(out, headers[i].name, headers[i].value);
-	if (reply->cacheable_s > 0)
-		(void)snprintf(number, sizeof number, "public, max-age=%lld", (long long)reply->cacheable_s);
-	else
-		(void)text_copy(number, sizeof number, "no-store");
-	(void)evhttp_add_header(out, "Cache-Control", number);
+	cache_headers_add(out, reply);
 	if (reply->retry_after_s > 0) {
 		(void)snprintf(number, sizeof number, "%d", reply->retry_after_s);
 		(void)evhttp_add_header(out, "Retry-After", number);
 	}
 	/* evhttp would leave it out for HTTP/1.0 and for HEAD. */
 	(void)snprintf(number, sizeof number, "%zu", len);
-	if (reply->status != 204 && len != LEN_UNKNOWN)
+	if (reply->status != 204 && reply->status != 304 && len != LEN_UNKNOWN)
 		(void)evhttp_add_header(out, "Content-Length", number);
 }
 
@@ -274,7 +297,7 @@ reply_begin(struct evhttp_request *evreq, struct http_reply *reply, const struct
 	/* HTTP/1.0 has no chunks: there the end of the connection is the end of the body. */
 	if (evreq->minor == 0)
 		(void)evhttp_remove_header(evhttp_request_get_input_headers(evreq), "Connection");
-	headers_add(evhttp_request_get_output_headers(evreq), reply, LEN_UNKNOWN, options);
+	headers_add(evhttp_request_get_output_headers(evreq), reply, reply->body_len > 0 ? reply->body_len : LEN_UNKNOWN, options);
 	evhttp_send_reply_start(evreq, reply->status, title_of(reply->status));
 }
 

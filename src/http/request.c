@@ -158,6 +158,16 @@ header_copy(const struct evkeyvalq *headers, const char *name, char *dst, size_t
 	return 0;
 }
 
+/* One that a client could do without: what is too long or odd counts as absent. */
+static void
+header_hint(const struct evkeyvalq *headers, const char *name, char *dst, size_t size)
+{
+	struct err ignored = {0};
+
+	if (header_copy(headers, name, dst, size, &ignored) != 0)
+		dst[0] = '\0';
+}
+
 void
 request_name(struct request *out, const char *peer)
 {
@@ -191,6 +201,9 @@ request_read(struct evhttp_request *evreq, struct request *out, struct err *err)
 	out->http.content_type = out->content_type;
 	out->http.accept = out->accept;
 	out->http.idempotency_key = out->idempotency_key;
+	out->http.accept_encoding = out->accept_encoding;
+	out->http.if_none_match = out->if_none_match;
+	out->http.if_modified_since = out->if_modified_since;
 	out->is_head = evhttp_request_get_command(evreq) == EVHTTP_REQ_HEAD;
 	out->http.method = method_name(evhttp_request_get_command(evreq));
 	out->must_close = must_close(headers, out->http.method);
@@ -203,6 +216,9 @@ request_read(struct evhttp_request *evreq, struct request *out, struct err *err)
 		return err_field(err, E_INPUT, IDEMPOTENCY_FIELD, "is empty: who sends one relies on it");
 	/* A long Accept is cut: it is only looked through for text/html. */
 	(void)header_copy(headers, "Accept", out->accept, sizeof out->accept, &ignored);
+	header_hint(headers, "Accept-Encoding", out->accept_encoding, sizeof out->accept_encoding);
+	header_hint(headers, "If-None-Match", out->if_none_match, sizeof out->if_none_match);
+	header_hint(headers, "If-Modified-Since", out->if_modified_since, sizeof out->if_modified_since);
 	return body_read(evreq, out, err);
 }
 

@@ -26,7 +26,8 @@ struct request {
 	char *target;		  /* the memory of path and query */
 	uint8_t *body;
 	char content_type[128];
-	char accept[256];
+	char accept[HTTP_HEADER_SIZE];
+	char accept_encoding[HTTP_HEADER_SIZE], if_none_match[HTTP_HEADER_SIZE], if_modified_since[64];
 	char idempotency_key[IDEMPOTENCY_KEY_MAX + 1];
 	bool is_head;
 	bool must_close;	  /* after the answer: what follows need not be a request */

@@ -15,6 +15,8 @@
 
 #define HTTP_PARAMS_MAX 2
 #define HTTP_PARAM_SIZE 160
+#define HTTP_HEADER_SIZE 256 /* of a header that is copied; what is longer counts as absent */
+#define HTTP_ETAG_SIZE 64
 
 /* A request as a handler sees it: a copy, independent of the connection, which may be gone already. */
 struct http_request {
@@ -26,6 +28,7 @@ struct http_request {
 	const char *content_type;   /* "" if none */
 	const char *accept;
 	const char *idempotency_key; /* "" if none */
+	const char *accept_encoding, *if_none_match, *if_modified_since; /* "" if none */
 	char peer[ADDRESS_TEXT_SIZE]; /* the client's address, or "socket" */
 	char id[17];		    /* request id, in the log and in X-Request-Id */
 	const struct http_query *query;
@@ -49,6 +52,12 @@ struct http_reply {
 	bool wants_basic;	/* of a 401: a Basic password is asked for */
 	bool is_page;		/* HTML: gets the Content-Security-Policy of pages */
 	int64_t cacheable_s;	/* 0: Cache-Control: no-store */
+	int64_t stale_s;	/* caches may show it so much longer if nobody answers them; 0: no word of that */
+	/* With one of these, a GET by who has that already is answered 304, whatever the handler put into the body. */
+	char etag[HTTP_ETAG_SIZE]; /* quoted; "" : no header */
+	int64_t last_modified;	   /* 0: no header */
+	const char *encoding;	   /* Content-Encoding; NULL: no header */
+	bool is_negotiated;	   /* another Accept-Encoding may get another body: Vary */
 	int retry_after_s;	/* 0: no Retry-After */
 	/* Called on a worker once it is known that the whole body has arrived (true), as far as TCP can tell, or that the
 	 * connection broke first (false); NULL for most. CTX is freed by it. */
@@ -61,7 +70,9 @@ struct http_reply {
 	uint64_t wait_generation;
 	/* A body that is too large to be held: BODY is its first part. NEXT is called on a worker for each further one, when
 	 * the one before has left and behind a new look at who calls; it appends to PART, which may stay empty. If it fails,
-	 * the connection is cut, so a body must show its end. NEXT_FREE frees the context, in any case. */
+	 * the connection is cut, so a body must show its end, or BODY_LEN, its length in all, which goes ahead of it, does.
+	 * NEXT_FREE frees the context, in any case. */
+	size_t body_len; /* 0: unknown */
 	int (*next)(struct core *core, void *ctx, struct buf *part, bool *end_out, struct err *err);
 	void (*next_free)(void *ctx);
 	void *next_ctx;
