@@ -15,13 +15,14 @@
 #include "x509/tbs.h"
 
 #define KU_ALL (KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT | KU_KEY_AGREEMENT)
-#define EKU_ALL (EKU_CLIENT_AUTH | EKU_SERVER_AUTH | EKU_CODE_SIGNING)
+#define EKU_ALL (EKU_CLIENT_AUTH | EKU_SERVER_AUTH | EKU_CODE_SIGNING | EKU_OCSP_SIGNING)
 
 /* id-kp (RFC 5280, section 4.2.1.12) and id-ad (4.2.2.1), both 1.3.6.1.5.5.7, and the last arc. */
 #define ID_PKIX 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07
 #define ID_KP_SERVER_AUTH 1
 #define ID_KP_CLIENT_AUTH 2
 #define ID_KP_CODE_SIGNING 3
+#define ID_KP_OCSP_SIGNING 9
 #define ID_AD_OCSP 1
 #define ID_AD_CA_ISSUERS 2
 #define GENERAL_NAME_URI 6
@@ -43,6 +44,7 @@ static const struct {
     {EKU_CLIENT_AUTH, ID_KP_CLIENT_AUTH},
     {EKU_SERVER_AUTH, ID_KP_SERVER_AUTH},
     {EKU_CODE_SIGNING, ID_KP_CODE_SIGNING},
+    {EKU_OCSP_SIGNING, ID_KP_OCSP_SIGNING},
 };
 
 /* The URL of PATH below BASE into OUT[CERT_URL_SIZE]. */
@@ -178,6 +180,8 @@ check_spec(const struct cert_spec *spec, const struct cert_issuer *issuer, struc
 	if (spec->ext_key_usage == 0 || (spec->ext_key_usage & ~(unsigned)EKU_ALL) != 0)
 		return err_set(
 		    err, E_INPUT, "a certificate needs an extended key usage, and a known one");
+	if ((spec->ext_key_usage & EKU_OCSP_SIGNING) != 0 && spec->ext_key_usage != EKU_OCSP_SIGNING)
+		return err_set(err, E_INPUT, "a certificate that signs OCSP answers does nothing else");
 	if (spec->n_sans > CERT_SANS_MAX)
 		return err_set(err, E_INPUT, "at most %d names in a certificate", CERT_SANS_MAX);
 	for (i = 0; i < spec->n_sans; i++)
@@ -265,6 +269,16 @@ put_urls(struct buf *out, const struct cert_issuer *issuer)
 	ext_end(out, mark);
 }
 
+/* RFC 6960, section 4.2.2.2.1: trusted as long as it is valid, which is short. */
+static void
+put_no_check(struct buf *out)
+{
+	struct ext_mark mark = ext_begin(out, EXT_OCSP_NO_CHECK, false);
+
+	der_put(out, DER_NULL, NULL, 0);
+	ext_end(out, mark);
+}
+
 int
 cert_tbs_build(const struct cert_spec *spec, const struct cert_issuer *issuer, struct buf *tbs_out,
     struct err *err)
@@ -298,7 +312,10 @@ cert_tbs_build(const struct cert_spec *spec, const struct cert_issuer *issuer, s
 		goto out;
 	ext_put_subject_key_id(tbs_out, key_id);
 	ext_put_authority_key_id(tbs_out, issuer->key_id);
-	put_urls(tbs_out, issuer);
+	if (spec->ext_key_usage == EKU_OCSP_SIGNING)
+		put_no_check(tbs_out);
+	else
+		put_urls(tbs_out, issuer);
 	tbs_end(tbs_out, mark);
 	if (buf_failed(tbs_out))
 		rc = err_nomem(err);

@@ -143,8 +143,8 @@ put_two(uint8_t *at, unsigned value)
 	return at + 2;
 }
 
-size_t
-der_time_make(uint8_t out[DER_TIME_SIZE], int64_t when)
+static size_t
+time_make(uint8_t out[DER_TIME_SIZE], int64_t when, bool generalized)
 {
 	uint8_t *at = out + 2;
 	unsigned year, month, day, second;
@@ -155,7 +155,7 @@ der_time_make(uint8_t out[DER_TIME_SIZE], int64_t when)
 	days = (when - TIME_MIN) / DAY_S + TIME_MIN / DAY_S;
 	second = (unsigned)(when - days * DAY_S);
 	date_of(days, &year, &month, &day);
-	if (when >= TIME_2050)
+	if (generalized)
 		at = put_two(at, year / 100);
 	at = put_two(at, year % 100);
 	at = put_two(at, month);
@@ -164,20 +164,38 @@ der_time_make(uint8_t out[DER_TIME_SIZE], int64_t when)
 	at = put_two(at, second / 60 % 60);
 	at = put_two(at, second % 60);
 	*at++ = 'Z';
-	out[0] = when >= TIME_2050 ? DER_GENERALIZED_TIME : DER_UTC_TIME;
+	out[0] = generalized ? DER_GENERALIZED_TIME : DER_UTC_TIME;
 	out[1] = (uint8_t)(at - out - 2);
 	return (size_t)(at - out);
+}
+
+size_t
+der_time_make(uint8_t out[DER_TIME_SIZE], int64_t when)
+{
+	return time_make(out, when, when >= TIME_2050);
+}
+
+static void
+put_time(struct buf *out, int64_t when, bool generalized)
+{
+	uint8_t time[DER_TIME_SIZE];
+	size_t n = time_make(time, when, generalized);
+
+	if (n == 0)
+		out->failed = true;
+	buf_append(out, time, n);
 }
 
 void
 der_put_time(struct buf *out, int64_t when)
 {
-	uint8_t time[DER_TIME_SIZE];
-	size_t n = der_time_make(time, when);
+	put_time(out, when, when >= TIME_2050);
+}
 
-	if (n == 0)
-		out->failed = true;
-	buf_append(out, time, n);
+void
+der_put_generalized_time(struct buf *out, int64_t when)
+{
+	put_time(out, when, true);
 }
 
 /* The length of the next element's tag and length octets, 0 if it is not DER or is cut short. */

@@ -53,6 +53,9 @@ void der_put_time(struct buf *out, int64_t when);
 #define DER_TIME_SIZE 17
 size_t der_time_make(uint8_t out[DER_TIME_SIZE], int64_t when);
 
+/* The same as GeneralizedTime, whatever the year: OCSP has no other (RFC 6960, section 4.2.1). */
+void der_put_generalized_time(struct buf *out, int64_t when);
+
 struct der {
 	const uint8_t *at;
 	size_t len; /* bytes left */

@@ -8,16 +8,30 @@
 #define GENERAL_NAME_URI 6 /* of GeneralName's choices */
 
 static const uint8_t id_ce[] = {0x55, 0x1d};
-static const uint8_t id_aia[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01};
+
+/* Those that are not in it; all 1.3.6.1.5.5.7. */
+static const struct {
+	enum ext_id id;
+	uint8_t len;
+	uint8_t oid[9];
+} others[] = {
+    {EXT_AUTHORITY_INFO_ACCESS, 8, {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01}},
+    {EXT_OCSP_NONCE, 9, {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02}},
+    {EXT_OCSP_NO_CHECK, 9, {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x05}},
+};
+#define N_OTHERS (sizeof others / sizeof others[0])
 
 struct ext_mark
 ext_begin(struct buf *out, enum ext_id id, bool critical)
 {
 	const uint8_t oid[] = {id_ce[0], id_ce[1], (uint8_t)id};
 	struct ext_mark mark = {.whole = out->len};
+	size_t i;
 
-	if (id == EXT_AUTHORITY_INFO_ACCESS)
-		der_put(out, DER_OID, id_aia, sizeof id_aia);
+	for (i = 0; i < N_OTHERS && others[i].id != id; i++)
+		continue;
+	if (i < N_OTHERS)
+		der_put(out, DER_OID, others[i].oid, others[i].len);
 	else
 		der_put(out, DER_OID, oid, sizeof oid);
 	if (critical)
@@ -85,8 +99,9 @@ id_of(const struct der *oid)
 	    EXT_CRL_DISTRIBUTION_POINTS, EXT_AUTHORITY_KEY_ID, EXT_KEY_USAGE_EXTENDED, EXT_FRESHEST_CRL};
 	size_t i;
 
-	if (der_equal(oid, id_aia, sizeof id_aia))
-		return EXT_AUTHORITY_INFO_ACCESS;
+	for (i = 0; i < N_OTHERS; i++)
+		if (der_equal(oid, others[i].oid, others[i].len))
+			return others[i].id;
 	if (oid->len != 3 || memcmp(oid->at, id_ce, sizeof id_ce) != 0)
 		return EXT_NONE;
 	for (i = 0; i < sizeof known / sizeof known[0]; i++)

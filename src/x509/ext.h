@@ -25,7 +25,9 @@ enum ext_id {
 	EXT_AUTHORITY_KEY_ID = 35,
 	EXT_KEY_USAGE_EXTENDED = 37,
 	EXT_FRESHEST_CRL = 46,
-	EXT_AUTHORITY_INFO_ACCESS = 256
+	EXT_AUTHORITY_INFO_ACCESS = 256,
+	EXT_OCSP_NONCE = 257,	 /* RFC 9654 */
+	EXT_OCSP_NO_CHECK = 258	 /* RFC 6960, section 4.2.2.2.1 */
 };
 
 /* Begin an extension in OUT, append its value, end it. */

@@ -325,6 +325,30 @@ test_usages(void **state)
 	buf_clear(&der);
 }
 
+/* RFC 6960, section 4.2.2.2: who signs OCSP answers does nothing else, is not asked about, and says so. */
+static void
+test_responder(void **state)
+{
+	struct cert_spec spec = spec_of(device);
+	struct buf der = {0};
+	struct err err = {0};
+	X509 *cert;
+
+	(void)state;
+	spec.ext_key_usage = EKU_OCSP_SIGNING;
+	issue(&spec, &ca, &der);
+	cert = parse(&der);
+	assert_int_equal(X509_get_extended_key_usage(cert), XKU_OCSP_SIGN);
+	assert_true(X509_get_ext_by_NID(cert, NID_id_pkix_OCSP_noCheck, -1) >= 0);
+	assert_int_equal(X509_get_ext_by_NID(cert, NID_crl_distribution_points, -1), -1);
+	assert_int_equal(X509_get_ext_by_NID(cert, NID_info_access, -1), -1);
+	assert_true(verifies(cert, ca.cert, X509_PURPOSE_OCSP_HELPER));
+	assert_false(verifies(cert, ca.cert, X509_PURPOSE_SSL_CLIENT));
+	assert_ok(cert_matches(der.data, der.len, &spec, &ca.issuer, &err));
+	X509_free(cert);
+	buf_clear(&der);
+}
+
 /* The SAN that a common name becomes: dNSName, iPAddress, or nothing. */
 static void
 test_common_name_in_the_names(void **state)
@@ -444,7 +468,8 @@ test_refuses_specifications(void **state)
 	REFUSE(spec.key_usage = 0);
 	REFUSE(spec.key_usage = 8);
 	REFUSE(spec.ext_key_usage = 0);
-	REFUSE(spec.ext_key_usage = 8);
+	REFUSE(spec.ext_key_usage = 16);
+	REFUSE(spec.ext_key_usage = EKU_OCSP_SIGNING | EKU_CLIENT_AUTH);
 	REFUSE((spec.sans = bad_san, spec.n_sans = 1));
 	REFUSE((spec.sans = many, spec.n_sans = CERT_SANS_MAX + 1));
 	REFUSE(spec.country = "ch");
@@ -738,7 +763,7 @@ test_no_urls(void **state)
 	X509 *cert;
 
 	(void)state;
-	quiet.issuer.crl_url[0] = quiet.issuer.ca_url[0] = '\0';
+	quiet.issuer.crl_url[0] = quiet.issuer.ca_url[0] = quiet.issuer.ocsp_url[0] = '\0';
 	issue(&spec, &quiet, &der);
 	cert = parse(&der);
 	assert_int_equal(X509_get_ext_by_NID(cert, NID_crl_distribution_points, -1), -1);
@@ -800,6 +825,7 @@ main(void)
 	    cmocka_unit_test(test_openssl_reads_the_extensions),
 	    cmocka_unit_test(test_openssl_reads_the_fields),
 	    cmocka_unit_test(test_usages),
+	    cmocka_unit_test(test_responder),
 	    cmocka_unit_test(test_common_name_in_the_names),
 	    cmocka_unit_test(test_empty_subject),
 	    cmocka_unit_test(test_deterministic),
