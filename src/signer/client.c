@@ -482,6 +482,47 @@ out:
 	return rc;
 }
 
+/* The N answers in BYTES, each into its place. */
+static int
+take_ocsp(const struct buf *bytes, size_t n, struct buf *outs, int64_t *this_out, int64_t *next_out, struct err *err)
+{
+	struct bytes b = {bytes->data, bytes->len, false};
+	const uint8_t *at;
+	bool failed = false;
+	size_t len, i;
+
+	*this_out = (int64_t)bytes_u64(&b);
+	*next_out = (int64_t)bytes_u64(&b);
+	for (i = 0; i < n; i++) {
+		len = bytes_u32(&b);
+		if ((at = bytes_take(&b, len)) != NULL)
+			buf_append(&outs[i], at, len);
+		failed = failed || buf_failed(&outs[i]);
+	}
+	if (!bytes_end(&b))
+		return err_set(err, E_SYS, "the signer's answer is malformed");
+	return failed ? err_nomem(err) : 0;
+}
+
+int
+signer_ocsp(struct signer *s, const uint8_t *issuer, int64_t valid_s, const struct signer_ocsp *wanted, size_t n,
+    struct buf *outs, int64_t *this_out, int64_t *next_out, struct err *err)
+{
+	struct buf body = {0}, answer = {0};
+	struct call call;
+	int rc;
+
+	if (n > SIGNER_OCSP_MAX)
+		return err_set(err, E_INPUT, "more than %d OCSP answers at once", SIGNER_OCSP_MAX);
+	proto_ocsp_put(&body, issuer, valid_s, wanted, n);
+	if ((rc = ask(s, PROTO_OCSP, &body, &call, &answer, err)) == 0) {
+		rc = take_ocsp(&answer, n, outs, this_out, next_out, err);
+		buf_clear(&answer);
+	}
+	buf_clear(&body);
+	return rc;
+}
+
 int
 signer_ca_cert(struct signer *s, struct buf *der_out, struct err *err)
 {

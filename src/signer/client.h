@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "x509/cert.h"
 #include "x509/crl.h"
+#include "x509/ocsp.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,18 +67,42 @@ MUST_CHECK int signer_crl(struct signer *signer, const struct signer_crl *crl, c
 /* The issuing CA's certificate (DER) as the signer holds it; appended to DER_OUT. */
 MUST_CHECK int signer_ca_cert(struct signer *signer, struct buf *der_out, struct err *err);
 
-enum signer_log_kind { SIGNER_LOG_ISSUED = 1, SIGNER_LOG_REVOKED = 2, SIGNER_LOG_CRL = 3 };
+/* One OCSP answer that is wanted: about which certificates, and the nonce to echo. All borrowed. */
+struct signer_ocsp {
+	const struct ocsp_single *singles;
+	size_t n;
+	const uint8_t *nonce;
+	size_t nonce_len; /* 0: none */
+};
+
+#define SIGNER_OCSP_MAX 64		      /* answers in one call, */
+#define SIGNER_OCSP_SINGLES_MAX OCSP_IDS_MAX /* and certificates in all of them together */
+
+/* Sign N OCSP answers in the name of the issuer with the key id ISSUER (KEY_ID_LEN bytes), valid for VALID_S at most: each
+ * appends an OCSPResponse to its OUTS. The signer looks into its own log: what was to be good and is not so there leaves
+ * its OUTS empty. *THIS_OUT and *NEXT_OUT are when all of them begin, and when the first of them ends. E_INPUT,
+ * E_BUSY, E_SYS; E_NOTFOUND: another issuer. */
+MUST_CHECK int signer_ocsp(struct signer *signer, const uint8_t *issuer, int64_t valid_s,
+    const struct signer_ocsp *wanted, size_t n, struct buf *outs, int64_t *this_out, int64_t *next_out,
+    struct err *err);
+
+enum signer_log_kind {
+	SIGNER_LOG_ISSUED = 1,
+	SIGNER_LOG_REVOKED = 2,
+	SIGNER_LOG_CRL = 3,
+	SIGNER_LOG_RESPONDER = 4 /* a certificate of the signer's own, for OCSP answers; nobody else has its key */
+};
 
 /* One row of the signer's log. */
 struct signer_log_row {
 	uint64_t seq; /* from 1, gapless */
 	enum signer_log_kind kind;
 	int64_t at;
-	uint8_t serial[SERIAL_LEN]; /* issued, revoked */
-	char id[64];		    /* issued: the owner */
+	uint8_t serial[SERIAL_LEN]; /* issued, revoked, responder */
+	char id[64];		    /* issued: the owner; responder: the issuer's SKI */
 	enum crl_reason reason;	    /* revoked */
 	uint64_t crl_number;	    /* crl */
-	const uint8_t *der;	    /* issued: the certificate; borrowed during the call */
+	const uint8_t *der;	    /* issued, responder: the certificate; borrowed during the call */
 	size_t der_len;
 };
 

@@ -63,6 +63,7 @@ signer_log_row_put(struct buf *out, const struct signer_log_row *row)
 	buf_u64(out, (uint64_t)row->at);
 	switch (row->kind) {
 	case SIGNER_LOG_ISSUED:
+	case SIGNER_LOG_RESPONDER:
 		buf_append(out, row->serial, SERIAL_LEN);
 		put_text(out, row->id);
 		buf_append(out, row->der, row->der_len);
@@ -87,9 +88,9 @@ signer_log_row_read(const uint8_t *data, size_t len, struct signer_log_row *out,
 
 	row.seq = bytes_u64(&b);
 	row.at = (int64_t)bytes_u64(&b);
-	if (row.kind == SIGNER_LOG_ISSUED || row.kind == SIGNER_LOG_REVOKED)
+	if (row.kind != SIGNER_LOG_CRL)
 		serial = bytes_take(&b, SERIAL_LEN);
-	if (row.kind == SIGNER_LOG_ISSUED) {
+	if (row.kind == SIGNER_LOG_ISSUED || row.kind == SIGNER_LOG_RESPONDER) {
 		bytes_text(&b, row.id, sizeof row.id);
 		row.der_len = b.len;
 		row.der = bytes_take(&b, b.len);
@@ -195,13 +196,25 @@ chain_step(uint8_t *chain, const uint8_t *row, size_t len)
 	sha256(chain, joined, SHA256_LEN + len);
 }
 
+/* What a revocation for REASON makes of a serial: what is revoked for good stays so. */
+static enum serial_state
+state_after(enum serial_state now, enum crl_reason reason)
+{
+	if (now == SERIAL_REVOKED)
+		return now;
+	return reason == REASON_REMOVE_FROM_CRL   ? SERIAL_ISSUED
+	    : reason == REASON_CERTIFICATE_HOLD ? SERIAL_HELD
+						: SERIAL_REVOKED;
+}
+
 /* Remember what ROW, which begins at OFFSET, says. */
 static int
 remember(struct signer_log *log, const struct signer_log_row *row, uint64_t offset, struct err *err)
 {
 	int rc;
 
-	if (row->kind == SIGNER_LOG_ISSUED && (rc = serialset_add(&log->serials, row->serial, err)) != 0)
+	if ((row->kind == SIGNER_LOG_ISSUED || row->kind == SIGNER_LOG_RESPONDER) &&
+	    (rc = serialset_add(&log->serials, row->serial, err)) != 0)
 		return rc;
 	if ((row->seq - 1) % INDEX_STEP == 0) {
 		uint64_t *index = realloc(log->index, (log->n_index + 1) * sizeof index[0]);
@@ -211,6 +224,9 @@ remember(struct signer_log *log, const struct signer_log_row *row, uint64_t offs
 		log->index = index;
 		index[log->n_index++] = offset;
 	}
+	if (row->kind == SIGNER_LOG_REVOKED)
+		serialset_move(&log->serials, row->serial,
+		    state_after(serialset_state(&log->serials, row->serial), row->reason));
 	if (row->kind == SIGNER_LOG_CRL && row->crl_number > log->crl_number)
 		log->crl_number = row->crl_number;
 	log->last_seq = row->seq;
@@ -405,7 +421,7 @@ signer_log_add(struct signer_log *log, struct signer_log_row *row, struct err *e
 	else if (bytes.len > ROW_MAX)
 		rc = err_set(err, E_INPUT, "a row of %zu bytes does not fit the log", bytes.len);
 	else if (!room_keep(log, offset + LENGTH_BYTES + bytes.len + SHA256_LEN +
-			(row->kind == SIGNER_LOG_ISSUED ? RESERVE_BYTES : 0)))
+			(row->kind == SIGNER_LOG_ISSUED || row->kind == SIGNER_LOG_RESPONDER ? RESERVE_BYTES : 0)))
 		rc = err_set(err, E_FULL, "the disk of the signer's log is full: nothing is issued until there is room");
 	else
 		rc = remember(log, row, offset, err);
@@ -447,10 +463,10 @@ signer_log_sync(struct signer_log *log, struct err *err)
 	return 0;
 }
 
-bool
-signer_log_has(const struct signer_log *log, const uint8_t *serial)
+enum serial_state
+signer_log_state(const struct signer_log *log, const uint8_t *serial)
 {
-	return serialset_has(&log->serials, serial);
+	return serialset_state(&log->serials, serial);
 }
 
 uint64_t

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "signer/client.h"
+#include "signer/serialset.h"
 
 #include <stdint.h>
 
@@ -25,8 +26,8 @@ MUST_CHECK int signer_log_add(struct signer_log *log, struct signer_log_row *row
 /* Write the batch and fdatasync. After E_SYS the file's state is unknown: the process must end. */
 MUST_CHECK int signer_log_sync(struct signer_log *log, struct err *err);
 
-/* Was SERIAL issued by this log? */
-bool signer_log_has(const struct signer_log *log, const uint8_t *serial);
+/* What this log, with its batch, says of SERIAL: never issued, valid, on hold, revoked for good. */
+enum serial_state signer_log_state(const struct signer_log *log, const uint8_t *serial);
 
 /* The highest CRL number and seq so far; 0 for none. */
 uint64_t signer_log_crl_number(const struct signer_log *log);

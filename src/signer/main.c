@@ -20,6 +20,7 @@
 #include "signer/log.h"
 #include "signer/profile.h"
 #include "signer/proto.h"
+#include "signer/responder.h"
 #include "x509/cert.h"
 #include "x509/crl.h"
 #include "x509/der.h"
@@ -68,6 +69,7 @@ struct state {
 	struct buf ca_der;
 	struct cert_issuer issuer;
 	struct key *key;
+	struct responder responder;
 	struct signer_log *log;
 	/* The number that was given last, to a list of one kind; one of the other may have it, too. */
 	struct {
@@ -292,7 +294,7 @@ op_note(struct state *s, struct conn *c, const struct proto_frame *frame, struct
 	(void)answer;
 	if ((rc = proto_note_read(frame, &note, err)) != 0)
 		return rc;
-	if (!signer_log_has(s->log, note.serial))
+	if (signer_log_state(s->log, note.serial) == SERIAL_UNKNOWN)
 		return err_set(err, E_NOTFOUND, "this signer never issued a certificate of that serial number");
 	memcpy(row.serial, note.serial, SERIAL_LEN);
 	row.reason = note.reason;
@@ -470,6 +472,58 @@ op_log_read(struct state *s, struct conn *c, const struct proto_frame *frame, st
 	return rc < 0 ? rc : 0;
 }
 
+/* The answers of REQUEST, each behind its length, after when they begin and when the first ends. */
+static int
+sign_answers(struct state *s, const struct proto_ocsp *request, struct buf *answer, struct err *err)
+{
+	int64_t now = clock_now(), next = 0, first_next = INT64_MAX;
+	struct buf answers = {0}, one = {0};
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < request->n; i++) {
+		const struct signer_ocsp *wanted = &request->wanted[i];
+		const struct ocsp_spec spec = {.singles = wanted->singles, .n = wanted->n, .nonce = wanted->nonce,
+		    .nonce_len = wanted->nonce_len};
+
+		buf_reset(&one);
+		rc = responder_sign(&s->responder, s->log, &spec, now, request->valid_s, &one, &next, err);
+		if (rc == 0 && next < first_next)
+			first_next = next;
+		if (rc == E_CONFLICT) /* this one alone is refused */
+			rc = 0;
+		buf_u32(&answers, (uint32_t)one.len);
+		buf_append(&answers, one.data, one.len);
+	}
+	buf_u64(answer, (uint64_t)now);
+	buf_u64(answer, (uint64_t)first_next);
+	buf_append(answer, answers.data, answers.len);
+	answer->failed = answer->failed || buf_failed(&answers);
+	buf_clear(&answers);
+	buf_clear(&one);
+	return rc;
+}
+
+static int
+op_ocsp(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
+{
+	struct proto_ocsp *request = malloc(sizeof *request); /* large */
+	int rc;
+
+	(void)c;
+	if (request == NULL)
+		return err_nomem(err);
+	if ((rc = proto_ocsp_read(frame, request, err)) != 0)
+		goto out;
+	if (memcmp(request->issuer, s->issuer.key_id, KEY_ID_LEN) != 0)
+		rc = err_set(err, E_NOTFOUND, "this signer does not have the key of that issuer");
+	else if ((rc = responder_ready(&s->responder, &s->issuer, s->key, s->log, clock_now(), err)) == 0)
+		rc = sign_answers(s, request, answer, err);
+out:
+	free(request);
+	return rc;
+}
+
 typedef int op_fn(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer,
     struct err *err);
 
@@ -484,6 +538,7 @@ static const struct {
     [PROTO_CA_CERT] = {op_ca_cert, false},
     [PROTO_LOG_READ] = {op_log_read, false},
     [PROTO_CRL_BEGIN] = {op_crl_begin, true},
+    [PROTO_OCSP] = {op_ocsp, false},
 };
 
 /* ---- connections --------------------------------------------------------------------------------------------- */
@@ -717,6 +772,7 @@ signer_main(const struct signer_options *options)
 	for (i = 0; i < CONNS_MAX; i++)
 		conn_close(&s->conns[i]);
 	signer_log_close(s->log);
+	responder_clear(&s->responder);
 	key_free(s->key);
 	buf_clear(&s->ca_der);
 	if (s->signals >= 0)

@@ -261,3 +261,80 @@ proto_log_read_read(const struct proto_frame *frame, uint64_t *after_out, struct
 	*after_out = bytes_u64(&b);
 	return bytes_end(&b) ? 0 : malformed("the request for log rows", err);
 }
+
+static void
+put_single(struct buf *body, const struct ocsp_single *single)
+{
+	buf_byte(body, (uint8_t)single->hash);
+	buf_append(body, single->serial, SERIAL_LEN);
+	buf_byte(body, (uint8_t)single->status);
+	buf_u64(body, (uint64_t)single->revoked_at);
+	buf_byte(body, (uint8_t)single->reason);
+}
+
+void
+proto_ocsp_put(struct buf *body, const uint8_t *issuer, int64_t valid_s, const struct signer_ocsp *wanted, size_t n)
+{
+	size_t i, j;
+
+	buf_append(body, issuer, KEY_ID_LEN);
+	buf_u64(body, (uint64_t)valid_s);
+	buf_u16(body, (uint16_t)n);
+	for (i = 0; i < n; i++) {
+		buf_byte(body, (uint8_t)wanted[i].nonce_len);
+		buf_append(body, wanted[i].nonce, wanted[i].nonce_len);
+		buf_u16(body, (uint16_t)wanted[i].n);
+		for (j = 0; j < wanted[i].n; j++)
+			put_single(body, &wanted[i].singles[j]);
+	}
+}
+
+static bool
+single_read(struct bytes *b, struct ocsp_single *out)
+{
+	unsigned hash = bytes_u8(b), status, reason;
+	const uint8_t *serial = bytes_take(b, SERIAL_LEN);
+
+	status = bytes_u8(b);
+	out->revoked_at = (int64_t)bytes_u64(b);
+	reason = bytes_u8(b);
+	if (b->failed || hash >= OCSP_HASHES || status > OCSP_UNKNOWN || !is_time(out->revoked_at) ||
+	    !reason_is_known(reason) || reason == REASON_REMOVE_FROM_CRL)
+		return false;
+	out->hash = (enum ocsp_hash)hash;
+	out->status = (enum ocsp_status)status;
+	out->reason = (enum crl_reason)reason;
+	memcpy(out->serial, serial, SERIAL_LEN);
+	return true;
+}
+
+int
+proto_ocsp_read(const struct proto_frame *frame, struct proto_ocsp *out, struct err *err)
+{
+	struct bytes b = {frame->body, frame->len, false};
+	const uint8_t *issuer = bytes_take(&b, KEY_ID_LEN), *nonce;
+	size_t used = 0, i, j;
+
+	out->valid_s = (int64_t)bytes_u64(&b);
+	out->n = bytes_u16(&b);
+	if (b.failed || out->n > SIGNER_OCSP_MAX)
+		return malformed("the OCSP request", err);
+	memcpy(out->issuer, issuer, KEY_ID_LEN);
+	for (i = 0; i < out->n; i++) {
+		struct signer_ocsp *wanted = &out->wanted[i];
+
+		wanted->nonce_len = bytes_u8(&b);
+		nonce = bytes_take(&b, wanted->nonce_len);
+		wanted->n = bytes_u16(&b);
+		if (b.failed || wanted->nonce_len > OCSP_NONCE_MAX || wanted->n > SIGNER_OCSP_SINGLES_MAX - used)
+			return malformed("the OCSP request", err);
+		if (wanted->nonce_len > 0)
+			memcpy(out->nonces[i], nonce, wanted->nonce_len);
+		wanted->nonce = out->nonces[i];
+		wanted->singles = &out->singles[used];
+		for (j = 0; j < wanted->n; j++)
+			if (!single_read(&b, &out->singles[used++]))
+				return malformed("the OCSP request", err);
+	}
+	return bytes_end(&b) ? 0 : malformed("the OCSP request", err);
+}

@@ -11,6 +11,7 @@
 #include "signer/client.h"
 #include "signer/profile.h"
 #include "x509/cert.h"
+#include "x509/ocsp.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +28,9 @@ enum proto_op {
 	PROTO_CRL_SIGN,	   /* nothing; ends that list -> its number and signature, or what was wrong on the way */
 	PROTO_CA_CERT,	   /* nothing -> DER */
 	PROTO_LOG_READ,	   /* u64 after -> rows, each behind its u32 length, in parts; not all at once */
-	PROTO_CRL_BEGIN	   /* crl body: begins a list under this call id; no answer */
+	PROTO_CRL_BEGIN,   /* crl body: begins a list under this call id; no answer */
+	PROTO_OCSP	   /* ocsp body -> u64 when the answers begin and u64 when the first ends, then each behind its u32
+			    * length: 0 for one that the log does not bear out */
 };
 
 enum proto_status {
@@ -103,6 +106,19 @@ MUST_CHECK int proto_crl_read(const struct proto_frame *frame, struct proto_crl 
 void proto_signed_put(struct buf *body, uint64_t number, const struct buf *sig);
 MUST_CHECK int proto_signed_read(
     const struct buf *body, uint64_t *number_out, const uint8_t **sig_out, size_t *sig_len_out, struct err *err);
+
+/* OCSP answers: the issuer, how long they are to be valid, and each one's nonce and certificates. */
+struct proto_ocsp {
+	uint8_t issuer[KEY_ID_LEN]; /* its SKI */
+	int64_t valid_s;
+	size_t n;
+	struct signer_ocsp wanted[SIGNER_OCSP_MAX]; /* lead into nonces and singles */
+	struct ocsp_single singles[SIGNER_OCSP_SINGLES_MAX];
+	uint8_t nonces[SIGNER_OCSP_MAX][OCSP_NONCE_MAX];
+};
+
+void proto_ocsp_put(struct buf *body, const uint8_t *issuer, int64_t valid_s, const struct signer_ocsp *wanted, size_t n);
+MUST_CHECK int proto_ocsp_read(const struct proto_frame *frame, struct proto_ocsp *out, struct err *err);
 
 void proto_log_read_put(struct buf *body, uint64_t after);
 MUST_CHECK int proto_log_read_read(const struct proto_frame *frame, uint64_t *after_out, struct err *err);

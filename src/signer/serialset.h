@@ -1,6 +1,6 @@
-/* A set of serial numbers, compact enough for millions: the last 8 bytes of a serial, all random, stand for it.
- * Two serials that collide in 64 bits (2^-25 at a million) would only let a revocation of the one that was
- * never issued be noted, which harms nobody. */
+/* What the log says of each serial number, compact enough for millions: 62 bits of a keyed hash stand for a serial. The
+ * key is random and never leaves the process, so that nobody can make a serial that passes for another one's; of
+ * those that are merely guessed, one in 2^42 would at a million. */
 #ifndef MUSTER_SIGNER_SERIALSET_H
 #define MUSTER_SIGNER_SERIALSET_H
 
@@ -10,16 +10,22 @@
 
 #include "base/err.h"
 
+enum serial_state { SERIAL_UNKNOWN, SERIAL_ISSUED, SERIAL_HELD, SERIAL_REVOKED };
+
 /* Zero-initialise before use. */
 struct serialset {
-	uint64_t *slots; /* open addressing; 0 is free */
+	uint64_t *slots; /* open addressing; 0 is free, else the state above the hash */
 	size_t n_slots;	 /* a power of two, or 0 */
 	size_t n;
+	uint64_t key[2];
 };
 
-/* SERIAL has SERIAL_LEN bytes. E_NOMEM. */
+/* SERIAL has SERIAL_LEN bytes; one that is new is SERIAL_ISSUED. E_NOMEM, E_SYS. */
 MUST_CHECK int serialset_add(struct serialset *set, const uint8_t *serial, struct err *err);
-bool serialset_has(const struct serialset *set, const uint8_t *serial);
+enum serial_state serialset_state(const struct serialset *set, const uint8_t *serial);
+
+/* Give SERIAL another state; does nothing if it was never added. */
+void serialset_move(struct serialset *set, const uint8_t *serial, enum serial_state state);
 void serialset_clear(struct serialset *set);
 
 #endif

@@ -64,6 +64,21 @@ check_small(const struct proto_frame *frame)
 	buf_clear(&again);
 }
 
+static void
+check_ocsp(const struct proto_frame *frame)
+{
+	struct proto_ocsp *ocsp = malloc(sizeof *ocsp);
+	struct buf again = {0};
+
+	FUZZ_ASSERT(ocsp != NULL);
+	if (proto_ocsp_read(frame, ocsp, NULL) == 0) {
+		proto_ocsp_put(&again, ocsp->issuer, ocsp->valid_s, ocsp->wanted, ocsp->n);
+		expect_same(&again, frame);
+	}
+	buf_clear(&again);
+	free(ocsp);
+}
+
 /* Whatever entries are accepted can stand in a list. */
 static void
 check_entries(const struct proto_frame *frame)
@@ -132,6 +147,7 @@ check_body(const struct proto_frame *frame)
 {
 	check_issue(frame);
 	check_small(frame);
+	check_ocsp(frame);
 	check_entries(frame);
 	check_signed(frame);
 	check_error(frame);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "signer/proto.h"
+#include "x509/der.h"
 #include "x509/crl.h"
 
 #include <stdlib.h>
@@ -613,6 +614,92 @@ test_log_read(void **state)
 	buf_clear(&body);
 }
 
+static int
+read_ocsp(const struct proto_frame *frame, struct err *err)
+{
+	struct proto_ocsp *ocsp = malloc(sizeof *ocsp); /* ASan watches its end */
+	int rc;
+
+	assert_non_null(ocsp);
+	rc = proto_ocsp_read(frame, ocsp, err);
+	free(ocsp);
+	return rc;
+}
+
+static void
+test_ocsp(void **state)
+{
+	static const uint8_t issuer[KEY_ID_LEN] = {1, 2, 3}, nonce[OCSP_NONCE_MAX] = {9, 8, 7};
+	const struct ocsp_single singles[] = {{.hash = OCSP_SHA256, .serial = {5}, .status = OCSP_GOOD},
+	    {.serial = {6}, .status = OCSP_REVOKED, .revoked_at = 1000, .reason = REASON_SUPERSEDED},
+	    {.serial = {7}, .status = OCSP_UNKNOWN}};
+	const struct signer_ocsp wanted[] = {{singles, 2, NULL, 0}, {singles + 2, 1, nonce, sizeof nonce}};
+	static struct proto_ocsp got;
+	struct proto_frame frame;
+	struct buf body = {0};
+	struct err err = {0};
+
+	(void)state;
+	proto_ocsp_put(&body, issuer, 3600, wanted, 2);
+	frame = frame_of(&body, body.len);
+	assert_ok(proto_ocsp_read(&frame, &got, &err));
+	free((void *)frame.body);
+	assert_memory_equal(got.issuer, issuer, KEY_ID_LEN);
+	assert_int_equal(got.valid_s, 3600);
+	assert_int_equal(got.n, 2);
+	assert_int_equal(got.wanted[0].n, 2);
+	assert_int_equal(got.wanted[0].nonce_len, 0);
+	assert_int_equal(got.wanted[0].singles[0].hash, OCSP_SHA256);
+	assert_int_equal(got.wanted[0].singles[1].status, OCSP_REVOKED);
+	assert_int_equal(got.wanted[0].singles[1].revoked_at, 1000);
+	assert_int_equal(got.wanted[0].singles[1].reason, REASON_SUPERSEDED);
+	assert_int_equal(got.wanted[1].nonce_len, sizeof nonce);
+	assert_memory_equal(got.wanted[1].nonce, nonce, sizeof nonce);
+	assert_memory_equal(got.wanted[1].singles[0].serial, singles[2].serial, SERIAL_LEN);
+	check_exact(&body, read_ocsp);
+	buf_clear(&body);
+}
+
+/* One more of anything than fits the reader, and values that no answer can have. */
+static void
+test_ocsp_lies(void **state)
+{
+	static const uint8_t issuer[KEY_ID_LEN] = {1}, nonce[OCSP_NONCE_MAX + 1] = {1};
+	struct ocsp_single singles[SIGNER_OCSP_SINGLES_MAX + 1] = {{0}};
+	struct signer_ocsp wanted[SIGNER_OCSP_MAX + 1] = {{0}};
+	const struct ocsp_single bad[] = {{.hash = OCSP_HASHES}, {.status = OCSP_UNKNOWN + 1}, {.revoked_at = -1},
+	    {.revoked_at = DER_TIME_MAX + 1}, {.reason = (enum crl_reason)7}, {.reason = REASON_REMOVE_FROM_CRL}};
+	struct buf body = {0};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i <= SIGNER_OCSP_MAX; i++)
+		wanted[i] = (struct signer_ocsp){singles, 1, nonce, OCSP_NONCE_MAX};
+	proto_ocsp_put(&body, issuer, 60, wanted, SIGNER_OCSP_MAX);
+	check_exact(&body, read_ocsp);
+	buf_reset(&body);
+	proto_ocsp_put(&body, issuer, 60, wanted, SIGNER_OCSP_MAX + 1);
+	check_refused(&body, read_ocsp);
+	wanted[0].nonce_len = OCSP_NONCE_MAX + 1;
+	buf_reset(&body);
+	proto_ocsp_put(&body, issuer, 60, wanted, 1);
+	check_refused(&body, read_ocsp);
+	wanted[0] = (struct signer_ocsp){singles, SIGNER_OCSP_SINGLES_MAX, NULL, 0};
+	buf_reset(&body);
+	proto_ocsp_put(&body, issuer, 60, wanted, 1);
+	check_exact(&body, read_ocsp);
+	buf_reset(&body);
+	proto_ocsp_put(&body, issuer, 60, wanted, 2); /* each alone would fit */
+	check_refused(&body, read_ocsp);
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		wanted[0] = (struct signer_ocsp){&bad[i], 1, NULL, 0};
+		buf_reset(&body);
+		proto_ocsp_put(&body, issuer, 60, wanted, 1);
+		check_refused(&body, read_ocsp);
+	}
+	buf_clear(&body);
+}
+
 int
 main(void)
 {
@@ -635,6 +722,8 @@ main(void)
 	    cmocka_unit_test(test_crl),
 	    cmocka_unit_test(test_signed),
 	    cmocka_unit_test(test_log_read),
+	    cmocka_unit_test(test_ocsp),
+	    cmocka_unit_test(test_ocsp_lies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ test_empty(void **state)
 	struct serialset set = {0};
 
 	(void)state;
-	assert_false(serialset_has(&set, zero));
+	assert_int_equal(serialset_state(&set, zero), SERIAL_UNKNOWN);
 	serialset_clear(&set);
 	serialset_clear(&set);
 }
@@ -43,21 +43,21 @@ test_many(void **state)
 	(void)state;
 	for (i = 0; i < MANY; i++) {
 		serial_of(i, serial);
-		assert_false(serialset_has(&set, serial));
+		assert_int_equal(serialset_state(&set, serial), SERIAL_UNKNOWN);
 		assert_ok(serialset_add(&set, serial, &err));
-		assert_true(serialset_has(&set, serial));
+		assert_int_equal(serialset_state(&set, serial), SERIAL_ISSUED);
 		assert_int_equal(set.n, i + 1);
 	}
 	assert_true(set.n_slots >= 2 * (size_t)MANY); /* at most half full: a search always ends */
 	assert_int_equal(set.n_slots & (set.n_slots - 1), 0);
 	for (i = 0; i < 2 * MANY; i++) {
 		serial_of(i, serial);
-		assert_int_equal(serialset_has(&set, serial), i < MANY);
+		assert_int_equal(serialset_state(&set, serial), i < MANY ? SERIAL_ISSUED : SERIAL_UNKNOWN);
 	}
 	serialset_clear(&set);
 	assert_int_equal(set.n, 0);
 	serial_of(0, serial);
-	assert_false(serialset_has(&set, serial));
+	assert_int_equal(serialset_state(&set, serial), SERIAL_UNKNOWN);
 }
 
 static void
@@ -77,44 +77,55 @@ test_twice_is_once(void **state)
 	serialset_clear(&set);
 }
 
-/* The last eight bytes count; zeros there must not pass for a free slot. */
+/* One that is made to look like another, in all bytes but any one, is another. */
 static void
-test_zero_and_one(void **state)
+test_every_byte_counts(void **state)
 {
-	uint8_t zero[SERIAL_LEN] = {0x11}, other[SERIAL_LEN] = {0x22};
+	uint8_t serial[SERIAL_LEN] = {0x11};
 	struct serialset set = {0};
 	struct err err = {0};
+	size_t i;
 
 	(void)state;
-	other[SERIAL_LEN - 1] = 0x80;
-	assert_false(serialset_has(&set, zero));
-	assert_ok(serialset_add(&set, zero, &err));
-	assert_true(serialset_has(&set, zero));
-	assert_false(serialset_has(&set, other));
+	assert_ok(serialset_add(&set, serial, &err));
+	for (i = 0; i < SERIAL_LEN; i++) {
+		serial[i] ^= 0x80;
+		assert_int_equal(serialset_state(&set, serial), SERIAL_UNKNOWN);
+		serial[i] ^= 0x80;
+	}
+	assert_int_equal(serialset_state(&set, serial), SERIAL_ISSUED);
 	assert_int_equal(set.n, 1);
 	serialset_clear(&set);
 }
 
-/* Serials that begin at the same slot, the table's last, go around its end and are all found again. */
+/* A state stays with its serial when the table grows; what was never added has none. */
 static void
-test_collisions_wrap_around(void **state)
+test_states(void **state)
 {
-	uint8_t serial[SERIAL_LEN] = {0x01};
 	struct serialset set = {0};
+	uint8_t serial[SERIAL_LEN];
 	struct err err = {0};
-	unsigned i;
+	uint64_t i;
 
 	(void)state;
-	memset(serial + SERIAL_LEN - 8, 0xff, 8); /* the last slot in either byte order */
-	for (i = 0; i < 200; i++) {
-		serial[SERIAL_LEN - 4] = (uint8_t)i;
+	serial_of(0, serial);
+	serialset_move(&set, serial, SERIAL_REVOKED);
+	assert_int_equal(serialset_state(&set, serial), SERIAL_UNKNOWN);
+	for (i = 0; i < MANY; i++) {
+		serial_of(i, serial);
 		assert_ok(serialset_add(&set, serial, &err));
+		serialset_move(&set, serial, SERIAL_ISSUED + (enum serial_state)(i % 3));
+		serial_of(MANY + i, serial);
+		serialset_move(&set, serial, SERIAL_HELD);
 	}
-	assert_int_equal(set.n, 200);
-	for (i = 0; i < 256; i++) {
-		serial[SERIAL_LEN - 4] = (uint8_t)i;
-		assert_int_equal(serialset_has(&set, serial), i < 200);
+	for (i = 0; i < 2 * MANY; i++) {
+		serial_of(i, serial);
+		assert_int_equal(serialset_state(&set, serial), i < MANY ? SERIAL_ISSUED + i % 3 : SERIAL_UNKNOWN);
 	}
+	/* Added again, it is not new. */
+	serial_of(2, serial);
+	assert_ok(serialset_add(&set, serial, &err));
+	assert_int_equal(serialset_state(&set, serial), SERIAL_REVOKED);
 	serialset_clear(&set);
 }
 
@@ -125,8 +136,8 @@ main(void)
 	    cmocka_unit_test(test_empty),
 	    cmocka_unit_test(test_many),
 	    cmocka_unit_test(test_twice_is_once),
-	    cmocka_unit_test(test_zero_and_one),
-	    cmocka_unit_test(test_collisions_wrap_around),
+	    cmocka_unit_test(test_every_byte_counts),
+	    cmocka_unit_test(test_states),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -275,9 +275,9 @@ test_write_and_reopen(void **state)
 		assert_int_equal(signer_log_crl_number(log), 9);
 		assert_rows(log, 0, 10);
 		row = row_of(4);
-		assert_true(signer_log_has(log, row.serial));
+		assert_int_equal(signer_log_state(log, row.serial), SERIAL_ISSUED);
 		row = row_of(5); /* a revocation's serial was not thereby issued */
-		assert_false(signer_log_has(log, row.serial));
+		assert_int_equal(signer_log_state(log, row.serial), SERIAL_UNKNOWN);
 		signer_log_close(log);
 	}
 	log = must_open(false);
@@ -400,6 +400,51 @@ test_crl_number_never_goes_down(void **state)
 }
 
 static void
+move(struct signer_log *log, const uint8_t *serial, enum crl_reason reason, enum serial_state after)
+{
+	struct signer_log_row row = {.kind = SIGNER_LOG_REVOKED, .at = 1000, .reason = reason};
+	struct err err = {0};
+
+	memcpy(row.serial, serial, SERIAL_LEN);
+	assert_ok(signer_log_add(log, &row, &err));
+	assert_int_equal(signer_log_state(log, serial), after);
+}
+
+/* A hold can end, a revocation cannot, whatever is noted behind it; and the file says the same again. */
+static void
+test_states(void **state)
+{
+	struct signer_log_row held = row_of(1), released = row_of(4), revoked = row_of(7), responder = row_of(10);
+	struct signer_log *log = must_open(false);
+	struct err err = {0};
+	int i;
+
+	(void)state;
+	responder.kind = SIGNER_LOG_RESPONDER;
+	assert_ok(signer_log_add(log, &held, &err));
+	assert_ok(signer_log_add(log, &released, &err));
+	assert_ok(signer_log_add(log, &revoked, &err));
+	assert_ok(signer_log_add(log, &responder, &err));
+	move(log, held.serial, REASON_CERTIFICATE_HOLD, SERIAL_HELD);
+	move(log, released.serial, REASON_CERTIFICATE_HOLD, SERIAL_HELD);
+	move(log, released.serial, REASON_REMOVE_FROM_CRL, SERIAL_ISSUED);
+	move(log, revoked.serial, REASON_CERTIFICATE_HOLD, SERIAL_HELD);
+	move(log, revoked.serial, REASON_UNSPECIFIED, SERIAL_REVOKED);
+	move(log, revoked.serial, REASON_REMOVE_FROM_CRL, SERIAL_REVOKED);
+	move(log, revoked.serial, REASON_CERTIFICATE_HOLD, SERIAL_REVOKED);
+	assert_ok(signer_log_sync(log, &err));
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(signer_log_state(log, held.serial), SERIAL_HELD);
+		assert_int_equal(signer_log_state(log, released.serial), SERIAL_ISSUED);
+		assert_int_equal(signer_log_state(log, revoked.serial), SERIAL_REVOKED);
+		assert_int_equal(signer_log_state(log, responder.serial), SERIAL_ISSUED);
+		signer_log_close(log);
+		log = must_open(true);
+	}
+	signer_log_close(log);
+}
+
+static void
 test_largest_row(void **state)
 {
 	uint8_t *der = calloc(1, CERT_DER_MAX + 512);
@@ -413,7 +458,7 @@ test_largest_row(void **state)
 	row.der = der;
 	row.der_len = CERT_DER_MAX + 512;
 	assert_int_equal(signer_log_add(log, &row, &err), E_INPUT); /* and the log goes on as if it had not been */
-	assert_false(signer_log_has(log, row.serial));
+	assert_int_equal(signer_log_state(log, row.serial), SERIAL_UNKNOWN);
 	assert_int_equal(signer_log_last_seq(log), 0);
 	assert_ok(signer_log_add(log, &small, &err));
 	assert_int_equal(small.seq, 1);
@@ -424,7 +469,7 @@ test_largest_row(void **state)
 	signer_log_close(log);
 	log = must_open(false);
 	assert_int_equal(signer_log_last_seq(log), 2);
-	assert_true(signer_log_has(log, row.serial));
+	assert_int_equal(signer_log_state(log, row.serial), SERIAL_ISSUED);
 	signer_log_close(log);
 	free(der);
 }
@@ -838,7 +883,7 @@ test_reserve(void **state)
 	}
 	assert_int_equal(rc, E_FULL);
 	assert_in_range(n_revoked, 3000, 5000);
-	assert_false(signer_log_has(log, issued.serial));
+	assert_int_equal(signer_log_state(log, issued.serial), SERIAL_UNKNOWN);
 	assert_ok(signer_log_sync(log, &err));
 	assert_int_equal(signer_log_add(log, &issued, &err), E_FULL);
 	full = false;
@@ -946,7 +991,8 @@ test_malformed_rows(void **state)
 	signer_log_row_put(&bytes, &row);
 	for (kind = 0; kind < 256; kind++) {
 		bytes.data[0] = (uint8_t)kind;
-		assert_int_equal(row_read(bytes.data, bytes.len, &got), kind == SIGNER_LOG_ISSUED ? 0 : E_INPUT);
+		assert_int_equal(row_read(bytes.data, bytes.len, &got),
+		    kind == SIGNER_LOG_ISSUED || kind == SIGNER_LOG_RESPONDER ? 0 : E_INPUT);
 	}
 	bytes.data[0] = SIGNER_LOG_ISSUED;
 	bytes.data[17 + SERIAL_LEN + 1] = 64; /* an id that does not fit */
@@ -994,6 +1040,7 @@ main(void)
 	    TEST(test_sync),
 	    TEST(test_what_is_found_is_synced),
 	    TEST(test_crl_number_never_goes_down),
+	    TEST(test_states),
 	    TEST(test_largest_row),
 	    TEST(test_walk),
 	    TEST(test_walk_ends_where_it_is_told),
