@@ -19,6 +19,8 @@ struct cli {
 	const char *dir;   /* the home */
 	const char *url;   /* NULL: over DIR/muster.sock */
 	const char *token; /* NULL: none */
+	const char *cert;  /* instead of a token: a certificate's file, */
+	const char *key;   /* and its key's; NULL: none */
 	const char *ca;	   /* NULL: DIR/ca/root.crt */
 	bool json;	   /* print the REST body */
 	const char *idempotency_key; /* of what is called next; NULL: none */
@@ -41,7 +43,8 @@ command_fn cmd_device_register, cmd_device_list, cmd_device_show, cmd_device_upd
 command_fn cmd_package_fetch;
 command_fn cmd_service_add, cmd_service_list, cmd_service_show, cmd_service_revoke,
     cmd_service_package;
-command_fn cmd_operator_add, cmd_operator_list, cmd_operator_token, cmd_operator_remove;
+command_fn cmd_operator_add, cmd_operator_list, cmd_operator_token, cmd_operator_package,
+    cmd_operator_remove;
 command_fn cmd_token_create, cmd_token_list, cmd_token_revoke;
 command_fn cmd_policy_set, cmd_policy_show, cmd_policy_list, cmd_policy_remove;
 command_fn cmd_profile_list, cmd_profile_show;

@@ -73,6 +73,7 @@ static const struct command commands[] = {
     {"operator add", cmd_operator_add, TRUST, "let a person or program call the API with a token"},
     {"operator list", cmd_operator_list, TRUST, "list who may call the API, and when they last did"},
     {"operator token", cmd_operator_token, TRUST, "give an operator another token"},
+    {"operator package", cmd_operator_package, TRUST, "make a certificate with which an operator calls"},
     {"operator remove", cmd_operator_remove, TRUST, "end an operator's access at once"},
     {"audit list", cmd_audit_list, TRUST, "list what happened"},
     {"audit verify", cmd_audit_verify, TRUST, "check the whole audit trail for changes"},
@@ -147,6 +148,8 @@ print_overview(FILE *out, const char *group)
 	    "  --token TOKEN        an operator's token for that (MUSTER_TOKEN); other users\n"
 	    "                       of this machine may see a command line, so rather use\n"
 	    "  --token-file FILE    the same, from a file\n"
+	    "  --client-cert FILE   an operator's certificate instead of a token, with\n"
+	    "  --client-key FILE    its key (MUSTER_CLIENT_CERT, MUSTER_CLIENT_KEY)\n"
 	    "  --ca FILE            the root certificate that vouches for the server\n"
 	    "                       (default DIR/ca/root.crt; MUSTER_CA)\n"
 	    "  --json               print the API's answer as it is\n"
@@ -226,6 +229,10 @@ take_globals(struct cli *cli, int argc, char **argv)
 			cli->token = token_from_file(cli, value);
 		else if ((value = option_value(argc, argv, &i, "--token")) != NULL)
 			cli->token = value;
+		else if ((value = option_value(argc, argv, &i, "--client-cert")) != NULL)
+			cli->cert = value;
+		else if ((value = option_value(argc, argv, &i, "--client-key")) != NULL)
+			cli->key = value;
 		else if ((value = option_value(argc, argv, &i, "--ca")) != NULL)
 			cli->ca = value;
 		else
@@ -456,6 +463,8 @@ main(int argc, char **argv)
 	struct cli cli = {.dir = environment("MUSTER_DIR"),
 	    .url = environment("MUSTER_URL"),
 	    .token = environment("MUSTER_TOKEN"),
+	    .cert = environment("MUSTER_CLIENT_CERT"),
+	    .key = environment("MUSTER_CLIENT_KEY"),
 	    .ca = environment("MUSTER_CA")};
 	struct err err = {0};
 	int status;
@@ -470,6 +479,10 @@ main(int argc, char **argv)
 		return cli_fail(&cli, &err);
 	check_arguments(argc, argv);
 	argc = take_globals(&cli, argc, argv);
+	if ((cli.cert == NULL) != (cli.key == NULL)) {
+		(void)fprintf(stderr, "muster: --client-cert and --client-key go together\n");
+		return CLI_USAGE;
+	}
 	status = run(&cli, argc, argv);
 	buf_clear(&file_token);
 	/* What was to be shown may be all there is of it, such as a password: a full disk must not

@@ -11,6 +11,8 @@ struct arguments {
 	const char *name, *role, *valid;
 	bool wants_name, wants_role;
 	struct list_options list;
+	struct credoptions credential;
+	void *child; /* the input of the command's argp_child, if it has one */
 };
 
 static error_t
@@ -21,7 +23,7 @@ parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		if (state->child_inputs != NULL)
-			state->child_inputs[0] = &a->list;
+			state->child_inputs[0] = a->child;
 		return 0;
 	case OPT_ROLE:
 		a->role = arg;
@@ -115,7 +117,7 @@ cmd_operator_list(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field columns[] = {{"NAME", "name"}, {"ROLE", "role"}, {"EXPIRES", "expires_at"},
 	    {"LAST USED", "last_used_at"}, {"REMOVED", "revoked_at"}};
-	struct arguments a = {0};
+	struct arguments a = {.child = &a.list};
 	struct buf path = {0};
 
 	if (argp_parse(&list_argp_of_operators, argc, argv, 0, NULL, &a) != 0)
@@ -124,7 +126,7 @@ cmd_operator_list(struct cli *cli, int argc, char **argv)
 	return call_list(cli, &path, &a.list, columns, sizeof columns / sizeof columns[0]);
 }
 
-/* ---- token, remove --------------------------------------------------------------------------------------------- */
+/* ---- token, package, remove --------------------------------------------------------------------------------------------- */
 
 static const struct argp_option token_options[] = {VALID_OPTION, {0}};
 
@@ -142,6 +144,33 @@ cmd_operator_token(struct cli *cli, int argc, char **argv)
 	if (argp_parse(&token_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	return on_operator(cli, &a, "/token");
+}
+
+static const struct argp_child credential_child[] = {{&credoptions_argp, 0, NULL, 0}, {0}};
+
+static const struct argp package_argp = {NULL, parse, "NAME",
+    "Make a certificate with which an operator calls the API, as with its token; the one before is revoked as superseded."
+    "\vMuster is called with it by the global options --client-cert and --client-key.\n\n"
+    "Examples:\n\n"
+    "  muster operator package alice --csr alice.csr --out alice.crt\n"
+    "  muster --url https://HOST:8443 --ca root.crt --client-cert alice.crt \\\n"
+    "      --client-key alice.key device list\n\n" CLI_HELP_END,
+    credential_child, NULL, NULL};
+
+int
+cmd_operator_package(struct cli *cli, int argc, char **argv)
+{
+	struct arguments a = {.wants_name = true, .child = &a.credential};
+	json_t *body = json_object();
+	struct buf path = {0};
+	struct err err = {0};
+
+	if (argp_parse(&package_argp, argc, argv, 0, NULL, &a) != 0)
+		return CLI_USAGE;
+	buf_text(&path, "/v1/operators/");
+	rest_segment(&path, a.name);
+	buf_text(&path, "/package");
+	return call_credential(cli, &path, body, credoptions_body(&a.credential, body, &err), &a.credential, &err);
 }
 
 static const struct argp remove_argp = {NULL, parse, "NAME",

@@ -87,6 +87,9 @@ explain(const struct cli *cli, const struct exchange *x, CURL *curl, CURLcode co
 		    "cannot read the root certificate %.120s\nCopy ca/root.crt from the server's "
 		    "home and name it with --ca.",
 		    ca);
+	case CURLE_SSL_CERTPROBLEM:
+		return err_set(err, E_INPUT, "cannot use the client certificate %.120s with the key %.120s: %.120s", x->cert,
+		    x->key != NULL ? x->key : "(none)", details);
 	case CURLE_SSL_CONNECT_ERROR:
 		return err_set(err, E_SYS, "%.120s: %.120s\nIs this the port of the HTTPS API?",
 		    peer, details);
@@ -112,7 +115,7 @@ static const struct {
 } refusals[] = {
     {400, E_INPUT, NULL},
     {401, E_UNAUTH,
-	"Give an operator's token with --token-file, --token or MUSTER_TOKEN; on the server's own "
+	"Give an operator's token with --token-file, --token or MUSTER_TOKEN, or a certificate with --client-cert; on the server's own "
 	"host root and the home's "
 	"owner need none."},
     {403, E_DENIED, "This needs an operator with another role."},
@@ -355,6 +358,8 @@ rest_call(const struct cli *cli, const char *method, const char *path, json_t *b
 	    .url = cli->url,
 	    .path = path,
 	    .token = cli->token,
+	    .cert = cli->cert,
+	    .key = cli->key,
 	    .idempotency_key = cli->idempotency_key,
 	    .body = text,
 	    .out = &out};
@@ -376,7 +381,8 @@ int
 rest_get(const struct cli *cli, const char *path, struct buf *out, struct err *err)
 {
 	struct exchange x = {
-	    .method = "GET", .url = cli->url, .path = path, .token = cli->token, .out = out};
+	    .method = "GET", .url = cli->url, .path = path, .token = cli->token, .cert = cli->cert,
+	    .key = cli->key, .out = out};
 	int rc;
 
 	if ((rc = perform(cli, &x, err)) == 0 && x.status != 200)

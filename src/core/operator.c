@@ -8,7 +8,9 @@
 #include "core/audit.h"
 #include "core/check.h"
 #include "core/feed.h"
+#include "core/revocation.h"
 #include "store/certificate.h"
+#include "store/package.h"
 #include "x509/cert.h"
 
 #include <pthread.h>
@@ -37,7 +39,11 @@ operator_create(struct store *store, const struct caller *caller, const char *na
 	struct store_tx *tx = NULL;
 	int rc;
 
-	if ((rc = check_word("name", name, err)) != 0 || (rc = uuid_make(row.id, err)) != 0 ||
+	if ((rc = check_word("name", name, err)) != 0)
+		return rc;
+	if (uuid_is_valid(name))
+		return err_field(err, E_INPUT, "name", "may not look like an id");
+	if ((rc = uuid_make(row.id, err)) != 0 ||
 	    (rc = token_mint(TOKEN_PREFIX, token, err)) != 0)
 		return rc;
 	token_digest(token, row.token_hash);
@@ -80,6 +86,17 @@ operator_list(struct core *core, const struct caller *caller, size_t limit, cons
 	return rc;
 }
 
+static int
+get_active(struct store_tx *tx, const struct caller *caller, const char *id_or_name, struct store_operator *row,
+    struct err *err)
+{
+	int rc = store_operator_get(tx, caller->tenant_id, id_or_name, row, err);
+
+	if (rc == 0 && row->revoked_at != 0)
+		rc = err_set(err, E_CONFLICT, "the operator was removed; add another");
+	return rc;
+}
+
 int
 operator_renew(struct core *core, const struct caller *caller, const char *id_or_name, int64_t valid_s,
     struct store_operator *row_out, char token_out[TOKEN_SIZE], struct err *err)
@@ -92,13 +109,8 @@ operator_renew(struct core *core, const struct caller *caller, const char *id_or
 
 	if ((rc = operator_end(core, valid_s, &end, err)) != 0 || (rc = token_mint(TOKEN_PREFIX, token, err)) != 0)
 		return rc;
-	if ((rc = store_begin(core->store, &tx, err)) != 0 ||
-	    (rc = store_operator_get(tx, caller->tenant_id, id_or_name, &row, err)) != 0)
+	if ((rc = store_begin(core->store, &tx, err)) != 0 || (rc = get_active(tx, caller, id_or_name, &row, err)) != 0)
 		goto out;
-	if (row.revoked_at != 0) {
-		rc = err_set(err, E_CONFLICT, "the operator was removed; add another");
-		goto out;
-	}
 	row.expires_at = end;
 	row.last_used_at = 0;
 	token_digest(token, row.token_hash);
@@ -115,10 +127,67 @@ out:
 	return rc;
 }
 
+/* New certificate in, earlier ones out, if nobody has removed the operator meanwhile. */
+static int
+reissue_commit(struct core *core, const struct caller *caller, const struct credential_owner *owner,
+    const struct credential *credential, struct revocation *revocation, struct err *err)
+{
+	struct store_operator row;
+	struct store_tx *tx = NULL;
+	int64_t now = core->now();
+	int rc;
+
+	if ((rc = store_begin(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = get_active(tx, caller, owner->id, &row, err)) == 0 &&
+	    (rc = store_package_withdraw(tx, owner->id, now, err)) == 0 &&
+	    (rc = credential_store(tx, owner, credential, now, err)) == 0 &&
+	    (rc = revocation_apply(tx, owner->tenant_id, owner->id, REASON_SUPERSEDED, now, credential->certificate.serial,
+		 revocation, err)) == 0 &&
+	    (rc = audit_write(tx, caller, now, "operator.reissue", "operator", row.name, err, NULL)) == 0)
+		rc = store_commit(&tx, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+int
+operator_reissue(struct core *core, const struct caller *caller, const char *id_or_name,
+    const struct credential_request *request, struct store_operator *row_out, struct credential *credential_out,
+    struct err *err)
+{
+	struct credential credential = {0};
+	struct credential_owner owner;
+	struct revocation revocation;
+	struct store_operator row;
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) == 0)
+		rc = get_active(tx, caller, id_or_name, &row, err);
+	store_rollback(&tx);
+	if (rc != 0)
+		return rc;
+	owner = (struct credential_owner){OWNER_OPERATOR, row.id, row.name, row.tenant_id, "[]", "[]"};
+	if ((rc = credential_make(core, &owner, request, &credential, err)) != 0)
+		return rc;
+	if ((rc = reissue_commit(core, caller, &owner, &credential, &revocation, err)) != 0) {
+		credential_abandon(core, &owner, &credential);
+		credential_clear(&credential);
+		return rc;
+	}
+	/* As in device_reissue: the new key must not be lost for a late broker. */
+	if (revocation.n > 0)
+		(void)revocation_finish(core, &revocation, &(struct err){0});
+	*row_out = row;
+	*credential_out = credential;
+	return 0;
+}
+
 int
 operator_revoke(struct core *core, const struct caller *caller, const char *id_or_name, struct store_operator *row_out,
     struct err *err)
 {
+	struct revocation revocation;
 	struct store_operator row;
 	struct store_tx *tx = NULL;
 	int64_t now = core->now();
@@ -126,14 +195,17 @@ operator_revoke(struct core *core, const struct caller *caller, const char *id_o
 
 	if ((rc = store_begin_urgent(core->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_operator_get(tx, caller->tenant_id, id_or_name, &row, err)) == 0 &&
-	    (rc = store_operator_revoke(tx, row.id, now, err)) == 0 &&
-	    (rc = audit_write(tx, caller, now, "operator.revoke", "operator", row.name, err, NULL)) == 0 &&
-	    (rc = store_commit(&tx, err)) == 0) {
-		row.revoked_at = now;
+	if ((rc = store_operator_get(tx, caller->tenant_id, id_or_name, &row, err)) != 0 ||
+	    (rc = store_operator_revoke(tx, row.id, now, err)) != 0 ||
+	    (rc = revocation_apply(tx, row.tenant_id, row.id, REASON_CESSATION_OF_OPERATION, now, NULL, &revocation, err)) != 0 ||
+	    (rc = audit_write(tx, caller, now, "operator.revoke", "operator", row.name, err, NULL)) != 0 ||
+	    (rc = store_commit(&tx, err)) != 0)
+		goto out;
+	feed_wake(core); /* it may be waiting for news: there is none for it any more */
+	row.revoked_at = now;
+	if (revocation.n == 0 || (rc = revocation_finish(core, &revocation, err)) == 0)
 		*row_out = row;
-		feed_wake(core); /* it may be waiting for news: there is none for it any more */
-	}
+out:
 	store_rollback(&tx);
 	return rc;
 }
@@ -214,6 +286,19 @@ operators_flush(struct core *core, bool always)
 
 /* ---- who is it ---------------------------------------------------------------------------------------------------- */
 
+/* The caller that an operator is; E_UNAUTH if its role is none. */
+static int
+caller_make(const struct store_operator *row, struct caller *caller_out, struct err *err)
+{
+	enum role role;
+
+	if (!role_parse(row->role, &role))
+		return err_set(err, E_UNAUTH, "this operator has no role");
+	*caller_out = (struct caller){.role = role, .tenant_id = row->tenant_id};
+	(void)snprintf(caller_out->who, sizeof caller_out->who, "operator:%s", row->name);
+	return 0;
+}
+
 int
 operator_authenticate(
     struct core *core, const char *token, struct caller *caller_out, struct err *err)
@@ -221,7 +306,6 @@ operator_authenticate(
 	uint8_t digest[SHA256_LEN];
 	struct store_operator row;
 	struct store_tx *tx = NULL;
-	enum role role;
 	int rc;
 
 	token_digest(token, digest);
@@ -229,15 +313,39 @@ operator_authenticate(
 		return rc;
 	rc = store_operator_by_token(tx, digest, &row, err);
 	store_rollback(&tx);
-	if (rc == E_NOTFOUND ||
-	    (rc == 0 && (!role_parse(row.role, &role) || (row.expires_at != 0 && row.expires_at <= core->now()))))
+	if (rc == E_NOTFOUND || (rc == 0 && row.expires_at != 0 && row.expires_at <= core->now()))
 		return err_set(err, E_UNAUTH, "this token is not known or no longer valid");
 	if (rc != 0)
 		return rc;
 	use_note(core, &row);
-	*caller_out = (struct caller){.role = role, .tenant_id = row.tenant_id};
-	(void)snprintf(caller_out->who, sizeof caller_out->who, "operator:%s", row.name);
-	return 0;
+	return caller_make(&row, caller_out, err);
+}
+
+/* Whom the certificate ROW stands for. E_NOTFOUND for nobody who may call. */
+static int
+owner_find(struct store_tx *tx, const struct store_certificate *row, struct caller *caller_out, struct err *err)
+{
+	struct store_operator operator;
+	int rc;
+
+	switch (row->owner_kind) {
+	case OWNER_OPERATOR:
+		if ((rc = store_operator_get(tx, row->tenant_id, row->owner_id, &operator, err)) != 0)
+			return rc;
+		return operator.revoked_at != 0 ? E_NOTFOUND : caller_make(&operator, caller_out, err);
+	case OWNER_BROKER:
+	case OWNER_DEVICE:
+		*caller_out = (struct caller){.role = row->owner_kind == OWNER_BROKER ? ROLE_BROKER : ROLE_DEVICE,
+		    .tenant_id = row->tenant_id};
+		memcpy(caller_out->serial, row->serial, sizeof caller_out->serial);
+		(void)snprintf(caller_out->who, sizeof caller_out->who, "%s:%s",
+		    store_owner_kind_name(row->owner_kind), row->owner_id);
+		return 0;
+	case OWNER_SERVICE:
+	case OWNER_SERVER:
+		break;
+	}
+	return E_NOTFOUND;
 }
 
 int
@@ -256,19 +364,14 @@ operator_from_certificate(struct core *core, const uint8_t *cert, size_t len,
 	sha256(fingerprint, cert, len);
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	rc = store_certificate_by_serial(tx, info.serial, &row, err);
-	store_rollback(&tx);
-	if (rc == 0 && memcmp(row.fingerprint, fingerprint, SHA256_LEN) == 0 &&
-	    row.state == CERTIFICATE_ACTIVE && (row.owner_kind == OWNER_BROKER || row.owner_kind == OWNER_DEVICE) &&
-	    row.not_before <= now && row.not_after >= now) {
-		*caller_out = (struct caller){.role = row.owner_kind == OWNER_BROKER ? ROLE_BROKER : ROLE_DEVICE,
-		    .tenant_id = row.tenant_id};
-		memcpy(caller_out->serial, row.serial, sizeof caller_out->serial);
-		(void)snprintf(caller_out->who, sizeof caller_out->who, "%s:%s",
-		    store_owner_kind_name(row.owner_kind), row.owner_id);
-	} else if (rc == 0 || rc == E_NOTFOUND) {
+	if ((rc = store_certificate_by_serial(tx, info.serial, &row, err)) == 0)
+		rc = memcmp(row.fingerprint, fingerprint, SHA256_LEN) == 0 && row.state == CERTIFICATE_ACTIVE &&
+			row.not_before <= now && row.not_after >= now
+		    ? owner_find(tx, &row, caller_out, err)
+		    : E_NOTFOUND;
+	if (rc == E_NOTFOUND)
 		rc = err_set(err, E_UNAUTH, "this client certificate is nobody's who may call the API");
-	}
+	store_rollback(&tx);
 	store_certificate_clear(&row);
 	return rc;
 }

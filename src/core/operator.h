@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "core/caller.h"
 #include "core/core.h"
+#include "core/credential.h"
 #include "core/token.h"
 #include "store/operator.h"
 #include "store/store.h"
@@ -29,7 +30,13 @@ MUST_CHECK int operator_list(struct core *core, const struct caller *caller, siz
 MUST_CHECK int operator_renew(struct core *core, const struct caller *caller, const char *id_or_name, int64_t valid_s,
     struct store_operator *row_out, char token_out[TOKEN_SIZE], struct err *err);
 
-/* End an operator's access, at once. E_NOTFOUND, E_CONFLICT. */
+/* A certificate with which it calls the API as with its token; earlier ones are revoked as superseded. E_NOTFOUND, E_CONFLICT,
+ * credential_make's errors. */
+MUST_CHECK int operator_reissue(struct core *core, const struct caller *caller, const char *id_or_name,
+    const struct credential_request *request, struct store_operator *row_out, struct credential *credential_out,
+    struct err *err);
+
+/* End an operator's access, at once: by its token and by its certificates. E_NOTFOUND, E_CONFLICT. */
 MUST_CHECK int operator_revoke(struct core *core, const struct caller *caller, const char *id_or_name,
     struct store_operator *row_out, struct err *err);
 
@@ -45,7 +52,7 @@ MUST_CHECK int operator_authenticate(
     struct core *core, const char *token, struct caller *caller_out, struct err *err);
 
 /* Who does the client certificate CERT (DER, already verified against our CA by TLS) stand for? Only an
- * active, recorded certificate of a broker or of a device is somebody. E_UNAUTH. */
+ * active, recorded certificate of an operator, a broker or a device is somebody. E_UNAUTH. */
 MUST_CHECK int operator_from_certificate(struct core *core, const uint8_t *cert, size_t len,
     struct caller *caller_out, struct err *err);
 

@@ -83,6 +83,19 @@ readme_of_broker(const struct credential_owner *owner, struct buf *out)
 	    owner->id);
 }
 
+static void
+readme_of_operator(const struct core *core, const struct credential_owner *owner, struct buf *out)
+{
+	buf_printf(out,
+	    "Credentials of operator %s, made by Muster.\n\n"
+	    "  device.key   the private key; it exists nowhere else: keep it where nobody but you reads it\n"
+	    "  device.crt   its certificate, and the issuing CA's\n"
+	    "  ca.crt       the root that vouches for the server\n\n"
+	    "With them the API is called:\n\n"
+	    "  muster --url %s --ca ca.crt --client-cert device.crt --client-key device.key device list\n",
+	    owner->name, core_config(core)->settings.api_public_url);
+}
+
 int
 package_build(struct core *core, const struct credential_owner *owner, const struct secret *key_pem,
     const uint8_t *leaf_der, size_t leaf_len, const char *password, struct buf *archive_out,
@@ -97,6 +110,8 @@ package_build(struct core *core, const struct credential_owner *owner, const str
 	if (owner->kind == OWNER_BROKER) {
 		buf_append(&trusted, core->issuing_pem.data, core->issuing_pem.len);
 		readme_of_broker(owner, &readme);
+	} else if (owner->kind == OWNER_OPERATOR) {
+		readme_of_operator(core, owner, &readme);
 	} else {
 		readme_of_client(core, owner, &readme);
 	}

@@ -8,6 +8,7 @@
 #include "core/revocation.h"
 #include "store/broker.h"
 #include "store/change.h"
+#include "store/operator.h"
 #include "store/service.h"
 
 #include <stdbool.h>
@@ -154,6 +155,7 @@ recovery_hold(const struct recovery *r, const char *common_name, struct store_ce
 {
 	struct store_device device = {0};
 	struct store_service service = {0};
+	struct store_operator operator;
 	struct revocation revocation;
 	bool revoked = false;
 	int rc;
@@ -171,6 +173,10 @@ recovery_hold(const struct recovery *r, const char *common_name, struct store_ce
 	    (rc = store_service_get(r->tx, cert->tenant_id, cert->owner_id, &service, err)) == 0) {
 		cert->owner_kind = OWNER_SERVICE;
 		revoked = service.status == DEVICE_REVOKED;
+	} else if (rc == E_NOTFOUND &&
+	    (rc = store_operator_get(r->tx, cert->tenant_id, cert->owner_id, &operator, err)) == 0) {
+		cert->owner_kind = OWNER_OPERATOR;
+		revoked = operator.revoked_at != 0;
 	} else if (rc == E_NOTFOUND) {
 		rc = device_make(r, cert, err);
 	}

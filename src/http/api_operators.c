@@ -13,6 +13,7 @@
 
 static const char *const add_names[] = {"name", "role", "valid", NULL};
 static const char *const token_names[] = {"valid", NULL};
+static const char *const package_names[] = {ARGS_CREDENTIAL_NAMES, NULL};
 static const char *const list_names[] = {"limit", "after", NULL};
 
 static int
@@ -115,6 +116,26 @@ api_operators_token(struct core *core, const struct caller *caller, const struct
 	    (rc = operator_renew(core, caller, req->params[0], valid_s, &row, token, err)) == 0)
 		rc = token_reply(reply, 200, &row, token, err);
 	explicit_bzero(token, sizeof token);
+	json_decref(body);
+	return rc;
+}
+
+int
+api_operators_package(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct args_credential args = {0};
+	struct credential credential = {0};
+	struct store_operator row;
+	json_t *body = NULL;
+	int rc;
+
+	if ((rc = args_body(req, package_names, true, &body, err)) == 0 && (rc = args_credential(body, &args, err)) == 0 &&
+	    (rc = operator_reissue(core, caller, req->params[0], &args.request, &row, &credential, err)) == 0)
+		rc = json_reply_take(reply, 201,
+		    shape_issued_take(shape_operator(&row, NULL), &credential, buf_str(&core->issuing_pem)), err);
+	credential_clear(&credential);
+	args_credential_clear(&args);
 	json_decref(body);
 	return rc;
 }

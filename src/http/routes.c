@@ -56,6 +56,7 @@ const struct route routes[] = {
     ROUTE("POST",   "/v1/operators", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_operators_add),
     ROUTE("GET",    "/v1/operators", AUDITORS, ROUTE_NORMAL, ON_API, api_operators_list),
     ROUTE("POST",   "/v1/operators/{id}/token", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_operators_token),
+    ROUTE("POST",   "/v1/operators/{id}/package", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_operators_package),
     ROUTE("POST",   "/v1/operators/{id}/revoke", ROLE_ADMIN, ROUTE_URGENT, ON_API, api_operators_revoke),
 
     ROUTE("GET",    "/v1/audit", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_list),

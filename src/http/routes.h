@@ -17,7 +17,8 @@ http_handler api_services_add, api_services_list, api_services_get;
 http_handler api_services_revoke, api_services_package;
 
 /* api_operators.c */
-http_handler api_operators_add, api_operators_list, api_operators_token, api_operators_revoke;
+http_handler api_operators_add, api_operators_list, api_operators_token, api_operators_package,
+    api_operators_revoke;
 
 /* api_tokens.c */
 http_handler api_tokens_create, api_tokens_list, api_tokens_revoke;

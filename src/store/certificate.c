@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OWNER_KINDS 4
+#define OWNER_KINDS 5
 #define STATES 3
 #define COLUMNS                                                                                    \
 	"serial, tenant_id, owner_kind, owner_id, fingerprint, spki_hash, key, profile, "          \
@@ -17,7 +17,7 @@
 const char *
 store_owner_kind_name(enum store_owner_kind kind)
 {
-	static const char *const names[OWNER_KINDS] = {"device", "service", "server", "broker"};
+	static const char *const names[OWNER_KINDS] = {"device", "service", "server", "broker", "operator"};
 
 	return names[kind];
 }

@@ -12,7 +12,7 @@
 
 #define STORE_SERIAL_LEN 20
 
-enum store_owner_kind { OWNER_DEVICE, OWNER_SERVICE, OWNER_SERVER, OWNER_BROKER };
+enum store_owner_kind { OWNER_DEVICE, OWNER_SERVICE, OWNER_SERVER, OWNER_BROKER, OWNER_OPERATOR };
 
 const char *store_owner_kind_name(enum store_owner_kind kind); /* "device", … */
 

@@ -5,7 +5,8 @@
 
 /* Made by script/embed. */
 extern const char migration_sqlite_001[], migration_sqlite_002[], migration_sqlite_003[], migration_sqlite_004[],
-    migration_sqlite_005[], migration_sqlite_006[], migration_sqlite_007[];
+    migration_sqlite_005[], migration_sqlite_006[], migration_sqlite_007[],
+    migration_sqlite_008[];
 
 const struct migration *const migrate_sqlite[] = {
     &(const struct migration){"001_init", migration_sqlite_001},
@@ -15,6 +16,7 @@ const struct migration *const migrate_sqlite[] = {
     &(const struct migration){"005_sessions", migration_sqlite_005},
     &(const struct migration){"006_enrol", migration_sqlite_006},
     &(const struct migration){"007_operator", migration_sqlite_007},
+    &(const struct migration){"008_operator_certificate", migration_sqlite_008},
     NULL,
 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define STATES 4
-#define OWNER_KINDS 4
+#define OWNER_KINDS 5
 #define COLUMNS                                                                                    \
 	"id, tenant_id, owner_kind, owner_id, token_hash, state, created_at, expires_at, ended_at"
 

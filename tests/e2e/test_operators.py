@@ -94,6 +94,66 @@ def test_h3_a_removed_operator_is_refused_at_once(home):
     assert status(home, token) == 401
 
 
+@pytest.fixture(scope="module")
+def certified(home):
+    """An operator's own key and certificate."""
+    folder = home.base / "certified"
+    folder.mkdir()
+    muster.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / "key",
+                   "-subj", "/CN=alice", "-out", folder / "csr")
+    add(home, "certified", "auditor")
+    home.cli("operator", "package", "certified", "--csr", folder / "csr", "--out", folder / "crt")
+    return folder
+
+
+def test_a_certificate_in_place_of_a_token(home, certified):
+    there = ["--url", f"https://localhost:{home.api_port}", "--ca", home.dir / "ca/root.crt", "--client-key", certified / "key"]
+    assert b"certified" in home.cli(*there, "--client-cert", certified / "crt", "operator", "list").stdout
+    refused = home.cli(*there, "--client-cert", certified / "crt", "operator", "remove", "certified", check=False)
+    assert refused.returncode == 1 and b"the role auditor may not do this" in refused.stderr
+    assert home.cli(*there, "operator", "list", check=False).returncode == 2  # a key without its certificate
+    wrong = home.cli(*there, "--client-cert", home.dir / "tls/server.crt", "operator", "list", check=False)
+    assert wrong.returncode == 1 and b"cannot use the client certificate" in wrong.stderr
+
+
+def test_another_certificate_supersedes_the_one_before(home):
+    add(home, "superseded")
+    ways = []
+    for _ in range(2):
+        made = home.json("operator", "package", "superseded", "--key", "ec-p256")
+        c = muster.open_package(home, made)
+        ways.append(home.tls(c.dir / "device.crt", c.dir / "device.key"))
+    assert [home.request("GET", "/v1/devices", token=None, tls=tls).status for tls in ways] == [401, 200]
+
+
+def test_h3_a_removed_operator_s_certificate_is_revoked(home):
+    """H3: at the API at once, on an open connection too, and on the revocation list."""
+    add(home, "lost", "admin")
+    made = home.json("operator", "package", "lost", "--key", "ec-p256")
+    c = muster.open_package(home, made)
+    tls = home.tls(c.dir / "device.crt", c.dir / "device.key")
+    open_one = http.client.HTTPSConnection("localhost", home.api_port, context=tls, timeout=30 * muster.PATIENCE)
+    open_one.request("GET", "/v1/devices")
+    response = open_one.getresponse()
+    assert response.read() and response.status == 200
+    home.cli("operator", "remove", "lost")
+    open_one.request("GET", "/v1/devices")
+    assert open_one.getresponse().status == 401
+    assert home.request("GET", "/v1/devices", token=None, tls=tls).status == 401
+    serial = made["certificate"]["serial"].upper()
+    muster.wait_for(lambda: serial in muster.openssl("crl", "-inform", "DER", "-noout", "-text",
+                                                     input=home.pki("/crl/issuing.crl").body).stdout.decode(),
+                    5, "the certificate on the list")
+    assert home.cli("operator", "package", "lost", check=False).returncode == 1
+
+
+def test_an_operator_is_no_mqtt_client(home, certified):
+    """Its certificate opens the API, not the broker."""
+    feed = home.request("GET", "/v1/feed/snapshot").body.decode()
+    operator = next(o for o in home.json("operator", "list", "--all")["items"] if o["name"] == "certified")
+    assert operator["id"] not in feed
+
+
 def test_another_token_ends_the_one_before(home):
     first = add(home, "renewed")["token"]
     second = home.json("operator", "token", "renewed", "--valid", "1h")
