@@ -11,8 +11,9 @@
 /* Seconds since 1970 UTC. */
 int64_t clock_now(void);
 
-/* Milliseconds on a clock that never goes back, for timeouts and rates. */
+/* Milliseconds on a clock that never goes back, for timeouts and rates; microseconds, for what is measured. */
 int64_t clock_mono_ms(void);
+int64_t clock_mono_us(void);
 
 /* RFC 3339 in UTC, such as 2026-11-24T08:00:00Z, into OUT[CLOCK_TEXT_MAX]. */
 void clock_text(char *out, int64_t when);

@@ -24,6 +24,8 @@ struct pool {
 	bool closing;
 	unsigned n_threads;
 	unsigned n_started; /* also hands each worker its number */
+	unsigned n_busy;
+	uint64_t n_refused;
 	pthread_t threads[];
 };
 
@@ -59,9 +61,11 @@ work(void *arg)
 	cond = last == POOL_URGENT ? &pool->urgent : &pool->normal;
 	for (;;) {
 		if (take(pool, last, &job)) {
+			pool->n_busy++;
 			(void)pthread_mutex_unlock(&pool->lock);
 			job.fn(job.arg);
 			(void)pthread_mutex_lock(&pool->lock);
+			pool->n_busy--;
 		} else if (pool->closing) {
 			break;
 		} else {
@@ -138,6 +142,7 @@ pool_submit(struct pool *pool, enum pool_lane lane, pool_fn *fn, void *arg, stru
 
 	(void)pthread_mutex_lock(&pool->lock);
 	if (l->count == pool->max_queued || pool->closing) {
+		pool->n_refused++;
 		rc = err_set(err, E_BUSY, "too much work is waiting: try again in a moment");
 	} else {
 		l->ring[(l->first + l->count++) % pool->max_queued] = (struct job){fn, arg};
@@ -148,4 +153,17 @@ pool_submit(struct pool *pool, enum pool_lane lane, pool_fn *fn, void *arg, stru
 	}
 	(void)pthread_mutex_unlock(&pool->lock);
 	return rc;
+}
+
+void
+pool_look(struct pool *pool, struct pool_state *out)
+{
+	unsigned i;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	*out = (struct pool_state){
+	    .threads = pool->n_threads, .busy = pool->n_busy, .max_queued = pool->max_queued, .refused = pool->n_refused};
+	for (i = 0; i < POOL_LANES; i++)
+		out->waiting[i] = pool->lanes[i].count;
+	(void)pthread_mutex_unlock(&pool->lock);
 }

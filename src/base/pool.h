@@ -4,6 +4,8 @@
 
 #include "base/err.h"
 
+#include <stdint.h>
+
 struct pool;
 
 /* Urgent work (revocation) overtakes normal work, and one thread takes nothing else, so that it
@@ -22,5 +24,13 @@ void pool_free(struct pool *pool);
 /* Run FN(ARG) on a worker, soon. Any thread. E_BUSY when the lane is full; FN is then not called. */
 MUST_CHECK int pool_submit(
     struct pool *pool, enum pool_lane lane, pool_fn *fn, void *arg, struct err *err);
+
+/* How much there is to do. Any thread. */
+struct pool_state {
+	unsigned threads, busy;
+	unsigned waiting[POOL_LANES], max_queued; /* of each lane */
+	uint64_t refused;			  /* for want of room */
+};
+void pool_look(struct pool *pool, struct pool_state *out);
 
 #endif

@@ -102,10 +102,51 @@ test_bad_sizes_and_null(void **state)
 	pool_free(NULL);
 }
 
+/* What is told of a pool is what was given to it. */
+static void
+test_how_much_there_is_to_do(void **state)
+{
+	struct pool_state now;
+	struct pool *pool = NULL;
+	struct err err = {0};
+	sem_t begun;
+	int i;
+
+	(void)state;
+	(void)sem_init(&gate, 0, 0);
+	(void)sem_init(&begun, 0, 0);
+	assert_ok(pool_new(2, 3, &pool, &err));
+	assert_ok(pool_submit(pool, POOL_URGENT, post, &begun, &err));
+	assert_int_equal(sem_wait(&begun), 0);
+	/* One worker takes urgent work alone, so that of four normal jobs three wait, and a fifth has no room. */
+	assert_ok(pool_submit(pool, POOL_NORMAL, post, &begun, &err));
+	assert_int_equal(sem_wait(&begun), 0);
+	assert_ok(pool_submit(pool, POOL_NORMAL, block, NULL, &err));
+	do
+		pool_look(pool, &now);
+	while (now.waiting[POOL_NORMAL] > 0 || now.busy != 1);
+	for (i = 0; i < 3; i++)
+		assert_ok(pool_submit(pool, POOL_NORMAL, block, NULL, &err));
+	assert_int_equal(pool_submit(pool, POOL_NORMAL, block, NULL, &err), E_BUSY);
+	pool_look(pool, &now);
+	assert_int_equal(now.threads, 2);
+	assert_int_equal(now.busy, 1);
+	assert_int_equal(now.waiting[POOL_NORMAL], 3);
+	assert_int_equal(now.waiting[POOL_URGENT], 0);
+	assert_int_equal(now.max_queued, 3);
+	assert_int_equal(now.refused, 1);
+	for (i = 0; i < 4; i++)
+		(void)sem_post(&gate);
+	pool_free(pool);
+	(void)sem_destroy(&gate);
+	(void)sem_destroy(&begun);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_how_much_there_is_to_do),
 	    cmocka_unit_test(test_everything_queued_is_done_before_the_end),
 	    cmocka_unit_test(test_urgent_work_gets_through),
 	    cmocka_unit_test(test_a_full_lane_is_refused),
