@@ -12,6 +12,7 @@
 #include "core/attest.h"
 #include "core/idempotency.h"
 #include "core/keypool.h"
+#include "core/metrics.h"
 #include "core/operator.h"
 #include "core/publisher.h"
 #include "core/ratelimit.h"
@@ -94,7 +95,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
 	    (rc = attest_new(&core->attest, err)) != 0 || (rc = operators_new(&core->operators, err)) != 0 ||
 	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
-	    (rc = refusals_new(&core->refusals, err)) != 0 ||
+	    (rc = refusals_new(&core->refusals, err)) != 0 || (rc = metrics_new(&core->metrics, err)) != 0 ||
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
 	    (rc = store_open(path, &core->store, err)) != 0 ||
 	    (rc = feed_open(core, err)) != 0)
@@ -169,6 +170,7 @@ core_close(struct core *core)
 	authfail_free(core->authfail);
 	refusals_free(core->refusals);
 	brokers_free(core->brokers);
+	metrics_free(core->metrics);
 	feed_close(core);
 	store_close(core->store);
 	config_close(core);

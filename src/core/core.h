@@ -16,6 +16,7 @@ struct brokers;
 struct feed;
 struct idempotency;
 struct keypool;
+struct metrics;
 struct operators;
 struct publisher;
 struct ratelimit;
@@ -39,6 +40,7 @@ struct core {
 	struct sweeper *sweeper;
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
 	struct idempotency *idempotency;
+	struct metrics *metrics;
 	struct feed *feed;
 	struct brokers *brokers;
 	struct refusals *refusals;

@@ -9,6 +9,7 @@
 #include "core/ca.h"
 #include "core/check.h"
 #include "core/keypool.h"
+#include "core/metrics.h"
 #include "core/package.h"
 #include "core/publisher.h"
 #include "core/reconcile.h"
@@ -227,6 +228,8 @@ credential_make(struct core *core, const struct credential_owner *owner,
 				    make_with_key(core, owner, request, &made, err);
 	made.certificate.tenant_id = owner->tenant_id;
 	made.certificate.owner_kind = owner->kind;
+	if (made.certificate.der != NULL)
+		metrics_issued(core->metrics, &made.certificate);
 	if (rc == 0) {
 		*out = made;
 		return 0;
@@ -269,6 +272,7 @@ credential_abandon(struct core *core, const struct credential_owner *owner,
 	char serial[2 * SERIAL_LEN + 1];
 	int rc;
 
+	metrics_abandoned(core->metrics);
 	KILLPOINT(21, "a signed certificate must be abandoned, nothing says so yet");
 	hex_encode(serial, row.serial, sizeof row.serial);
 	row.tenant_id = owner->tenant_id;

@@ -133,6 +133,15 @@ keypool_take(struct keypool *pool, struct key **key_out)
 }
 
 void
+keypool_look(struct keypool *pool, size_t *ready_out, size_t *wanted_out)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	*ready_out = pool->count;
+	*wanted_out = pool->want;
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
+void
 keypool_free(struct keypool *pool)
 {
 	if (pool == NULL)

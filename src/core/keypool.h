@@ -24,6 +24,9 @@ MUST_CHECK int keypool_new(size_t want, struct keypool **pool_out, struct err *e
  * key_generate. Never waits for one. Any thread. */
 bool keypool_take(struct keypool *pool, struct key **key_out);
 
+/* How many keys are ready, of how many wanted. Any thread. */
+void keypool_look(struct keypool *pool, size_t *ready_out, size_t *wanted_out);
+
 /* End the thread, after the key that it is making, and free what is ready. NULL is harmless. */
 void keypool_free(struct keypool *pool);
 

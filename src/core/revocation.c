@@ -3,6 +3,7 @@
 #include "core/revocation.h"
 
 #include "base/killpoint.h"
+#include "core/metrics.h"
 #include "core/publisher.h"
 #include "core/reconcile.h"
 #include "core/sweeper.h"
@@ -73,6 +74,7 @@ revocation_finish(struct core *core, const struct revocation *r, struct err *err
 	uint64_t ticket = 0;
 	size_t i;
 
+	metrics_revoked(core->metrics, r->reason, r->n);
 	KILLPOINT(11, "a revocation committed, neither noted nor published");
 	sweeper_wake(core->sweeper); /* a withdrawn package's bytes */
 	/* Publication and notes side by side: a dead signer must not keep a stolen device alive. */

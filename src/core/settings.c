@@ -95,6 +95,10 @@ static const struct conf_key keys[] = {
     DURATION("rotation", "overlap", rotation_overlap_s, "24h", 0, 365 * DAY,
 	"How long a renewed certificate and its successor are both good, unless the successor was seen at a broker before."),
 
+    TEXT("metrics", "listen", metrics_listen, "",
+	"Address and port of plain HTTP that shows /metrics, and nothing else, to whoever reaches it, such as 127.0.0.1:9464. "
+	"Empty: /metrics is for the API's admins and auditors alone."),
+
     INTEGER("keypool", "rsa_2048", keypool_rsa_2048, "32", 0, 1024,
 	"RSA-2048 keys kept ready, made while the machine is idle."),
 };
@@ -171,6 +175,7 @@ settings_check(struct settings *s, struct err *err)
 
 	if ((rc = listen_check("api.listen", s->api_listen, err)) != 0 ||
 	    (rc = listen_check("pki.listen", s->pki_listen, err)) != 0 ||
+	    (s->metrics_listen[0] != '\0' && (rc = listen_check("metrics.listen", s->metrics_listen, err)) != 0) ||
 	    (rc = listen_check("broker.listen", s->broker_listen, err)) != 0 ||
 	    (rc = proxies_read(s, err)) != 0 ||
 	    (rc = url_check("api.public_url", s->api_public_url, "https://", err)) != 0 ||
@@ -228,7 +233,7 @@ settings_load(const char *dir, struct settings *out, struct err *err)
 /* What the program is built on when it starts: sockets, threads, users, sandbox. */
 static const char *const at_start[] = {"server.sandbox", "server.workers", "api.listen", "api.trusted_proxies",
     "api.threads", "pki.listen", "broker.mode", "broker.group", "limits.connections", "limits.connections_per_client",
-    "limits.queue", "keypool.rsa_2048"};
+    "limits.queue", "metrics.listen", "keypool.rsa_2048"};
 
 static bool
 is_at_start(const struct conf_key *key)

@@ -45,6 +45,8 @@ struct settings {
 	int64_t feed_keep_s, feed_keep_changes; /* [feed] */
 	int64_t rotation_overlap_s;
 
+	char metrics_listen[CONF_TEXT_SIZE]; /* [metrics]; "": nowhere */
+
 	int64_t keypool_rsa_2048; /* [keypool] */
 
 	struct address_range trusted_proxies[SETTINGS_PROXIES_MAX]; /* api_trusted_proxies, read */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "http/clients.h"
 #include "http/tls.h"
+#include "http/traffic.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -27,6 +28,7 @@ conn_free(struct conn *conn)
 	struct conns *conns = conn->conns;
 
 	conns->n--;
+	traffic_add(conns->traffic, TRAFFIC_OPEN, -1);
 	if (conn->is_counted)
 		conns->n_counted--;
 	clients_leave(conns->clients, conn->client);
@@ -184,13 +186,16 @@ conn_admit(struct conn *conn)
 	evhttp_connection_get_peer(conn->evcon, &peer, &port);
 	while ((rc = clients_enter(conns->clients, peer, &client, &err)) == E_LIMIT && idle_close(conns, client))
 		continue;
-	if (rc == 0)
+	if (rc == 0) {
 		conn->client = client;
-	else if (conns->warned_ms == 0 || clock_mono_ms() - conns->warned_ms >= WARN_MS) {
+		return true;
+	}
+	traffic_add(conns->traffic, TRAFFIC_REFUSED, 1);
+	if (conns->warned_ms == 0 || clock_mono_ms() - conns->warned_ms >= WARN_MS) {
 		log_warn("a connection is refused: %s", err.text);
 		conns->warned_ms = clock_mono_ms();
 	}
-	return rc == 0;
+	return false;
 }
 
 /* A connection that cannot be attached is not served: evhttp's own part of it is cut, or gone already. */
@@ -282,6 +287,8 @@ conns_accept(struct conns *conns, struct tls *tls, bool is_counted)
 	conn_state_set(conn, CONN_WAITING);
 	conns->fresh = conn;
 	conns->n++;
+	traffic_add(conns->traffic, TRAFFIC_OPEN, 1);
+	traffic_add(conns->traffic, TRAFFIC_ACCEPTED, 1);
 	conns->n_counted += is_counted ? 1 : 0;
 	event_active(conns->chores, EV_TIMEOUT, 0);
 	if (conns_full(conns))

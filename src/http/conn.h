@@ -18,6 +18,7 @@ struct event_base;
 struct evhttp_connection;
 struct exchange;
 struct tls;
+struct traffic;
 
 enum conn_state {
 	CONN_WAITING,	/* for a request, or still in its handshake: idle_timeout */
@@ -61,6 +62,7 @@ struct conns {
 	struct event_base *base;
 	size_t max, n_counted, n;
 	struct clients *clients; /* shared by all loops */
+	struct traffic *traffic;
 	int64_t warned_ms;	 /* when a client last had too many, or 0 */
 	size_t head_max, body_max;
 	size_t input_max;	/* bytes that may wait unparsed */

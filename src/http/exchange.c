@@ -16,14 +16,15 @@
 #include <string.h>
 
 struct exchange *
-exchange_new(struct core *core, struct loop *loop)
+exchange_new(struct core *core, struct loop *loop, struct traffic *traffic)
 {
 	struct exchange *x = calloc(1, sizeof *x);
 
 	if (x != NULL) {
 		x->core = core;
 		x->loop = loop;
-		x->begun_ms = clock_mono_ms();
+		x->begun_us = clock_mono_us();
+		x->request.http.traffic = traffic;
 		(void)text_copy(x->who, sizeof x->who, "-");
 	}
 	return x;
@@ -173,7 +174,7 @@ access_log(const struct exchange *x, bool whole)
 
 	log_debug("%s %s %s %s %s %d %lld ms%s", http->id, http->peer, x->who,
 	    http->method != NULL ? http->method : "?", x->route != NULL ? x->route->pattern : "-",
-	    x->reply.status, (long long)(clock_mono_ms() - x->begun_ms), whole ? "" : " cut");
+	    x->reply.status, (long long)((clock_mono_us() - x->begun_us) / 1000), whole ? "" : " cut");
 }
 
 void

@@ -25,7 +25,7 @@ struct exchange {
 	struct http_reply reply;
 	char allow[64];		   /* of a 405 */
 	char who[CALLER_WHO_SIZE]; /* for the log; "-" if nobody looked */
-	int64_t begun_ms;
+	int64_t begun_us;
 	bool is_last_part, is_failed; /* of a body in parts: what exchange_next found */
 
 	/* Only the loop looks at these. */
@@ -42,8 +42,8 @@ struct exchange {
 	struct exchange *next;	      /* in the loop's list of those that are done */
 };
 
-/* NULL when out of memory. */
-struct exchange *exchange_new(struct core *core, struct loop *loop);
+/* NULL when out of memory. TRAFFIC is what a handler may show. */
+struct exchange *exchange_new(struct core *core, struct loop *loop, struct traffic *traffic);
 
 /* On the loop: check and copy EVREQ, find its route on LISTENER, note AUTHORIZATION in the proof (the rest of which
  * the caller has filled). True if exchange_answer is to run on a worker; else the reply is ready. */

@@ -10,6 +10,7 @@
 #include "http/exchange.h"
 #include "http/reply.h"
 #include "http/tls.h"
+#include "http/traffic.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -35,6 +36,9 @@
 #define METHODS \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH | \
 	    EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE)
+
+static const unsigned on_listeners[LISTENERS] = {
+    [LISTENER_API] = ON_API, [LISTENER_PKI] = ON_PKI, [LISTENER_METRICS] = ON_METRICS, [LISTENER_SOCKET] = ON_API};
 
 struct listener {
 	struct loop *loop;
@@ -195,6 +199,13 @@ part_send(struct exchange *x)
 	}
 }
 
+/* Before the first byte leaves, so that whoever has the answer finds it counted. */
+static void
+answered(struct exchange *x)
+{
+	traffic_answered(x->loop->config->traffic, x->route, x->reply.status, clock_mono_us() - x->begun_us);
+}
+
 static void
 reply_send(struct exchange *x)
 {
@@ -207,6 +218,7 @@ reply_send(struct exchange *x)
 	    .must_close = x->request.must_close || x->loop->is_draining,
 	};
 
+	answered(x);
 	conn_state_set(x->conn, CONN_SENDING);
 	x->is_sent = true;
 	evhttp_request_set_on_complete_cb(x->evreq, on_complete, x);
@@ -332,7 +344,7 @@ next_submit(struct exchange *x)
 static void
 wait_for_news(struct exchange *x)
 {
-	int64_t until_ms = x->begun_ms + x->reply.wait_s * 1000;
+	int64_t until_ms = x->begun_us / 1000 + x->reply.wait_s * 1000;
 	bool is_over = x->loop->is_draining || clock_mono_ms() >= until_ms;
 
 	if (is_over || feed_generation(x->core) != x->reply.wait_generation) {
@@ -400,7 +412,7 @@ on_request(struct evhttp_request *evreq, void *arg)
 	struct conn *conn = conns_find(&loop->conns, evcon);
 	struct exchange *x;
 
-	if (conn == NULL || (x = exchange_new(loop->config->core, loop)) == NULL) {
+	if (conn == NULL || (x = exchange_new(loop->config->core, loop, loop->config->traffic)) == NULL) {
 		evhttp_connection_free(evcon);
 		return;
 	}
@@ -410,7 +422,7 @@ on_request(struct evhttp_request *evreq, void *arg)
 	x->conn = conn;
 	x->evreq = evreq;
 	proof_fill(listener, conn, &x->proof);
-	if (exchange_begin(x, evreq, peer_name(conn->is_counted, evcon), listener->kind == LISTENER_PKI ? ON_PKI : ON_API))
+	if (exchange_begin(x, evreq, peer_name(conn->is_counted, evcon), on_listeners[listener->kind]))
 		submit(x);
 	else
 		reply_send(x);
@@ -421,7 +433,7 @@ static void
 on_refused(struct conn *conn, void *ctx)
 {
 	struct loop *loop = ctx;
-	struct exchange *x = exchange_new(loop->config->core, loop);
+	struct exchange *x = exchange_new(loop->config->core, loop, loop->config->traffic);
 	struct reply_options options = {.is_tls = bufferevent_openssl_get_ssl(conn->bev) != NULL, .must_close = true};
 
 	if (x == NULL) {
@@ -431,6 +443,7 @@ on_refused(struct conn *conn, void *ctx)
 	request_name(&x->request, peer_name(conn->is_counted, conn->evcon));
 	exchange_refuse(x, &conn->refusal->err, conn->refusal->status);
 	options.request_id = x->request.http.id;
+	answered(x);
 	reply_write(bufferevent_get_output(conn->bev), &x->reply, &options);
 	exchange_end(x, true);
 	conn_leave(conn);
@@ -526,9 +539,11 @@ static void
 on_done(struct loop *loop, struct exchange *x)
 {
 	x->is_working = false;
-	if (x->conn == NULL)
+	if (x->conn == NULL) {
+		if (!x->is_sent)
+			traffic_add(loop->config->traffic, TRAFFIC_UNANSWERED, 1);
 		finish(loop, x, false);
-	else if (x->is_sent && (x->is_failed || loop->is_draining))
+	} else if (x->is_sent && (x->is_failed || loop->is_draining))
 		evhttp_connection_free(x->conn->evcon); /* the body without its end says so */
 	else if (x->is_sent)
 		part_send(x);
@@ -606,6 +621,8 @@ listener_open(struct loop *loop, enum listener_kind kind, struct err *err)
 	int fd;
 
 	*listener = (struct listener){.loop = loop, .kind = kind};
+	if (loop->config->fds[kind] < 0)
+		return 0;
 	if ((listener->http = evhttp_new(loop->base)) == NULL)
 		return err_nomem(err);
 	evhttp_set_allowed_methods(listener->http, METHODS);
@@ -657,6 +674,7 @@ loop_new(const struct loop_config *config, struct loop **loop_out, struct err *e
 	loop->conns = (struct conns){.base = loop->base,
 	    .max = config->max_connections,
 	    .clients = config->clients,
+	    .traffic = config->traffic,
 	    .changed = on_changed,
 	    .refused = on_refused,
 	    .closed = on_closed,

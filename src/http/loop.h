@@ -15,15 +15,17 @@ struct clients;
 struct loop;
 struct pool;
 struct tls;
+struct traffic;
 
-enum listener_kind { LISTENER_API, LISTENER_PKI, LISTENER_SOCKET, LISTENERS };
+enum listener_kind { LISTENER_API, LISTENER_PKI, LISTENER_METRICS, LISTENER_SOCKET, LISTENERS };
 
 struct loop_config {
 	struct core *core;
 	struct pool *pool;
 	struct tls *tls;
 	struct clients *clients;
-	int fds[LISTENERS];	/* listening, non-blocking; the loops use copies */
+	struct traffic *traffic;
+	int fds[LISTENERS];	/* listening, non-blocking; the loops use copies; -1: none */
 	uid_t local_admins[3];	/* who is admin on the Unix socket */
 	size_t max_connections; /* a loop */
 };

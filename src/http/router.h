@@ -18,6 +18,8 @@
 #define HTTP_HEADER_SIZE 256 /* of a header that is copied; what is longer counts as absent */
 #define HTTP_ETAG_SIZE 64
 
+struct traffic;
+
 /* A request as a handler sees it: a copy, independent of the connection, which may be gone already. */
 struct http_request {
 	const char *method;
@@ -32,6 +34,7 @@ struct http_request {
 	char peer[ADDRESS_TEXT_SIZE]; /* the client's address, or "socket" */
 	char id[17];		    /* request id, in the log and in X-Request-Id */
 	const struct http_query *query;
+	struct traffic *traffic;    /* the server's counters, for /metrics */
 	bool must_answer;	    /* no more waiting (http_reply.wait_s) */
 };
 
@@ -92,7 +95,11 @@ enum route_place {
 	ROUTE_NORMAL
 };
 
-enum route_listener { ON_API = 1, ON_PKI = 2 }; /* HTTPS and Unix socket; plain HTTP */
+enum route_listener {
+	ON_API = 1,    /* HTTPS and Unix socket */
+	ON_PKI = 2,    /* plain HTTP for everybody */
+	ON_METRICS = 4 /* plain HTTP for whom the operator let reach it */
+};
 
 struct route {
 	const char *method;  /* "GET" also answers HEAD */

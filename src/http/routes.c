@@ -68,6 +68,9 @@ const struct route routes[] = {
     /* Not urgent: it asks the signer, and nobody's credentials are looked at, so it must not be able to
      * hold up a revocation. Drowned workers answer 503, which is the truth. */
     ROUTE("GET",    "/readyz", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, health_ready),
+    ROUTE("GET",    "/metrics", AUDITORS, ROUTE_NORMAL, ON_API, metrics_get),
+    /* For a monitoring system without credentials: [metrics] listen, by default nowhere. */
+    ROUTE("GET",    "/metrics", ROUTE_ANYBODY, ROUTE_NORMAL, ON_METRICS, metrics_get),
     ROUTE("GET",    "/d/{token}", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, link_show),
     ROUTE("POST",   "/d/{token}", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, link_deliver),
 

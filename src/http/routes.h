@@ -53,6 +53,9 @@ http_handler api_openapi_get;
 /* health.c */
 http_handler health_live, health_ready;
 
+/* metrics.c */
+http_handler metrics_get;
+
 /* pki.c */
 http_handler pki_root, pki_issuing, pki_chain, pki_crl;
 

@@ -10,6 +10,7 @@
 #include "http/listen.h"
 #include "http/loop.h"
 #include "http/tls.h"
+#include "http/traffic.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@
 
 struct http_server {
 	struct loop_config config;
-	char names[2][LISTEN_NAME_SIZE]; /* API, PKI */
+	char names[3][LISTEN_NAME_SIZE]; /* API, PKI, metrics */
 	char socket_path[FS_PATH_MAX];
 	struct loop *loops[LOOPS_MAX];
 	size_t n_loops;
@@ -80,6 +81,9 @@ listeners_open(struct http_server *server, struct err *err)
 
 	if ((rc = listen_tcp(core_config(core)->settings.api_listen, &config->fds[LISTENER_API], server->names[0], err)) != 0 ||
 	    (rc = listen_tcp(core_config(core)->settings.pki_listen, &config->fds[LISTENER_PKI], server->names[1], err)) != 0 ||
+	    (core_config(core)->settings.metrics_listen[0] != '\0' &&
+		(rc = listen_tcp(core_config(core)->settings.metrics_listen, &config->fds[LISTENER_METRICS], server->names[2],
+		     err)) != 0) ||
 	    (rc = fs_path(server->socket_path, core->dir, "muster.sock", err)) != 0)
 		return rc;
 	return listen_unix(server->socket_path, &config->fds[LISTENER_SOCKET], err);
@@ -118,6 +122,7 @@ http_server_open(struct core *core, struct http_server **server_out, struct err 
 	connections = connections_allow((size_t)core_config(core)->settings.connections);
 	server->config.max_connections = connections / server->n_loops + 1;
 	if ((rc = local_admins_find(&server->config, err)) == 0 &&
+	    (rc = traffic_new((int64_t)connections, &server->config.traffic, err)) == 0 &&
 	    (rc = clients_new((size_t)core_config(core)->settings.connections_per_client, core_config(core)->settings.trusted_proxies,
 		 core_config(core)->settings.n_trusted_proxies, &server->config.clients, err)) == 0 &&
 	    (rc = tls_load(core, &server->config.tls, err)) == 0 &&
@@ -147,12 +152,15 @@ http_server_run(struct http_server *server, struct err *err)
 
 	if ((rc = pool_new((unsigned)settings->workers, (unsigned)settings->queue, &server->config.pool, err)) != 0)
 		return rc;
+	traffic_pool_set(server->config.traffic, server->config.pool);
 	for (i = 0; i < server->n_loops; i++)
 		if ((rc = loop_new(&server->config, &server->loops[i], err)) != 0 ||
 		    (rc = loop_start(server->loops[i], err)) != 0)
 			return rc;
 	feed_watch(server->config.core, on_news, server);
 	log_info("listening on https://%s, http://%s, %s", server->names[0], server->names[1], server->socket_path);
+	if (server->names[2][0] != '\0')
+		log_info("metrics for everybody who reaches http://%s/metrics", server->names[2]);
 	log_info("muster %s ready", MUSTER_VERSION);
 	return 0;
 }
@@ -205,5 +213,6 @@ http_server_close(struct http_server *server, int64_t timeout_ms)
 		loop_free(server->loops[i]);
 	tls_close(server->config.tls);
 	clients_free(server->config.clients);
+	traffic_free(server->config.traffic);
 	free(server);
 }

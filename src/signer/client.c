@@ -261,6 +261,17 @@ signer_close(struct signer *s)
 	free(s);
 }
 
+unsigned
+signer_waiting(struct signer *s)
+{
+	unsigned n;
+
+	(void)pthread_mutex_lock(&s->lock);
+	n = HASH_COUNT(s->calls);
+	(void)pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
 /* ---- a call -------------------------------------------------------------------------------------------------- */
 
 static bool

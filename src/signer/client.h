@@ -25,6 +25,9 @@ MUST_CHECK int signer_open(const char *path, int timeout_ms, struct signer **sig
 /* Nobody may be in a call. */
 void signer_close(struct signer *signer);
 
+/* Calls that wait for their answer. Any thread. */
+unsigned signer_waiting(struct signer *signer);
+
 struct signer_request {
 	const char *profile;
 	const char *id; /* the owner's UUID: CN and the first dNSName */

@@ -11,6 +11,7 @@
  * end the group or pass both on. */
 #include "store/store.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/killpoint.h"
 #include "base/text.h"
@@ -37,6 +38,8 @@ struct waiter {
 	bool done;
 };
 
+static const struct metric_buckets group_sizes = {.n = 9, .bounds = {1, 2, 4, 8, 16, 32, 64, 128, GROUP_MAX}};
+
 struct queue {
 	struct waiter *first, **end;
 };
@@ -47,6 +50,7 @@ struct store {
 	struct reserve *reserve;
 	void (*news)(void *ctx); /* or NULL */
 	void *news_ctx;
+	struct store_figures figures;
 	pthread_mutex_t lock; /* of all that follows but what only the holder of the turn touches */
 	bool taken;	      /* somebody has the turn */
 	struct queue turn;    /* who wants it, first come first served */
@@ -110,6 +114,12 @@ store_on_change(struct store *store, void (*news)(void *ctx), void *ctx)
 {
 	store->news = news;
 	store->news_ctx = ctx;
+}
+
+const struct store_figures *
+store_figures(const struct store *store)
+{
+	return &store->figures;
 }
 
 int
@@ -184,6 +194,21 @@ group_drop(struct store *store)
 	return !store->engine->in_transaction(db) || db_exec(db, "ROLLBACK", DB_NONE, NULL, NULL) == 0;
 }
 
+static int
+group_commit(struct store *store, struct err *err)
+{
+	int64_t begun_us = clock_mono_us();
+	int rc;
+
+	KILLPOINT(7, "a group of transactions complete, not committed");
+	if ((rc = db_exec(store->writer.db, "COMMIT", DB_NONE, NULL, err)) == 0) {
+		metric_observe(&store->figures.group_sizes, store->n_joined);
+		metric_observe(&store->figures.commit_durations, (uint64_t)(clock_mono_us() - begun_us));
+	}
+	KILLPOINT(8, "a group committed, its members not told");
+	return rc;
+}
+
 /* Commit the group, wake its members, look after the log. By the holder of the turn, who keeps it.
  */
 static int
@@ -206,9 +231,7 @@ group_end(struct store *store, struct err *err)
 			rc = err_set(&why, E_BUSY,
 			    "the database dropped the transaction: out of space or memory");
 	} else if (store->n_joined > 0) {
-		KILLPOINT(7, "a group of transactions complete, not committed");
-		rc = db_exec(db, "COMMIT", DB_NONE, NULL, &why);
-		KILLPOINT(8, "a group committed, its members not told");
+		rc = group_commit(store, &why);
 		/* Without room the frame that would make the others count was not written, and all are dropped. */
 		sound = rc == 0 || (rc == E_FULL && group_drop(store));
 	} else {
@@ -487,6 +510,8 @@ store_new(const char *path)
 	if (store == NULL)
 		return NULL;
 	store->engine = &sqlite_engine;
+	store->figures.group_sizes.buckets = &group_sizes;
+	store->figures.commit_durations.buckets = &metric_durations;
 	(void)text_copy(store->path, sizeof store->path, path);
 	(void)pthread_mutex_init(&store->lock, NULL);
 	(void)pthread_cond_init(&store->reader_free, NULL);

@@ -8,6 +8,7 @@
 #define MUSTER_STORE_STORE_H
 
 #include "base/err.h"
+#include "base/metric.h"
 
 #include <stdint.h>
 
@@ -63,5 +64,11 @@ MUST_CHECK int store_check(struct store *store, struct err *err);
 /* Move the write-ahead log into the database and cut it to nothing, so that overwritten content is gone
  * from it. On the writer's connection, between groups. E_BUSY while a reader holds an old snapshot. */
 MUST_CHECK int store_checkpoint(struct store *store, struct err *err);
+
+/* Since it was opened: how many transactions each group had, and how long its commit took. Borrowed. */
+struct store_figures {
+	struct metric_histogram group_sizes, commit_durations;
+};
+const struct store_figures *store_figures(const struct store *store);
 
 #endif

@@ -10,6 +10,7 @@
 #include "http/reply.h"
 #include "http/request.h"
 #include "http/router.h"
+#include "http/traffic.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -146,6 +147,7 @@ assert_no_leak(const char *what)
 /* ---- requests ------------------------------------------------------------------------------------------------ */
 
 static struct fixture *f;
+static struct traffic *traffic; /* counts nothing here, and is shown */
 static unsigned n_wrong; /* answers */
 static char bearer[16 + TOKEN_SIZE];
 /* What a request may name, by {device} and so on. */
@@ -205,7 +207,7 @@ call(const struct op *op, const char *path, const char *body, struct err *err)
 	struct http_request req = {.method = op->method, .path = path, .body = (const uint8_t *)body,
 	    .body_len = strlen(body), .content_type = "application/json", .accept = "",
 	    .idempotency_key = (op->is & KEYED) != 0 ? number : "", .peer = "192.0.2.1", .id = "0123456789abcdef",
-	    .query = &query, .must_answer = true};
+	    .query = &query, .traffic = traffic, .must_answer = true};
 	struct caller_proof proof = {0};
 	struct http_reply reply = {0};
 	const struct route *route;
@@ -338,6 +340,7 @@ static const struct op ops[] = {
     {"GET", "/v1/policies", NULL, 0},
     {"GET", "/v1/profiles", NULL, 0},
     {"GET", "/v1/limits", NULL, 0},
+    {"GET", "/metrics", NULL, 0},
     {"POST", "/v1/services", "{\"name\":\"s{n}\",\"read\":[\"devices/#\"],\"write\":[],\"key\":\"ec-p256\"}", 0},
     {"POST", "/v1/tokens", "{\"name\":\"swept\",\"type\":\"pump\"}", 0},
     {"GET", "/v1/tokens", NULL, 0},
@@ -511,6 +514,7 @@ open_with_token(void **state)
 	f->home.run = run_starving;
 	fixture_signer_start(&f->home);
 	fixture_core_open(f);
+	assert_ok(traffic_new(1, &traffic, &err));
 	assert_ok(operator_create(f->core->store, &init, "swept", ROLE_ADMIN, 0, NULL, token, &err));
 	(void)snprintf(bearer, sizeof bearer, "Bearer %s", token);
 	renew();
@@ -524,6 +528,7 @@ close_with_token(void **state)
 	store_device_clear(&device);
 	f = *state;
 	fixture_core_close(f);
+	traffic_free(traffic);
 	assert_int_equal(kill(f->home.signer, SIGTERM), 0);
 	assert_int_equal(fixture_signer_wait(&f->home), 0);
 	fixture_home_remove(&f->home);

@@ -44,8 +44,8 @@ test_no_route_hides_another(void **state)
 
 	(void)state;
 	for (i = 0; i < n_routes; i++) {
-		for (k = 0; k < 2; k++) {
-			unsigned listener = k == 0 ? ON_API : ON_PKI;
+		for (k = 0; k < 3; k++) {
+			unsigned listener = k == 0 ? ON_API : k == 1 ? ON_PKI : ON_METRICS;
 
 			if ((routes[i].listeners & listener) == 0)
 				continue;
@@ -65,7 +65,7 @@ test_who_may_call(void **state)
 
 	(void)state;
 	for (i = 0; i < n_routes; i++) {
-		bool known = false;
+		bool known = routes[i].listeners == ON_METRICS; /* the operator decides who reaches that */
 
 		for (k = 0; k < sizeof everybodys / sizeof everybodys[0]; k++)
 			known = known || begins_with(routes[i].pattern, everybodys[k]);
@@ -100,7 +100,7 @@ test_who_may_call(void **state)
 static void
 test_where_they_run(void **state)
 {
-	unsigned urgent = 0;
+	unsigned urgent = 0, metrics = 0;
 	size_t i;
 
 	(void)state;
@@ -118,8 +118,17 @@ test_where_they_run(void **state)
 		} else {
 			assert_true(r->place != ROUTE_URGENT);
 		}
-		assert_true((r->listeners & ON_API) != 0 && r->handler != NULL);
+		assert_non_null(r->handler);
+		/* What has a listener of its own is one page, which elsewhere is not everybody's. */
+		if ((r->listeners & ON_METRICS) != 0) {
+			assert_true(r->listeners == ON_METRICS && r->handler == metrics_get);
+			metrics++;
+		} else {
+			assert_true((r->listeners & ON_API) != 0);
+			assert_true(r->handler != metrics_get || r->who == (ROLE_ADMIN | ROLE_AUDITOR));
+		}
 	}
+	assert_int_equal(metrics, 1);
 	assert_int_equal(urgent, 7);
 }
 

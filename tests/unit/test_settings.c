@@ -80,6 +80,7 @@ test_bad_values_name_the_key(void **state)
 	    {"[api]\ntrusted_proxies = 10.0.0.1/8\n", "api.trusted_proxies"},
 	    {"[nonsense]\nx = 1\n", "nonsense"},
 	    {"[broker]\nmode = magic\n", "broker.mode"},
+	    {"[metrics]\nlisten = localhost\n", "metrics.listen"},
 	    {"[server]\nsandbox = maybe\n", "server.sandbox"},
 	};
 	struct settings out;

@@ -500,11 +500,14 @@ test_waiting_writers_share_a_commit(void **state)
 	struct store_tx *tx = NULL;
 	struct err err = {0};
 	pthread_t threads[THREADS];
+	const struct metric_histogram *sizes = &store_figures(f->store)->group_sizes;
 	unsigned i, before;
 
 	add_device(f->store, 2);
 	before = atomic_load(&syncs);
 	assert_true(before > 0);
+	assert_int_equal(metric_count(sizes), 1);
+	assert_int_equal(sizes->sum, 1);
 	assert_ok(store_begin(f->store, &tx, &err));
 	assert_ok(store_device_insert(tx, &d, &err));
 	for (i = 0; i < THREADS; i++)
@@ -515,6 +518,8 @@ test_waiting_writers_share_a_commit(void **state)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	/* Some may have come too late to queue. */
 	assert_in_range(atomic_load(&syncs) - before, 1, 5);
+	assert_int_equal(metric_count(sizes), 1 + atomic_load(&syncs) - before);
+	assert_int_equal(sizes->sum, THREADS + 2);
 	assert_int_equal(fixture_number(f, "SELECT count(*) FROM device"), THREADS + 2);
 }
 
