@@ -163,6 +163,7 @@ static const struct print_field fields[] = {{"Id:", "id"}, {"Name:", "name"},
     {"Type:", "type"}, {"Location:", "location"}, {"Labels:", "labels"}, {"Status:", "status"},
     {"Policy:", "policy"}, {"Created:", "created_at"}, {"Updated:", "updated_at"},
     {"Last seen:", "last_seen_at"},
+    {"Rotation:", "rotation.state"}, {"Asked:", "rotation.asked_at"}, {"Its answer:", "rotation.answer.status"},
     {"Key:", "certificate.key"}, {"Serial:", "certificate.serial"},
     {"Fingerprint:", "certificate.fingerprint"}, {"Valid until:", "certificate.not_after"}};
 #define N_FIELDS (sizeof fields / sizeof fields[0])

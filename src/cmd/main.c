@@ -44,6 +44,7 @@ static const struct command commands[] = {
     {"device suspend", cmd_device_suspend, DEVICES, "take a device's rights for the time being"},
     {"device resume", cmd_device_resume, DEVICES, "give a suspended device its rights back"},
     {"device revoke", cmd_device_revoke, DEVICES, "take a device's rights for good"},
+    {"device rotate", cmd_device_rotate, DEVICES, "have devices make themselves new keys"},
     {"device package", cmd_device_package, DEVICES, "make a new key, certificate and package"},
     {"device certificates", cmd_device_certificates, DEVICES, "list every certificate a device ever had"},
     {"token create", cmd_token_create, DEVICES, "make a token with which devices enrol"},

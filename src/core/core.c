@@ -10,6 +10,7 @@
 #include "core/broker.h"
 #include "core/feed.h"
 #include "core/attest.h"
+#include "core/control.h"
 #include "core/idempotency.h"
 #include "core/keypool.h"
 #include "core/metrics.h"
@@ -146,7 +147,7 @@ core_start(struct core *core, struct err *err)
 	if ((rc = signer_wait(core, err)) != 0 || (rc = signer_check(core, err)) != 0 ||
 	    (rc = reconcile_run(core, err)) != 0 ||
 	    (rc = publisher_start(core, &core->publisher, err)) != 0 ||
-	    (rc = sweeper_start(core, &core->sweeper, err)) != 0)
+	    (rc = sweeper_start(core, &core->sweeper, err)) != 0 || (rc = control_start(core, &core->control, err)) != 0)
 		return rc;
 	if (core_config(core)->settings.keypool_rsa_2048 > 0)
 		rc = keypool_new((size_t)core_config(core)->settings.keypool_rsa_2048, &core->keypool, err);
@@ -158,6 +159,7 @@ core_close(struct core *core)
 {
 	if (core == NULL)
 		return;
+	control_stop(core->control);
 	keypool_free(core->keypool);
 	sweeper_stop(core->sweeper);
 	publisher_stop(core->publisher);

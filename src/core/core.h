@@ -13,6 +13,7 @@
 struct attest;
 struct authfail;
 struct brokers;
+struct control;
 struct feed;
 struct idempotency;
 struct keypool;
@@ -38,6 +39,7 @@ struct core {
 	uint8_t root_spki_hash[SHA256_LEN];
 	struct keypool *keypool;
 	struct sweeper *sweeper;
+	struct control *control;     /* tells devices to rekey, by the broker */
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
 	struct idempotency *idempotency;
 	struct metrics *metrics;

@@ -5,12 +5,14 @@
 #include "base/killpoint.h"
 #include "core/audit.h"
 #include "core/check.h"
+#include "core/control.h"
 #include "core/publisher.h"
 #include "core/ratelimit.h"
 #include "core/revocation.h"
 #include "core/rights.h"
 #include "store/change.h"
 #include "store/package.h"
+#include "store/rotation.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -426,8 +428,11 @@ device_move(struct core *core, const struct caller *caller, const char *id, cons
 	    (rc = revocation_apply(tx, row.tenant_id, row.id, reason, row.updated_at, NULL, &revocation,
 		 err)) != 0 ||
 	    (rc = overlap_resume(core, tx, &row, &revocation, err)) != 0 ||
-	    (rc = finish_tx(&tx, caller, &row, move->action, "reason", reason_name(reason), err)) != 0 ||
-	    (rc = revocation_finish(core, &revocation, err)) != 0)
+	    (row.status == DEVICE_REVOKED && (rc = store_rotation_end(tx, row.id, ROTATION_VOID, row.updated_at, err)) != 0) ||
+	    (rc = finish_tx(&tx, caller, &row, move->action, "reason", reason_name(reason), err)) != 0)
+		goto out;
+	control_wake(core->control); /* its instruction is void */
+	if ((rc = revocation_finish(core, &revocation, err)) != 0)
 		goto out;
 	*device_out = row;
 	row = (struct store_device){0};
@@ -486,6 +491,7 @@ reissue_commit(struct core *core, const struct caller *caller, const struct cred
 	    (rc = credential_store(tx, owner, credential, now, err)) == 0 &&
 	    (rc = revocation_apply(tx, owner->tenant_id, owner->id, REASON_SUPERSEDED, now,
 		 credential->certificate.serial, revocation, err)) == 0 &&
+	    (rc = store_rotation_end(tx, row->id, ROTATION_DONE, now, err)) == 0 &&
 	    (rc = store_device_update(tx, row, err)) == 0)
 		rc = finish_tx(&tx, caller, row, "device.reissue", NULL, NULL, err);
 out:
@@ -528,6 +534,7 @@ device_reissue(struct core *core, const struct caller *caller, const char *id,
 		goto out;
 	}
 	/* Stored, and tried until it is published; the new key must not be lost for a late broker. */
+	control_wake(core->control);
 	(void)revocation_finish(core, &revocation, &(struct err){0});
 	*device_out = row;
 	*credential_out = credential;

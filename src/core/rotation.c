@@ -13,6 +13,7 @@
 #include "core/rights.h"
 #include "store/certificate.h"
 #include "store/change.h"
+#include "store/rotation.h"
 #include "store/store.h"
 #include "x509/cert.h"
 #include "x509/csr.h"
@@ -155,6 +156,7 @@ renewal_commit(struct core *core, const struct caller *caller, struct renewal *r
 	    (rc = credential_store(tx, &r->owner, &r->credential, now, err)) == 0 &&
 	    (rc = store_certificate_retire(tx, r->id, certificate->serial,
 		 now + core_config(core)->settings.rotation_overlap_s, err)) == 0 &&
+	    (rc = store_rotation_renewed(tx, r->id, err)) == 0 &&
 	    (rc = idempotency_note(tx, caller, &r->idempotency, r->id, certificate->serial, now, err)) == 0 &&
 	    (rc = store_change_append(tx, r->device.tenant_id, "device", r->id, now, &seq, err)) == 0 &&
 	    (rc = audit_write(tx, caller, now, "device.renew", "device", r->id, err,
@@ -257,6 +259,7 @@ retire(struct store_tx *tx, const struct caller *system, const struct store_due 
 		if ((rc = store_certificate_set_state(tx, due[i].serial, CERTIFICATE_REVOKED, REASON_SUPERSEDED, now, NULL,
 			 err)) != 0 ||
 		    (rc = store_change_append(tx, due[i].tenant_id, "device", due[i].owner_id, now, &seq, err)) != 0 ||
+		    (rc = store_rotation_finish(tx, due[i].owner_id, now, err)) != 0 ||
 		    (rc = audit_write(tx, &(struct caller){system->role, due[i].tenant_id, .who = "system"}, now,
 			 "certificate.retire", "device", due[i].owner_id, err, "{\"serial\":\"%s\"}", serial)) != 0)
 			return rc;

@@ -3,6 +3,7 @@
 
 #include "core/audit.h"
 #include "core/check.h"
+#include "core/identity.h"
 #include "core/publisher.h"
 #include "core/revocation.h"
 #include "core/rights.h"
@@ -255,6 +256,10 @@ service_reissue(struct core *core, const struct caller *caller, const char *id_o
 	if ((rc = service_get(core, caller, id_or_name, &row, err)) != 0)
 		return rc;
 	owner = owner_of(&row);
+	if (identity_is(&row)) {
+		rc = err_set(err, E_DENIED, "this is Muster's own service: nobody else gets its credentials");
+		goto out;
+	}
 	if (row.status != DEVICE_ACTIVE) {
 		rc = err_set(err, E_CONFLICT, "the service is %s", store_device_status_name(row.status));
 		goto out;

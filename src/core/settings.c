@@ -50,6 +50,8 @@ static const struct conf_key keys[] = {
 
     TEXT("broker", "listen", broker_listen, "127.0.0.1:8883",
 	"Where the MQTT broker listens, for the configuration that `muster broker config` prints."),
+    TEXT("broker", "connect", broker_connect, "",
+	"ADDRESS:PORT at which Muster itself connects to the broker, to tell devices to rekey. Empty: where it listens."),
     TEXT("broker", "public_host", broker_public_host, "localhost:8883",
 	"How devices reach the broker; written into each package's device.json."),
     CHOICE("broker", "mode", broker_mode, "plugin", "plugin|acl-file",
@@ -94,6 +96,8 @@ static const struct conf_key keys[] = {
 
     DURATION("rotation", "overlap", rotation_overlap_s, "24h", 0, 365 * DAY,
 	"How long a renewed certificate and its successor are both good, unless the successor was seen at a broker before."),
+    INTEGER("rotation", "per_second", rotation_per_s, "50", 1, 10000,
+	"How many devices are told to rekey in a second; each then asks for a new certificate."),
 
     TEXT("metrics", "listen", metrics_listen, "",
 	"Address and port of plain HTTP that shows /metrics, and nothing else, to whoever reaches it, such as 127.0.0.1:9464. "
@@ -177,6 +181,7 @@ settings_check(struct settings *s, struct err *err)
 	    (rc = listen_check("pki.listen", s->pki_listen, err)) != 0 ||
 	    (s->metrics_listen[0] != '\0' && (rc = listen_check("metrics.listen", s->metrics_listen, err)) != 0) ||
 	    (rc = listen_check("broker.listen", s->broker_listen, err)) != 0 ||
+	    (s->broker_connect[0] != '\0' && (rc = listen_check("broker.connect", s->broker_connect, err)) != 0) ||
 	    (rc = proxies_read(s, err)) != 0 ||
 	    (rc = url_check("api.public_url", s->api_public_url, "https://", err)) != 0 ||
 	    (rc = url_check("pki.public_url", s->pki_public_url, "http://", err)) != 0)

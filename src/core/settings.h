@@ -30,6 +30,7 @@ struct settings {
 	char broker_public_host[CONF_TEXT_SIZE];
 	char broker_mode[CONF_TEXT_SIZE];
 	char broker_pid_file[CONF_TEXT_SIZE]; /* "" : nobody is signalled */
+	char broker_connect[CONF_TEXT_SIZE];  /* "": broker_listen */
 	char broker_group[CONF_TEXT_SIZE];    /* may read broker/; "" leaves the group alone */
 	int64_t broker_refusals_per_min;      /* denials of one device, before it is suspended; 0: never */
 
@@ -43,7 +44,8 @@ struct settings {
 	int64_t links_per_min, links_all_per_min;
 
 	int64_t feed_keep_s, feed_keep_changes; /* [feed] */
-	int64_t rotation_overlap_s;
+	int64_t rotation_overlap_s; /* [rotation] */
+	int64_t rotation_per_s;
 
 	char metrics_listen[CONF_TEXT_SIZE]; /* [metrics]; "": nowhere */
 

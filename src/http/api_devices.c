@@ -1,5 +1,6 @@
 /* /v1/devices: syntax in, one core call, one shape out. */
 #include "core/device.h"
+#include "core/rekey.h"
 
 #include "http/api_certificates.h"
 #include "http/args.h"
@@ -153,17 +154,41 @@ out:
 	return rc;
 }
 
+/* The device with what it was asked last. */
+static int
+device_shown(struct core *core, const struct caller *caller, const struct store_device *device, json_t **shape_out,
+    struct err *err)
+{
+	struct store_rotation row;
+	struct err none = {0};
+	json_t *shape;
+	int rc = rekey_get(core, caller, device->id, &row, &none);
+
+	if (rc != 0 && rc != E_NOTFOUND) {
+		*err = none;
+		return rc;
+	}
+	shape = shape_device(device);
+	if (json_object_set_new(shape, "rotation", rc == 0 ? shape_rotation(&row) : json_null()) != 0) {
+		json_decref(shape);
+		return err_nomem(err);
+	}
+	*shape_out = shape;
+	return 0;
+}
+
 int
 api_devices_get(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
 	struct store_device device = {0};
+	json_t *shape = NULL;
 	int rc;
 
 	if ((rc = http_query_only(req, args_none, err)) == 0 &&
-	    (rc = device_get(core, caller, req->params[0], &device, err)) == 0)
-		rc = api_certificates_reply_take(
-		    core, caller, device.id, shape_device(&device), reply, err);
+	    (rc = device_get(core, caller, req->params[0], &device, err)) == 0 &&
+	    (rc = device_shown(core, caller, &device, &shape, err)) == 0)
+		rc = api_certificates_reply_take(core, caller, device.id, shape, reply, err);
 	store_device_clear(&device);
 	return rc;
 }

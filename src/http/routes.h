@@ -60,6 +60,7 @@ http_handler metrics_get;
 http_handler pki_root, pki_issuing, pki_chain, pki_crl;
 
 /* est.c */
+http_handler api_devices_rotate, api_devices_rotate_cancel, api_rotations_ask, api_rotations_get;
 http_handler est_cacerts, est_csrattrs, est_simpleenroll, est_simplereenroll, est_serverkeygen;
 
 /* link.c */

@@ -59,6 +59,49 @@ shape_device(const struct store_device *row)
 	    "last_seen_at", time_or_null(row->last_seen));
 }
 
+/* What the device says of it; null if nothing. */
+static json_t *
+rotation_answer(const struct store_rotation *row)
+{
+	if (row->ack == ROTATION_ACK_NONE)
+		return json_null();
+	return json_pack("{s:s, s:o, s:o}",
+	    "status", row->ack == ROTATION_ACK_DONE ? "done" : "failed",
+	    "reason", text_or_null(row->ack_reason),
+	    "at", json_time(row->ack_at));
+}
+
+json_t *
+shape_rotation(const struct store_rotation *row)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}",
+	    "device_id", row->device_id,
+	    "state", store_rotation_state_name(row->state),
+	    "asked_at", json_time(row->asked_at),
+	    "told_at", time_or_null(row->told_at),
+	    "ended_at", time_or_null(row->ended_at),
+	    "answer", rotation_answer(row));
+}
+
+json_t *
+shape_rotation_page(const struct rekey_page *page)
+{
+	return json_pack("{s:I, s:I, s:o}",
+	    "asked", (json_int_t)page->n_asked,
+	    "open", (json_int_t)page->n_open,
+	    "next", text_or_null(page->next));
+}
+
+json_t *
+shape_control(const struct control_info *info)
+{
+	return json_pack("{s:{s:s, s:o, s:o}}",
+	    "connection",
+	    "state", control_state_name(info->state),
+	    "since", json_time(info->since),
+	    "why", text_or_null(info->why));
+}
+
 /* SHAPE, which is taken, with the secret that was just made, if there is one. */
 static json_t *
 with_token(json_t *shape, const char *token)

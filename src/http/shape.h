@@ -8,18 +8,23 @@
 #include "core/broker.h"
 #include "core/ca.h"
 #include "core/core.h"
+#include "core/control.h"
 #include "core/credential.h"
 #include "core/device.h"
 #include "core/enrol.h"
 #include "core/operator.h"
 #include "core/policies.h"
 #include "core/ratelimit.h"
+#include "core/rekey.h"
 #include "core/service.h"
 #include "x509/crl.h"
 
 #include <jansson.h>
 
 json_t *shape_device(const struct store_device *row);
+json_t *shape_rotation(const struct store_rotation *row);
+json_t *shape_rotation_page(const struct rekey_page *page);
+json_t *shape_control(const struct control_info *info);
 json_t *shape_service(const struct store_service *row);
 json_t *shape_broker(const struct broker *broker);
 

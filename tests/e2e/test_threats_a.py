@@ -206,7 +206,8 @@ def routes_with_bodies(home):
             ("POST", "/v1/services"), ("POST", f"/v1/services/{service}/revoke"), ("POST", f"/v1/services/{service}/package"),
             ("PUT", "/v1/policies/a6"), ("POST", "/v1/brokers"), ("POST", "/v1/brokers/a6/revoke"), ("POST", "/v1/tokens"),
             ("POST", f"/v1/tokens/{token}/revoke"), ("POST", "/v1/attest/challenge"), ("POST", "/v1/operators"),
-            ("POST", "/v1/operators/a6/token"), ("POST", "/v1/operators/a6/package"), ("POST", "/v1/operators/a6/revoke")]
+            ("POST", "/v1/operators/a6/token"), ("POST", "/v1/operators/a6/package"), ("POST", "/v1/operators/a6/revoke"),
+            ("POST", f"/v1/devices/{id}/rotate"), ("POST", "/v1/rotations")]
 
 
 def test_a6_unknown_members_everywhere(home):
