@@ -87,6 +87,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	core->conf_fd = conf_fd;
 	core->broker_signal_fd = broker_signal_fd;
 	core->now = clock_now;
+	core->publish_gap_ms = PUBLISHER_GAP_MS;
 	if (!text_copy(core->dir, sizeof core->dir, dir)) {
 		rc = err_set(err, E_INPUT, "the home's path is longer than %zu bytes", sizeof core->dir - 1);
 		goto out;

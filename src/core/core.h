@@ -53,6 +53,7 @@ struct core {
 	struct ratelimit *registrations, *links;
 	int broker_signal_fd;	     /* to the supervisor; -1 without one */
 	int64_t (*now)(void);	     /* clock_now, or a test's */
+	int64_t publish_gap_ms;	     /* PUBLISHER_GAP_MS, or a test's; set before core_start */
 };
 
 /* What the configuration says now. Take it once for what must fit together. Any thread. */

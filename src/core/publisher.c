@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GAP_MS 1000   /* between two rounds of a kind: a SIGHUP makes the broker reload everything */
 #define RETRY_MS 1000 /* after a failed round; */
 #define RETRY_MAX 4   /* doubled with each, up to this, if nobody waits: a CRL costs the signer's log a row */
 #define ENTRIES_FIRST 64
@@ -288,7 +287,7 @@ until_due_ms(struct publisher *p)
 	}
 	if (p->pending != 0) {
 		/* Revocations wait for the last revocation only, so that registrations never delay them. */
-		gap_ms = (p->urgent != 0 ? p->last_urgent_ms : p->last_ms) + GAP_MS - now_ms;
+		gap_ms = (p->urgent != 0 ? p->last_urgent_ms : p->last_ms) + p->core->publish_gap_ms - now_ms;
 		wait_ms = gap_ms > 0 ? gap_ms : 0;
 	}
 	/* The wall clock may be set meanwhile: look at least once a minute. */
@@ -373,7 +372,7 @@ publisher_start(struct core *core, struct publisher **publisher_out, struct err 
 	(void)pthread_cond_init(&p->wake, &attr);
 	(void)pthread_cond_init(&p->ended, NULL);
 	(void)pthread_condattr_destroy(&attr);
-	p->last_ms = p->last_urgent_ms = clock_mono_ms() - GAP_MS;
+	p->last_ms = p->last_urgent_ms = clock_mono_ms() - core->publish_gap_ms;
 	if ((rc = round_run(p, PUBLISH_CRL | PUBLISH_RIGHTS, &left, err)) != 0 && rc != E_FULL)
 		goto out;
 	if (rc != 0)

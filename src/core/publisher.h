@@ -13,6 +13,8 @@
 
 struct publisher;
 
+#define PUBLISHER_GAP_MS 1000 /* between two rounds of a kind: a SIGHUP makes the broker reload everything */
+
 /* What a commit has changed. */
 enum publisher_work {
 	PUBLISH_CRL = 1,   /* a certificate was revoked, held or released */

@@ -172,6 +172,13 @@ test_rights_go_without_a_signer(void **state)
 	credential_clear(&credential);
 }
 
+static int
+open_with_pauses(void **state)
+{
+	fixture_gap_ms = PUBLISHER_GAP_MS;
+	return fixture_open(state);
+}
+
 /* The thread that stops does not leave anybody waiting. */
 static void
 test_stopping_with_work_left(void **state)
@@ -193,7 +200,7 @@ main(void)
 		test_plugin_mode_leaves_no_rights_in_the_file, fixture_open, fixture_close),
 	    cmocka_unit_test_setup_teardown(test_a_file_that_cannot_be_written, fixture_open, fixture_close),
 	    cmocka_unit_test_setup_teardown(test_rights_go_without_a_signer, fixture_open, fixture_close),
-	    cmocka_unit_test_setup_teardown(test_stopping_with_work_left, fixture_open, fixture_close),
+	    cmocka_unit_test_setup_teardown(test_stopping_with_work_left, open_with_pauses, fixture_close),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
