@@ -385,7 +385,8 @@ count_in_memory(const uint8_t *masked, size_t n)
 	unsigned long from, to, at;
 	FILE *maps = fopen("/proc/self/maps", "r");
 	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	size_t found = 0, i, k;
+	const uint8_t *p;
+	size_t found = 0, k;
 	char line[512], mode[8];
 	ssize_t got;
 
@@ -402,8 +403,11 @@ count_in_memory(const uint8_t *masked, size_t n)
 			    mem, page, to - at < sizeof page ? to - at : sizeof page, (off_t)at);
 			if (at <= (unsigned long)page && (unsigned long)page < at + sizeof page)
 				continue; /* this window shows itself */
-			for (i = 0; got > 0 && i + n <= (size_t)got; i++) {
-				for (k = 0; k < n && page[i + k] == (masked[k] ^ 0x55); k++)
+			for (p = page; got >= (ssize_t)n &&
+				       (p = memchr(p, masked[0] ^ 0x55,
+					    (size_t)(page + got - p) - n + 1)) != NULL;
+			     p++) {
+				for (k = 0; k < n && p[k] == (masked[k] ^ 0x55); k++)
 					;
 				found += k == n;
 			}

@@ -1793,7 +1793,7 @@ run_on_full_disk(const struct signer_options *options)
 	    (!root && !(write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/uid_map", map))) ||
 	    mkdir(small, 0700) != 0 ||
 	    (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 && errno != EINVAL) ||
-	    mount("none", small, "tmpfs", 0, "size=512k") != 0)
+	    mount("none", small, "tmpfs", 0, "size=320k") != 0)
 		_exit(99);
 	copy_file(own, log);
 	if (mount(log, own, "none", MS_BIND, NULL) != 0)
@@ -1811,7 +1811,7 @@ run_on_full_disk(const struct signer_options *options)
 static void
 test_full_disk(void **state)
 {
-	enum { N = 600 };
+	enum { N = 200 };
 	struct buf body = {0}, frames = {0}, before = {0}, *der = calloc(N, sizeof *der);
 	struct signer_log_row row;
 	uint64_t number;
