@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sqlite3
+import threading
 import time
 import uuid
 
@@ -30,12 +31,14 @@ class Follower:
         self.epoch, self.seq = None, None
         self.policies, self.owners = {}, {}
         self.snapshots = 0
+        self.asked = threading.Event()  # a question is on its way
 
     def get(self, path):
         """On one connection that is kept."""
         if self.connection is None:
             self.connection = http.client.HTTPSConnection("localhost", self.home.api_port, context=self.tls, timeout=60)
         self.connection.request("GET", path)
+        self.asked.set()
         return self.connection.getresponse()
 
     def close(self):

@@ -165,6 +165,7 @@ class Home:
             self.token = json.loads(made.stdout)["token"]
             self.configure({
                 "server.sandbox": SANDBOX,
+                "keypool.rsa_2048": "2",  # seconds of a core for each start, of which few tests want any
                 "api.listen": f"127.0.0.1:{self.api_port}",
                 "api.public_url": f"https://localhost:{self.api_port}",
                 "pki.listen": f"127.0.0.1:{self.pki_port}",

@@ -41,9 +41,15 @@ def rss_kib(home):
     return int(Path(f"/proc/{home.child('api')}/status").read_text().split("VmRSS:")[1].split()[0])
 
 
-def wait_until_waiting(seconds=0.3):
-    """There is no sign from outside that a request waits; what comes before that takes milliseconds."""
-    time.sleep(seconds * muster.PATIENCE)
+def established(home):
+    """The clients' ports of the API's connections that its side has not closed, as the kernel has them."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(r[2].split(":")[1], 16) for r in rows if int(r[1].split(":")[1], 16) == home.api_port and r[3] == "01"}
+
+
+def until_it_waits():
+    """There is no sign from outside that a request that was sent waits; what comes before that takes milliseconds."""
+    time.sleep(0.1 * muster.PATIENCE)
 
 
 def in_background(fn, *args):
@@ -51,6 +57,17 @@ def in_background(fn, *args):
     thread = threading.Thread(target=lambda: box.extend((fn(*args), time.monotonic())), daemon=True)
     thread.start()
     return thread, box
+
+
+def waiting(*followers):
+    """Each asks in the background, and waits for its answer."""
+    for f in followers:
+        f.asked.clear()
+    background = [in_background(f.follow, 30) for f in followers]
+    for f in followers:
+        assert f.asked.wait(30 * muster.PATIENCE)
+    until_it_waits()
+    return background
 
 
 def test_a_snapshot_is_what_may_connect(home, follower):
@@ -73,8 +90,7 @@ def test_news_is_told_at_once(home, follower):
     took = {"register": [], "revoke": []}
     for _ in range(10):
         for action in took:
-            thread, box = in_background(follower.follow, 25)
-            wait_until_waiting()
+            ((thread, box),) = waiting(follower)
             assert thread.is_alive()
             if action == "register":
                 id = register(home)["id"]
@@ -242,19 +258,18 @@ def test_waiting_takes_no_worker(fresh):
     first = followers[0].snapshot()
     for f in followers:
         f.epoch, f.seq = first.epoch, first.seq
-    waiting = [in_background(f.follow, 30) for f in followers]
-    wait_until_waiting(3)
-    assert all(t.is_alive() for t, _ in waiting)
+    there = waiting(*followers)
+    assert all(t.is_alive() for t, _ in there)
     for _ in range(20):
         begun = time.monotonic()
         assert home.request("GET", "/v1/devices").status == 200
         assert time.monotonic() - begun < 1 * muster.PATIENCE
     assert home.request("POST", f"/v1/devices/{id}/revoke", {}).status == 200
     acknowledged = time.monotonic()
-    for t, _ in waiting:
+    for t, _ in there:
         t.join(20)
-    assert all([o["id"] for o in box[0]] == [id] for _, box in waiting)
-    print(f"the last of 100 was told {(max(box[1] for _, box in waiting) - acknowledged) * 1000:.0f} ms after the acknowledgement")
+    assert all([o["id"] for o in box[0]] == [id] for _, box in there)
+    print(f"the last of 100 was told {(max(box[1] for _, box in there) - acknowledged) * 1000:.0f} ms after the acknowledgement")
     for f in followers:
         f.close()
 
@@ -262,8 +277,7 @@ def test_waiting_takes_no_worker(fresh):
 def test_a_stop_does_not_wait_for_those_who_wait(fresh):
     home = fresh().start()
     follower = Follower(home, broker_tls(home)).snapshot()
-    thread, box = in_background(follower.follow, 30)
-    wait_until_waiting()
+    ((thread, box),) = waiting(follower)
     begun = time.monotonic()
     assert home.stop() == 0
     assert time.monotonic() - begun < 8 * muster.PATIENCE
@@ -280,7 +294,7 @@ def test_those_who_leave_leave_nothing(home, follower):
     before = len(list(fds.iterdir()))
     for _ in range(3):
         gone = [raw(home, f"/v1/feed?epoch={follower.epoch}&after={follower.seq}&wait_s=30") for _ in range(20)]
-        wait_until_waiting(1)
+        until_it_waits()
         for s in gone:
             s.close()
     muster.wait_for(lambda: len(list(fds.iterdir())) <= before + 2, 10, "the connections' end")
@@ -379,7 +393,8 @@ def test_slow_readers_take_no_memory(large):
     print(f"20 slow readers: {most} KiB more")
     assert muster.SANDBOX == "off" or most < 16 * 1024  # a sanitizer keeps everything
     # Cut: whatever comes, its end does not.
-    time.sleep(3 * muster.PATIENCE)
+    ports = {s.getsockname()[1] for s in slow}
+    muster.wait_for(lambda: not ports & established(large), 10, "their end")
     for s in slow:
         body = read_to_end(s)
         assert b'"kind":"end"' not in body

@@ -53,6 +53,7 @@ def rows(home, action):
 
 def refusals(home, total):
     """{(target, reason): count} of TOTAL, as soon as they are known."""
+    time.sleep(1.5)  # they are counted for a second, and told within a quarter: who finds the service away, waits for long
     return wait_for(lambda: (found := written(home)) and sum(found.values()) >= total and found, 30, f"{total} refusals")
 
 
