@@ -9,6 +9,7 @@
 struct job {
 	pool_fn *fn;
 	void *arg;
+	enum pool_lane lane;
 };
 
 struct lane {
@@ -26,6 +27,7 @@ struct pool {
 	unsigned n_started; /* also hands each worker its number */
 	unsigned n_busy;
 	uint64_t n_refused;
+	unsigned n_last, max_last; /* workers that have a job of POOL_LAST, and may have */
 	pthread_t threads[];
 };
 
@@ -38,8 +40,9 @@ take(struct pool *pool, enum pool_lane last, struct job *job_out)
 	for (i = 0; i <= (unsigned)last; i++) {
 		struct lane *lane = &pool->lanes[i];
 
-		if (lane->count == 0)
+		if (lane->count == 0 || (i == POOL_LAST && pool->n_last == pool->max_last))
 			continue;
+		pool->n_last += i == POOL_LAST;
 		*job_out = lane->ring[lane->first];
 		lane->first = (lane->first + 1) % pool->max_queued;
 		lane->count--;
@@ -57,7 +60,7 @@ work(void *arg)
 	struct job job;
 
 	(void)pthread_mutex_lock(&pool->lock);
-	last = pool->n_started++ == 0 ? POOL_URGENT : POOL_NORMAL;
+	last = pool->n_started++ == 0 ? POOL_URGENT : POOL_LAST;
 	cond = last == POOL_URGENT ? &pool->urgent : &pool->normal;
 	for (;;) {
 		if (take(pool, last, &job)) {
@@ -66,6 +69,7 @@ work(void *arg)
 			job.fn(job.arg);
 			(void)pthread_mutex_lock(&pool->lock);
 			pool->n_busy--;
+			pool->n_last -= job.lane == POOL_LAST;
 		} else if (pool->closing) {
 			break;
 		} else {
@@ -92,6 +96,7 @@ pool_new(unsigned threads, unsigned max_queued, struct pool **pool_out, struct e
 	(void)pthread_cond_init(&pool->urgent, NULL);
 	(void)pthread_cond_init(&pool->normal, NULL);
 	pool->max_queued = max_queued;
+	pool->max_last = threads < 8 ? 1 : threads / 4;
 	for (i = 0; i < POOL_LANES; i++)
 		if ((pool->lanes[i].ring = calloc(max_queued, sizeof(struct job))) == NULL)
 			rc = err_nomem(err);
@@ -145,7 +150,7 @@ pool_submit(struct pool *pool, enum pool_lane lane, pool_fn *fn, void *arg, stru
 		pool->n_refused++;
 		rc = err_set(err, E_BUSY, "too much work is waiting: try again in a moment");
 	} else {
-		l->ring[(l->first + l->count++) % pool->max_queued] = (struct job){fn, arg};
+		l->ring[(l->first + l->count++) % pool->max_queued] = (struct job){fn, arg, lane};
 		/* An urgent job may be taken by whoever is free first. */
 		if (lane == POOL_URGENT)
 			(void)pthread_cond_signal(&pool->urgent);

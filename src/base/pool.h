@@ -9,8 +9,9 @@
 struct pool;
 
 /* Urgent work (revocation) overtakes normal work, and one thread takes nothing else, so that it
- * gets through however long the normal queue is. */
-enum pool_lane { POOL_URGENT, POOL_NORMAL, POOL_LANES };
+ * gets through however long the normal queue is. What comes last is what strangers can cause at will: it waits for all
+ * other work, and has a quarter of the threads at most. */
+enum pool_lane { POOL_URGENT, POOL_NORMAL, POOL_LAST, POOL_LANES };
 
 typedef void pool_fn(void *arg);
 

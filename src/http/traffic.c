@@ -160,6 +160,7 @@ write_workers(struct pool *pool, struct buf *out)
 	metric_family(out, "muster_worker_queue_length", "gauge", "Requests that wait for a worker.");
 	metric_value(out, "muster_worker_queue_length", state.waiting[POOL_URGENT], "lane", "urgent", NULL);
 	metric_value(out, "muster_worker_queue_length", state.waiting[POOL_NORMAL], "lane", "normal", NULL);
+	metric_value(out, "muster_worker_queue_length", state.waiting[POOL_LAST], "lane", "last", NULL);
 	write_one(out, "muster_worker_queue_max", "gauge", "How many may wait in each lane (limits.queue).", state.max_queued);
 	write_one(out, "muster_worker_queue_refused_total", "counter", "Requests answered 503 because too many waited.",
 	    (int64_t)state.refused);

@@ -69,6 +69,33 @@ test_urgent_work_gets_through(void **state)
 	(void)sem_destroy(&urgent);
 }
 
+/* Strangers' work has a quarter of the threads, waits for all other, and is done in the end. */
+static void
+test_what_comes_last(void **state)
+{
+	struct pool *pool = NULL;
+	struct err err = {0};
+	sem_t normal;
+	int i;
+
+	(void)state;
+	(void)sem_init(&gate, 0, 0);
+	(void)sem_init(&normal, 0, 0);
+	assert_ok(pool_new(8, 64, &pool, &err));
+	for (i = 0; i < 40; i++)
+		assert_ok(pool_submit(pool, POOL_LAST, block, NULL, &err));
+	for (i = 0; i < 40; i++)
+		assert_ok(pool_submit(pool, POOL_NORMAL, post, &normal, &err));
+	for (i = 0; i < 40; i++)
+		assert_int_equal(sem_wait(&normal), 0);
+	for (i = 0; i < 40; i++)
+		(void)sem_post(&gate);
+	pool_free(pool);
+	assert_int_equal(sem_trywait(&gate), -1); /* each had its turn */
+	(void)sem_destroy(&gate);
+	(void)sem_destroy(&normal);
+}
+
 static void
 test_a_full_lane_is_refused(void **state)
 {
@@ -149,6 +176,7 @@ main(void)
 	    cmocka_unit_test(test_how_much_there_is_to_do),
 	    cmocka_unit_test(test_everything_queued_is_done_before_the_end),
 	    cmocka_unit_test(test_urgent_work_gets_through),
+	    cmocka_unit_test(test_what_comes_last),
 	    cmocka_unit_test(test_a_full_lane_is_refused),
 	    cmocka_unit_test(test_bad_sizes_and_null),
 	};
