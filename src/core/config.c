@@ -8,6 +8,7 @@
 #include "base/handover.h"
 #include "core/authfail.h"
 #include "core/core.h"
+#include "core/ocsp.h"
 #include "core/publisher.h"
 #include "core/ratelimit.h"
 
@@ -67,6 +68,8 @@ apply(struct core *core, const struct config *old, const struct config *new)
 
 	ratelimit_set(core->registrations, s->register_per_min, s->register_all_per_min);
 	ratelimit_set(core->links, s->links_per_min, s->links_all_per_min);
+	ratelimit_set(core->signatures, s->ocsp_per_min, s->ocsp_all_per_min);
+	ocsp_configure(core);
 	authfail_set(core->authfail, s->auth_failures_per_min, s->auth_failures_all_per_min);
 	if (s->crl_validity_s != old->settings.crl_validity_s ||
 	    s->crl_renew_s != old->settings.crl_renew_s)

@@ -14,13 +14,13 @@
 #include "core/idempotency.h"
 #include "core/keypool.h"
 #include "core/metrics.h"
+#include "core/ocsp.h"
 #include "core/operator.h"
 #include "core/publisher.h"
 #include "core/ratelimit.h"
 #include "core/reconcile.h"
 #include "core/refusals.h"
 #include "core/sweeper.h"
-#include "core/trust.h"
 #include "signer/client.h"
 #include "store/store.h"
 #include "x509/pem.h"
@@ -68,7 +68,8 @@ limits_open(struct core *core, struct err *err)
 	int rc;
 
 	if ((rc = ratelimit_new(s->register_per_min, s->register_all_per_min, &core->registrations, err)) != 0 ||
-	    (rc = ratelimit_new(s->links_per_min, s->links_all_per_min, &core->links, err)) != 0)
+	    (rc = ratelimit_new(s->links_per_min, s->links_all_per_min, &core->links, err)) != 0 ||
+	    (rc = ratelimit_new(s->ocsp_per_min, s->ocsp_all_per_min, &core->signatures, err)) != 0)
 		return rc;
 	return authfail_new(s->auth_failures_per_min, s->auth_failures_all_per_min, &core->authfail, err);
 }
@@ -100,7 +101,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
 	    (rc = refusals_new(&core->refusals, err)) != 0 || (rc = metrics_new(&core->metrics, err)) != 0 ||
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
-	    (rc = store_open(path, &core->store, err)) != 0 || (rc = trust_open(core, err)) != 0 ||
+	    (rc = store_open(path, &core->store, err)) != 0 ||
 	    (rc = feed_open(core, err)) != 0)
 		goto out;
 	*core_out = core;
@@ -149,6 +150,7 @@ core_start(struct core *core, struct err *err)
 	if ((rc = signer_wait(core, err)) != 0 || (rc = signer_check(core, err)) != 0 ||
 	    (rc = reconcile_run(core, err)) != 0 ||
 	    (rc = publisher_start(core, &core->publisher, err)) != 0 ||
+	    (rc = ocsp_start(core, &core->ocsp, err)) != 0 ||
 	    (rc = sweeper_start(core, &core->sweeper, err)) != 0 || (rc = control_start(core, &core->control, err)) != 0)
 		return rc;
 	if (core_config(core)->settings.keypool_rsa_2048 > 0)
@@ -165,6 +167,7 @@ core_close(struct core *core)
 	keypool_free(core->keypool);
 	sweeper_stop(core->sweeper);
 	publisher_stop(core->publisher);
+	ocsp_stop(core->ocsp);
 	signer_close(core->signer);
 	if (core->store != NULL) {
 		authfail_flush(core, true);
@@ -188,6 +191,7 @@ core_close(struct core *core)
 	suspects_free(core->suspects);
 	ratelimit_free(core->registrations);
 	ratelimit_free(core->links);
+	ratelimit_free(core->signatures);
 	free(core);
 }
 

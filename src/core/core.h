@@ -18,6 +18,7 @@ struct feed;
 struct idempotency;
 struct keypool;
 struct metrics;
+struct ocsp;
 struct operators;
 struct publisher;
 struct ratelimit;
@@ -51,7 +52,8 @@ struct core {
 	struct authfail *authfail;
 	struct suspects *suspects;   /* of core/reconcile */
 	struct ratelimit *registrations, *links;
-	atomic_bool has_trust;	     /* there is a trust anchor, or was one since the start */
+	struct ratelimit *signatures; /* of OCSP answers, for strangers */
+	struct ocsp *ocsp;
 	int broker_signal_fd;	     /* to the supervisor; -1 without one */
 	int64_t (*now)(void);	     /* clock_now, or a test's */
 	int64_t publish_gap_ms;	     /* PUBLISHER_GAP_MS, or a test's; set before core_start */

@@ -256,7 +256,8 @@ write_limits(struct core *core, struct buf *out)
 		const char *name; /* of the key in muster.conf, without _per_min and _all_per_min */
 		struct ratelimit *limit;
 	} limits[] = {
-	    {"register", core->registrations}, {"auth_failures", authfail_limit(core->authfail)}, {"links", core->links}};
+	    {"register", core->registrations}, {"auth_failures", authfail_limit(core->authfail)}, {"links", core->links},
+	    {"ocsp", core->signatures}};
 	struct ratelimit_state state;
 	size_t i;
 

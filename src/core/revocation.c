@@ -4,6 +4,7 @@
 
 #include "base/killpoint.h"
 #include "core/metrics.h"
+#include "core/ocsp.h"
 #include "core/publisher.h"
 #include "core/reconcile.h"
 #include "core/sweeper.h"
@@ -76,6 +77,8 @@ revocation_finish(struct core *core, const struct revocation *r, struct err *err
 
 	metrics_revoked(core->metrics, r->reason, r->n);
 	KILLPOINT(11, "a revocation committed, neither noted nor published");
+	for (i = 0; i < r->n; i++)
+		ocsp_forget(core, r->serials[i]);
 	sweeper_wake(core->sweeper); /* a withdrawn package's bytes */
 	/* Publication and notes side by side: a dead signer must not keep a stolen device alive. */
 	if (must_wait)

@@ -48,6 +48,15 @@ static const struct conf_key keys[] = {
     DURATION("pki", "crl_renew", crl_renew_s, "1d", 1 * MINUTE, 180 * DAY,
 	"How often a new one is made when nothing was revoked; well below crl_validity."),
 
+    DURATION("ocsp", "validity", ocsp_validity_s, "1h", MINUTE, 3 * DAY,
+	"How long an OCSP answer is good for whoever has kept it, after a revocation, too."),
+    DURATION("ocsp", "max_age", ocsp_max_age_s, "1m", 1, 3 * DAY,
+	"How long HTTP caches on the way (a CDN) may give out an answer before they ask again."),
+    INTEGER("ocsp", "cache", ocsp_cache, "10000", 0, 10000000,
+	"Answers kept in memory, about 1 kB each; those that are asked for again and again stay."),
+    INTEGER("ocsp", "certificates", ocsp_certificates, "16", 1, 64,
+	"Certificates in one request; more are refused as malformed."),
+
     TEXT("broker", "listen", broker_listen, "127.0.0.1:8883",
 	"Where the MQTT broker listens, for the configuration that `muster broker config` prints."),
     TEXT("broker", "connect", broker_connect, "",
@@ -87,6 +96,10 @@ static const struct conf_key keys[] = {
     INTEGER("limits", "links_per_min", links_per_min, "600", 0, 1000000000,
 	"One-time links looked at or redeemed from one address in a minute; 0: no limit."),
     INTEGER("limits", "links_all_per_min", links_all_per_min, "6000", 0, 1000000000,
+	"The same from all addresses together; 0: no limit."),
+    INTEGER("limits", "ocsp_per_min", ocsp_per_min, "6000", 0, 1000000000,
+	"OCSP answers signed for one address in a minute; those that are in memory do not count. 0: no limit."),
+    INTEGER("limits", "ocsp_all_per_min", ocsp_all_per_min, "0", 0, 1000000000,
 	"The same from all addresses together; 0: no limit."),
 
     DURATION("feed", "keep", feed_keep_s, "1d", 1, 365 * DAY,

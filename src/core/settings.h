@@ -26,6 +26,11 @@ struct settings {
 	int64_t crl_validity_s; /* nextUpdate - thisUpdate */
 	int64_t crl_renew_s;	/* a new one at the latest this long after the last */
 
+	int64_t ocsp_validity_s; /* [ocsp] nextUpdate - thisUpdate */
+	int64_t ocsp_max_age_s;	 /* for HTTP caches */
+	int64_t ocsp_cache;	 /* answers kept */
+	int64_t ocsp_certificates; /* in one request */
+
 	char broker_listen[CONF_TEXT_SIZE]; /* [broker] */
 	char broker_public_host[CONF_TEXT_SIZE];
 	char broker_mode[CONF_TEXT_SIZE];
@@ -42,6 +47,7 @@ struct settings {
 	int64_t register_per_min, register_all_per_min; /* per client address, in all; 0: none */
 	int64_t auth_failures_per_min, auth_failures_all_per_min;
 	int64_t links_per_min, links_all_per_min;
+	int64_t ocsp_per_min, ocsp_all_per_min;
 
 	int64_t feed_keep_s, feed_keep_changes; /* [feed] */
 	int64_t rotation_overlap_s; /* [rotation] */

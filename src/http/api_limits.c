@@ -15,7 +15,8 @@ api_limits_list(struct core *core, const struct caller *caller, const struct htt
 		const char *name; /* of the keys in muster.conf, without _per_min and _all_per_min */
 		struct ratelimit *limit;
 	} limits[] = {
-	    {"register", core->registrations}, {"auth_failures", authfail_limit(core->authfail)}, {"links", core->links}};
+	    {"register", core->registrations}, {"auth_failures", authfail_limit(core->authfail)}, {"links", core->links},
+	    {"ocsp", core->signatures}};
 	json_t *items;
 	size_t i;
 	int rc;

@@ -79,10 +79,15 @@ exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *pee
 		return false;
 	}
 	if (x->route->who == ROUTE_ANYBODY) {
-		if (x->route->place != ROUTE_INLINE)
+		if (x->route->place != ROUTE_INLINE && x->route->place != ROUTE_MEMORY)
 			return true;
+		x->request.http.is_inline = true;
 		exchange_answer(x);
-		return false;
+		x->request.http.is_inline = false;
+		if (!x->reply.needs_worker)
+			return false;
+		reply_clear(&x->reply);
+		return true;
 	}
 	caller_proof_token(
 	    &x->proof, evhttp_find_header(evhttp_request_get_input_headers(evreq), "Authorization"));

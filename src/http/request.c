@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What stands below is base64, escaped or not, whose slashes separate nothing (RFC 6960, appendix A.1). */
+#define TAIL_PATH "/ocsp/"
+
 static const char *
 method_name(enum evhttp_cmd_type type)
 {
@@ -125,9 +128,14 @@ target_read(const char *uri, struct request *out, struct err *err)
 		return err_nomem(err);
 	if ((query = strchr(out->target, '?')) != NULL)
 		*query++ = '\0';
-	if ((rc = request_path_decode(out->target, err)) != 0)
+	if (strncmp(out->target, TAIL_PATH, strlen(TAIL_PATH)) == 0 && out->target[strlen(TAIL_PATH)] != '\0') {
+		out->http.tail = out->target + strlen(TAIL_PATH);
+		out->http.path = TAIL_PATH "-";
+	} else if ((rc = request_path_decode(out->target, err)) == 0) {
+		out->http.path = out->target;
+	} else {
 		return rc;
-	out->http.path = out->target;
+	}
 	return query != NULL ? request_query_parse(query, &out->query, err) : 0;
 }
 

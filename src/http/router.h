@@ -24,6 +24,7 @@ struct traffic;
 struct http_request {
 	const char *method;
 	const char *path;	    /* decoded and checked; without query */
+	const char *tail;	    /* of a path below /ocsp/: the rest as it came, which is no path; else NULL */
 	char params[HTTP_PARAMS_MAX][HTTP_PARAM_SIZE]; /* what {…} in the pattern matched, in order */
 	const uint8_t *body;
 	size_t body_len;
@@ -36,6 +37,7 @@ struct http_request {
 	const struct http_query *query;
 	struct traffic *traffic;    /* the server's counters, for /metrics */
 	bool must_answer;	    /* no more waiting (http_reply.wait_s) */
+	bool is_inline;		    /* on the event loop, where nothing may block */
 };
 
 /* The value of a query parameter, decoded; NULL if absent. Borrowed. */
@@ -62,6 +64,7 @@ struct http_reply {
 	const char *encoding;	   /* Content-Encoding; NULL: no header */
 	bool is_negotiated;	   /* another Accept-Encoding may get another body: Vary */
 	int retry_after_s;	/* 0: no Retry-After */
+	bool needs_worker;	/* of an inline call of a ROUTE_MEMORY: this takes a worker, ask again there */
 	/* Called on a worker once it is known that the whole body has arrived (true), as far as TCP can tell, or that the
 	 * connection broke first (false); NULL for most. CTX is freed by it. */
 	void (*sent)(struct core *core, void *ctx, bool whole);
@@ -91,6 +94,7 @@ typedef int http_handler(struct core *core, const struct caller *caller,
 
 enum route_place {
 	ROUTE_INLINE, /* on the event loop: answers from memory, at once, also when the workers are drowned */
+	ROUTE_MEMORY, /* inline what is in memory; else on a worker, behind whatever else there is to do */
 	ROUTE_URGENT, /* on the workers' fast lane: revocation */
 	ROUTE_NORMAL
 };

@@ -36,16 +36,6 @@ const struct route routes[] = {
     ROUTE("GET",    "/v1/tokens", READERS, ROUTE_NORMAL, ON_API, api_tokens_list),
     ROUTE("POST",   "/v1/tokens/{id}/revoke", WRITERS, ROUTE_URGENT, ON_API, api_tokens_revoke),
 
-    ROUTE("POST",   "/v1/trust", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_trust_add),
-    ROUTE("GET",    "/v1/trust", READERS, ROUTE_NORMAL, ON_API, api_trust_list),
-    ROUTE("GET",    "/v1/trust/{name}", READERS, ROUTE_NORMAL, ON_API, api_trust_get),
-    ROUTE("DELETE", "/v1/trust/{name}", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_trust_remove),
-    ROUTE("POST",   "/v1/trust/{name}/resume", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_trust_resume),
-    ROUTE("GET",    "/v1/trust/{name}/serials", READERS, ROUTE_NORMAL, ON_API, api_trust_serials),
-    ROUTE("POST",   "/v1/trust/{name}/serials", WRITERS, ROUTE_NORMAL, ON_API, api_trust_expect),
-    ROUTE("POST",   "/v1/trust/{name}/serials/remove", WRITERS, ROUTE_NORMAL, ON_API, api_trust_unexpect),
-    ROUTE("POST",   "/v1/trust/{name}/serials/forget", WRITERS, ROUTE_NORMAL, ON_API, api_trust_forget),
-
     ROUTE("POST",   "/v1/attest/challenge", WRITERS | ROLE_ENROLLER | ROLE_ENROLLEE | ROLE_DEVICE, ROUTE_NORMAL, ON_API,
 	api_attest_challenge),
 
@@ -105,6 +95,8 @@ const struct route routes[] = {
     ROUTE("GET",    "/ca/root.crt", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_root),
     ROUTE("GET",    "/ca/issuing.crt", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_issuing),
     ROUTE("GET",    "/ca/chain.pem", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_chain),
+    ROUTE("GET",    "/ocsp/{request}", ROUTE_ANYBODY, ROUTE_MEMORY, ON_BOTH, ocsp_get),
+    ROUTE("POST",   "/ocsp", ROUTE_ANYBODY, ROUTE_MEMORY, ON_BOTH, ocsp_post),
     ROUTE("GET",    "/crl/{name}", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_crl),
 };
 /* clang-format on */

@@ -116,6 +116,30 @@ store_certificate_by_serial(
 }
 
 int
+store_certificate_status(
+    struct store_tx *tx, const uint8_t *serial, struct store_status *status_out, struct err *err)
+{
+	struct store_status status = {CERTIFICATE_ACTIVE, 0, 0};
+	struct db_rows rows;
+	bool found;
+	int rc;
+
+	db_query(&rows, tx->db, "SELECT state, reason, revoked_at FROM certificate WHERE serial = $1",
+	    DB_ARGS(db_blob(serial, STORE_SERIAL_LEN)));
+	if ((found = db_next(&rows))) {
+		status.state = (enum certificate_state)db_col_enum(&rows, 0, STATES);
+		status.reason = (int)db_col_int(&rows, 1);
+		status.revoked_at = db_col_int(&rows, 2);
+	}
+	if ((rc = db_end(&rows, err)) != 0)
+		return rc;
+	if (!found)
+		return err_set(err, E_NOTFOUND, "no such certificate");
+	*status_out = status;
+	return 0;
+}
+
+int
 store_certificate_key_owner(struct store_tx *tx, const uint8_t *spki_hash,
     enum store_owner_kind *kind_out, char owner_id_out[UUID_LEN + 1], struct err *err)
 {

@@ -57,6 +57,17 @@ MUST_CHECK int store_certificate_by_fingerprint(struct store_tx *tx, int64_t ten
 MUST_CHECK int store_certificate_by_serial(struct store_tx *tx, const uint8_t *serial,
     struct store_certificate *row_out, struct err *err);
 
+/* What there is to say of a certificate to whoever asks. */
+struct store_status {
+	enum certificate_state state;
+	int reason;
+	int64_t revoked_at;
+};
+
+/* Of whichever tenant. E_NOTFOUND: never issued. */
+MUST_CHECK int store_certificate_status(
+    struct store_tx *tx, const uint8_t *serial, struct store_status *status_out, struct err *err);
+
 /* Who has used this public key: the owner of any certificate, of whichever tenant, with that SPKI hash.
  * E_NOTFOUND if nobody. */
 MUST_CHECK int store_certificate_key_owner(struct store_tx *tx, const uint8_t *spki_hash,

@@ -6,6 +6,7 @@
 
 #include "core/broker.h"
 #include "core/operator.h"
+#include "x509/ocsp.h"
 #include "http/caller.h"
 #include "http/reply.h"
 #include "http/request.h"
@@ -152,7 +153,24 @@ static unsigned n_wrong; /* answers */
 static char bearer[16 + TOKEN_SIZE];
 /* What a request may name, by {device} and so on. */
 static struct store_device device;
-static char link_token[128], csr[2048], number[16];
+static char link_token[128], csr[2048], number[16], ocsp[256];
+
+/* A request about a certificate that was never issued: such answers are signed each time. */
+static void
+ocsp_make(void)
+{
+	static const uint8_t never[SERIAL_LEN] = {0x41};
+	struct buf der = {0}, text = {0};
+	struct ocsp_issuer issuer;
+	struct err err = {0};
+
+	assert_ok(ocsp_issuer_init(&issuer, &core_config(f->core)->issuer, &err));
+	ocsp_request_put(&der, &issuer, never);
+	base64url_encode(&text, der.data, der.len);
+	assert_true(text_copy(ocsp, sizeof ocsp, buf_str(&text)));
+	buf_clear(&der);
+	buf_clear(&text);
+}
 
 /* A certification request with a new key, as it stands in JSON. */
 static void
@@ -215,6 +233,10 @@ call(const struct op *op, const char *path, const char *body, struct err *err)
 	bool end = false;
 	int rc;
 
+	if (strncmp(path, "/ocsp/", 6) == 0) {
+		req.tail = path + 6;
+		req.path = path = "/ocsp/-";
+	}
 	if ((rc = router_find(op->method, path, ON_API, &route, req.params, allow, sizeof allow, err)) != 0)
 		return rc;
 	if (route->who != ROUTE_ANYBODY) {
@@ -245,14 +267,14 @@ fill(char out[FILLED_SIZE], const char *template)
 {
 	const struct {
 		const char *name, *value;
-	} names[] = {{"{device}", device.id}, {"{link}", link_token}, {"{csr}", csr}, {"{n}", number}};
+	} names[] = {{"{device}", device.id}, {"{link}", link_token}, {"{csr}", csr}, {"{n}", number}, {"{ocsp}", ocsp}};
 	size_t i, len = 0;
 
 	while (*template != '\0') {
-		for (i = 0; i < 4 && strncmp(template, names[i].name, strlen(names[i].name)) != 0; i++)
+		for (i = 0; i < 5 && strncmp(template, names[i].name, strlen(names[i].name)) != 0; i++)
 			continue;
-		len += (size_t)snprintf(out + len, FILLED_SIZE - len, "%.*s", i < 4 ? 1000 : 1, i < 4 ? names[i].value : template);
-		template += i < 4 ? strlen(names[i].name) : 1;
+		len += (size_t)snprintf(out + len, FILLED_SIZE - len, "%.*s", i < 5 ? 1000 : 1, i < 5 ? names[i].value : template);
+		template += i < 5 ? strlen(names[i].name) : 1;
 	}
 	out[len] = '\0';
 }
@@ -297,6 +319,7 @@ call_once(const struct op *op, unsigned long first, unsigned every)
 	/* What failed in the end may be there, and in its way again. */
 	(void)snprintf(number, sizeof number, "%u", ++n_calls);
 	csr_make();
+	ocsp_make();
 	fill(path, op->path);
 	fill(body, op->body != NULL ? op->body : "");
 	recover();
@@ -355,6 +378,7 @@ static const struct op ops[] = {
     {"GET", "/v1/feed/snapshot", NULL, 0},
     {"GET", "/readyz", NULL, 0},
     {"GET", "/crl/issuing.crl", NULL, 0},
+    {"GET", "/ocsp/{ocsp}", NULL, 0},
 };
 
 static const unsigned everies[N_WAYS] = {0, 1, 3};

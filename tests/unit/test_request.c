@@ -74,6 +74,31 @@ copies_what_a_handler_needs(void **state)
 	request_clear(&r);
 }
 
+/* What stands below /ocsp/ is nobody's path: it stays as it came, and leads nowhere else. */
+static void
+a_tail_is_no_path(void **state)
+{
+	static const char *const tails[] = {"MEIw/A+b==", "%2f%2F..", "//", "../v1/devices", "%00", "a%zz", "-"};
+	struct request r;
+	char uri[64];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+		(void)snprintf(uri, sizeof uri, "/ocsp/%s", tails[i]);
+		assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, uri), &r), 0);
+		assert_string_equal(r.http.path, "/ocsp/-");
+		assert_string_equal(r.http.tail, tails[i]);
+		request_clear(&r);
+	}
+	assert_int_equal(read_take(request_make(EVHTTP_REQ_GET, "/ocsp/"), &r), 0);
+	assert_null(r.http.tail);
+	assert_string_equal(r.http.path, "/ocsp/");
+	request_clear(&r);
+	assert_int_not_equal(read_take(request_make(EVHTTP_REQ_GET, "/ocsq/a//b"), &r), 0);
+	request_clear(&r);
+}
+
 static int
 with_headers(enum evhttp_cmd_type type, const char *const *headers, struct request *out)
 {
@@ -235,6 +260,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(copies_what_a_handler_needs),
 	    cmocka_unit_test(refuses_keys_it_cannot_keep),
+	    cmocka_unit_test(a_tail_is_no_path),
 	    cmocka_unit_test(closes_behind_a_body_without_meaning),
 	    cmocka_unit_test(paths_have_one_reading),
 	    cmocka_unit_test(query_is_strict),

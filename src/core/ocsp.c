@@ -1,0 +1,342 @@
+/* The order that keeps a revocation's word: the store commits, then the serial is forgotten here, then the signer's log
+ * notes it, then it is acknowledged. Whoever asks afterwards finds nothing in memory and a revoked row; whoever looked
+ * the row up before is refused by the cache's counter, or by the signer, and looks again. */
+#include "core/ocsp.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/ratelimit.h"
+#include "signer/client.h"
+#include "store/certificate.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TRIES 3	      /* until store and signer agree: they differ for the moment in which something changes */
+#define OLD_MAX 1024  /* answers that wait to be renewed */
+#define PAUSE_MS 1000 /* after the signer was away */
+
+struct ocsp {
+	struct core *core;
+	struct ocsp_issuer ids;
+	uint8_t key_id[KEY_ID_LEN];
+	struct ocspcache *cache;
+
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t wake;
+	bool stopping;
+	struct ocspcache_key old[OLD_MAX]; /* a ring */
+	size_t first, n;
+};
+
+/* ---- what is true -------------------------------------------------------------------------------------------- */
+
+/* What the store says of the N serials, in one snapshot. */
+static int
+look_up(struct core *core, struct ocsp_single *singles, size_t n, struct err *err)
+{
+	struct store_status status;
+	struct store_tx *tx = NULL;
+	size_t i;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	for (i = 0; rc == 0 && i < n; i++) {
+		rc = store_certificate_status(tx, singles[i].serial, &status, err);
+		if (rc == E_NOTFOUND) {
+			singles[i].status = OCSP_UNKNOWN;
+			rc = 0;
+		} else if (rc == 0 && status.state == CERTIFICATE_ACTIVE) {
+			singles[i].status = OCSP_GOOD;
+		} else if (rc == 0) {
+			singles[i].status = OCSP_REVOKED;
+			singles[i].revoked_at = status.revoked_at;
+			singles[i].reason = (enum crl_reason)status.reason;
+		}
+	}
+	store_rollback(&tx);
+	return rc;
+}
+
+static bool
+is_cacheable(const struct ocsp_request *request)
+{
+	return request->n == 1 && request->nonce.len == 0;
+}
+
+static struct ocspcache_key
+key_of(enum ocsp_hash hash, const uint8_t *serial)
+{
+	struct ocspcache_key key = {.hash = (uint8_t)hash};
+
+	memcpy(key.serial, serial, SERIAL_LEN);
+	return key;
+}
+
+/* One answer to the whole REQUEST, from store and signer. What was never issued is not kept: such serials are whatever a
+ * stranger makes up. */
+static int
+sign(struct ocsp *o, const struct ocsp_request *request, struct ocspcache_answer *out, struct err *err)
+{
+	struct ocsp_single singles[OCSP_IDS_MAX];
+	const struct signer_ocsp wanted = {singles, request->n, request->nonce.at, request->nonce.len};
+	uint32_t generation = 0;
+	size_t i;
+	int rc = 0, try;
+
+	for (try = 0; rc == 0 && try < TRIES && out->der.len == 0; try++) {
+		generation = ocspcache_generation(o->cache, request->ids[0].serial);
+		for (i = 0; i < request->n; i++) {
+			singles[i] = (struct ocsp_single){.hash = request->ids[i].hash};
+			memcpy(singles[i].serial, request->ids[i].serial, SERIAL_LEN);
+		}
+		if ((rc = look_up(o->core, singles, request->n, err)) == 0)
+			rc = signer_ocsp(o->core->signer, o->key_id, core_config(o->core)->settings.ocsp_validity_s,
+			    &wanted, 1, &out->der, &out->this_update, &out->next_update, err);
+	}
+	if (rc != 0)
+		return rc;
+	if (out->der.len == 0)
+		return err_set(err, E_BUSY, "the signer's log knows the certificate as revoked, the store does not");
+	if (!is_cacheable(request) || singles[0].status == OCSP_UNKNOWN) {
+		out->next_update = 0;
+	} else {
+		const struct ocspcache_key key = key_of(singles[0].hash, singles[0].serial);
+
+		ocspcache_etag(out);
+		ocspcache_put(o->cache, &key, generation, out);
+	}
+	return 0;
+}
+
+/* ---- renewing ------------------------------------------------------------------------------------------------ */
+
+/* Have KEY's answer renewed soon. The loop is never kept waiting, so what does not fit is told of again. */
+static void
+renew_soon(struct ocsp *o, const struct ocspcache_key *key)
+{
+	bool fits;
+
+	(void)pthread_mutex_lock(&o->lock);
+	if ((fits = o->n < OLD_MAX)) {
+		o->old[(o->first + o->n++) % OLD_MAX] = *key;
+		(void)pthread_cond_signal(&o->wake);
+	}
+	(void)pthread_mutex_unlock(&o->lock);
+	if (!fits)
+		ocspcache_retry(o->cache, key);
+}
+
+/* Put new answers in place of those of the N KEYS, by one call of the signer. */
+static int
+renew(struct ocsp *o, const struct ocspcache_key *keys, size_t n, struct err *err)
+{
+	struct ocspcache_answer answer = {.der = {0}};
+	struct ocsp_single singles[SIGNER_OCSP_MAX];
+	struct signer_ocsp wanted[SIGNER_OCSP_MAX];
+	uint32_t generations[SIGNER_OCSP_MAX];
+	struct buf ders[SIGNER_OCSP_MAX] = {{0}};
+	size_t i;
+	int rc;
+
+	for (i = 0; i < n; i++) {
+		generations[i] = ocspcache_generation(o->cache, keys[i].serial);
+		singles[i] = (struct ocsp_single){.hash = (enum ocsp_hash)keys[i].hash};
+		memcpy(singles[i].serial, keys[i].serial, SERIAL_LEN);
+		wanted[i] = (struct signer_ocsp){.singles = &singles[i], .n = 1};
+	}
+	if ((rc = look_up(o->core, singles, n, err)) == 0 &&
+	    (rc = signer_ocsp(o->core->signer, o->key_id, core_config(o->core)->settings.ocsp_validity_s, wanted, n, ders,
+		 &answer.this_update, &answer.next_update, err)) == 0)
+		for (i = 0; i < n; i++) {
+			answer.der = ders[i];
+			if (answer.der.len == 0 || singles[i].status == OCSP_UNKNOWN)
+				continue;
+			ocspcache_etag(&answer);
+			ocspcache_put(o->cache, &keys[i], generations[i], &answer);
+		}
+	for (i = 0; i < n; i++) {
+		if (rc != 0)
+			ocspcache_retry(o->cache, &keys[i]);
+		buf_clear(&ders[i]);
+	}
+	return rc;
+}
+
+static void
+pause_ms(struct ocsp *o, int64_t ms)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	while (!o->stopping && pthread_cond_timedwait(&o->wake, &o->lock, &until) == 0)
+		continue;
+}
+
+static void *
+ocsp_run(void *arg)
+{
+	struct ocspcache_key keys[SIGNER_OCSP_MAX];
+	struct ocsp *o = arg;
+	struct err err = {0};
+	size_t n;
+	int rc;
+
+	(void)pthread_mutex_lock(&o->lock);
+	while (!o->stopping) {
+		for (n = 0; n < SIGNER_OCSP_MAX && o->n > 0; n++, o->n--) {
+			keys[n] = o->old[o->first];
+			o->first = (o->first + 1) % OLD_MAX;
+		}
+		if (n == 0) {
+			(void)pthread_cond_wait(&o->wake, &o->lock);
+			continue;
+		}
+		(void)pthread_mutex_unlock(&o->lock);
+		if ((rc = renew(o, keys, n, &err)) != 0 && rc != E_BUSY)
+			log_error("OCSP answers were not renewed: %s", err.text);
+		(void)pthread_mutex_lock(&o->lock);
+		if (rc != 0)
+			pause_ms(o, PAUSE_MS);
+	}
+	(void)pthread_mutex_unlock(&o->lock);
+	return NULL;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------- */
+
+static int
+thread_start(struct ocsp *o, struct err *err)
+{
+	sigset_t all, before;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	o->started = pthread_create(&o->thread, NULL, ocsp_run, o) == 0;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return o->started ? 0 : err_set(err, E_SYS, "cannot start the thread that renews OCSP answers");
+}
+
+int
+ocsp_start(struct core *core, struct ocsp **ocsp_out, struct err *err)
+{
+	const struct config *config = core_config(core);
+	struct ocsp *o = calloc(1, sizeof *o);
+	pthread_condattr_t attr;
+	int rc;
+
+	if (o == NULL)
+		return err_nomem(err);
+	o->core = core;
+	memcpy(o->key_id, config->issuer.key_id, KEY_ID_LEN);
+	(void)pthread_mutex_init(&o->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&o->wake, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	if ((rc = ocsp_issuer_init(&o->ids, &config->issuer, err)) == 0 &&
+	    (rc = ocspcache_new((size_t)config->settings.ocsp_cache, &o->cache, err)) == 0)
+		rc = thread_start(o, err);
+	if (rc == 0)
+		*ocsp_out = o;
+	else
+		ocsp_stop(o);
+	return rc;
+}
+
+void
+ocsp_stop(struct ocsp *o)
+{
+	if (o == NULL)
+		return;
+	(void)pthread_mutex_lock(&o->lock);
+	o->stopping = true;
+	(void)pthread_cond_broadcast(&o->wake);
+	(void)pthread_mutex_unlock(&o->lock);
+	if (o->started)
+		(void)pthread_join(o->thread, NULL);
+	ocspcache_free(o->cache);
+	(void)pthread_mutex_destroy(&o->lock);
+	(void)pthread_cond_destroy(&o->wake);
+	free(o);
+}
+
+void
+ocsp_configure(struct core *core)
+{
+	ocspcache_resize(core->ocsp->cache, (size_t)core_config(core)->settings.ocsp_cache);
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------------- */
+
+static int
+say(struct ocspcache_answer *out, enum ocsp_error error, struct err *err)
+{
+	buf_reset(&out->der);
+	out->next_update = 0;
+	ocsp_error_put(&out->der, error);
+	return buf_failed(&out->der) ? err_nomem(err) : 0;
+}
+
+static bool
+is_ours(const struct ocsp *o, const struct ocsp_request *request)
+{
+	size_t i;
+
+	for (i = 0; i < request->n; i++)
+		if (!ocsp_id_is_of(&request->ids[i], &o->ids))
+			return false;
+	return true;
+}
+
+static bool
+from_memory(struct ocsp *o, const struct ocsp_request *request, struct ocspcache_answer *out)
+{
+	const struct ocspcache_key key = key_of(request->ids[0].hash, request->ids[0].serial);
+	bool is_old;
+
+	if (!is_cacheable(request) || !ocspcache_get(o->cache, &key, o->core->now(), out, &is_old))
+		return false;
+	if (is_old)
+		renew_soon(o, &key);
+	return true;
+}
+
+int
+ocsp_answer(struct core *core, const uint8_t *der, size_t len, const char *peer, bool may_block,
+    struct ocspcache_answer *out, bool *must_block_out, struct err *err)
+{
+	struct ocsp *o = core->ocsp;
+	struct ocsp_request request;
+	int rc;
+
+	*must_block_out = false;
+	if (ocsp_request_read(der, len, (size_t)core_config(core)->settings.ocsp_certificates, &request, NULL) != 0)
+		return say(out, OCSP_MALFORMED, err);
+	if (!is_ours(o, &request))
+		return say(out, OCSP_UNAUTHORIZED, err);
+	if (from_memory(o, &request, out))
+		return buf_failed(&out->der) ? err_nomem(err) : 0;
+	if (!may_block) {
+		*must_block_out = true;
+		return ratelimit_take(core->signatures, peer, clock_mono_ms(), err);
+	}
+	if ((rc = sign(o, &request, out, err)) != E_BUSY)
+		return rc;
+	return say(out, OCSP_TRY_LATER, err);
+}
+
+void
+ocsp_forget(struct core *core, const uint8_t *serial)
+{
+	if (core->ocsp != NULL) /* before anything is served there is nothing to forget */
+		ocspcache_forget(core->ocsp->cache, serial);
+}
