@@ -11,7 +11,8 @@
 #include "core/brokersignal.h"
 #include "core/rights.h"
 #include "signer/client.h"
-#include "store/change.h"
+#include "store/certificate.h"
+#include "store/crl.h"
 #include "store/store.h"
 #include "x509/pem.h"
 

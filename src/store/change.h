@@ -1,4 +1,4 @@
-/* Tables `change` (what brokers must learn, in order), `crl` and `setting`. */
+/* Tables `change` (what brokers must learn, in order) and `setting`. */
 #ifndef MUSTER_STORE_CHANGE_H
 #define MUSTER_STORE_CHANGE_H
 
@@ -32,18 +32,6 @@ MUST_CHECK int store_change_list(struct store_tx *tx, int64_t after, struct stor
  * without a gap, and the numbers go on. */
 MUST_CHECK int store_change_prune(
     struct store_tx *tx, int64_t before, int64_t keep, size_t max, size_t *n_out, struct err *err);
-
-struct store_crl {
-	int64_t number;
-	int64_t this_update, next_update;
-};
-
-/* Keep the latest CRL of the issuer ISSUER (hex of its SKI); a lower number than the one kept is
- * E_CONFLICT. */
-MUST_CHECK int store_crl_put(struct store_tx *tx, const char *issuer, const struct store_crl *crl,
-    const void *der, size_t len, struct err *err);
-MUST_CHECK int store_crl_get(struct store_tx *tx, const char *issuer, struct store_crl *crl_out,
-    struct buf *der_out, struct err *err);
 
 /* Small named values. E_NOTFOUND. */
 MUST_CHECK int store_setting_put(

@@ -2,6 +2,7 @@
 #include "store_fixture.h"
 
 #include "store/change.h"
+#include "store/crl.h"
 #include "store/db.h"
 #include "store/migrate.h"
 

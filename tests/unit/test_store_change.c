@@ -2,6 +2,7 @@
 #include "store_fixture.h"
 
 #include "store/change.h"
+#include "store/crl.h"
 
 static void
 test_changes_are_gapless(void **state)
