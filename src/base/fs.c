@@ -114,8 +114,22 @@ fs_sync_parent(const char *path, struct err *err)
 	return rc;
 }
 
+static int
+write_parts(int fd, fs_next *next, void *ctx, struct err *err)
+{
+	const void *data = NULL;
+	size_t len = 0;
+	int rc;
+
+	do {
+		if ((rc = next(ctx, &data, &len, err)) == 0)
+			rc = fs_write_all(fd, data, len, err);
+	} while (rc == 0 && len > 0);
+	return rc;
+}
+
 int
-fs_write(const char *path, mode_t mode, gid_t gid, const void *data, size_t len, struct err *err)
+fs_write_parts(const char *path, mode_t mode, gid_t gid, fs_next *next, void *ctx, struct err *err)
 {
 	const struct timespec times[] = {{FS_NEVER, 0}, {0, UTIME_OMIT}};
 	char temp[FS_PATH_MAX];
@@ -127,7 +141,7 @@ fs_write(const char *path, mode_t mode, gid_t gid, const void *data, size_t len,
 	(void)unlink(temp);
 	if ((fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
 		return err_sys(err, "cannot create %s", temp);
-	if ((rc = fs_write_all(fd, data, len, err)) != 0)
+	if ((rc = write_parts(fd, next, ctx, err)) != 0)
 		(void)err_prefix(err, "%s", temp);
 	else if (gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) != 0)
 		rc = err_sys(err, "cannot give %s to group %u", temp, (unsigned)gid);
@@ -148,6 +162,32 @@ fs_write(const char *path, mode_t mode, gid_t gid, const void *data, size_t len,
 	else
 		(void)unlink(temp);
 	return rc;
+}
+
+struct whole {
+	const void *data;
+	size_t len;
+};
+
+/* All at once, then nothing. */
+static int
+whole_next(void *ctx, const void **data_out, size_t *len_out, struct err *err)
+{
+	struct whole *whole = ctx;
+
+	(void)err;
+	*data_out = whole->data;
+	*len_out = whole->len;
+	whole->len = 0;
+	return 0;
+}
+
+int
+fs_write(const char *path, mode_t mode, gid_t gid, const void *data, size_t len, struct err *err)
+{
+	struct whole whole = {data, len};
+
+	return fs_write_parts(path, mode, gid, whole_next, &whole, err);
 }
 
 int

@@ -27,6 +27,12 @@ MUST_CHECK int fs_peek(const char *path, size_t max, struct buf *out, struct err
 MUST_CHECK int fs_write(
     const char *path, mode_t mode, gid_t gid, const void *data, size_t len, struct err *err);
 
+/* The same with bytes that come in parts, each borrowed until the next is asked for; one of no bytes is the end. If NEXT
+ * fails, nothing is replaced. */
+typedef int fs_next(void *ctx, const void **data_out, size_t *len_out, struct err *err);
+MUST_CHECK int fs_write_parts(
+    const char *path, mode_t mode, gid_t gid, fs_next *next, void *ctx, struct err *err);
+
 /* mkdir with MODE whatever the umask; E_CONFLICT if it is there. */
 MUST_CHECK int fs_mkdir(const char *path, mode_t mode, struct err *err);
 

@@ -39,7 +39,7 @@ parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp show_argp = {NULL, parse, "",
-    "Show the CAs and the state of the revocation list."
+    "Show the CAs and the state of the revocation lists."
     "\vWith --json the certificates themselves are there, too, as PEM.\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
 
@@ -51,7 +51,9 @@ cmd_ca_show(struct cli *cli, int argc, char **argv)
 	    {"Issuing CA:", "issuing.subject"}, {"  key:", "issuing.key"},
 	    {"  key id:", "issuing.key_id"}, {"  until:", "issuing.not_after"}, {"CRL:", "crl.url"},
 	    {"  number:", "crl.number"}, {"  made:", "crl.this_update"},
-	    {"  until:", "crl.next_update"}, {"  entries:", "crl.entries"}};
+	    {"  until:", "crl.next_update"}, {"  entries:", "crl.entries"}, {"Delta:", "delta_crl.url"},
+	    {"  number:", "delta_crl.number"}, {"  made:", "delta_crl.this_update"},
+	    {"  until:", "delta_crl.next_update"}, {"  entries:", "delta_crl.entries"}};
 	struct arguments a = {0};
 	json_t *answer = NULL;
 	struct err err = {0};
@@ -73,8 +75,9 @@ static const struct argp_option crl_options[] = {
     {"pem", OPT_PEM, NULL, 0, "As PEM instead of DER", 0}, {0}};
 
 static const struct argp crl_argp = {crl_options, parse, "",
-    "Get the full certificate revocation list."
-    "\vThe same is at http://HOST:8080/crl/issuing.crl for everybody.\n\n"
+    "Get the complete certificate revocation list."
+    "\vThe same is at http://HOST:8080/crl/issuing.crl for everybody, and beside it, as issuing-delta.crl, what has changed "
+    "since a complete one that is at most a day old (crl_renew in muster.conf).\n\n"
     "Examples:\n\n"
     "  muster ca crl | openssl crl -inform DER -noout -text\n"
     "  muster ca crl --pem -o /etc/mosquitto/crl.pem\n\n" CLI_HELP_END,

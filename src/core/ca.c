@@ -110,15 +110,15 @@ ca_certificate(struct core *core, const struct caller *caller, const char *finge
 }
 
 int
-ca_crl(struct core *core, const char *issuer, struct buf *der_out, struct err *err)
+ca_crl(struct core *core, const char *issuer, enum shelf_kind kind, bool gzip, struct shelf_item *out, struct err *err)
 {
 	if (strcmp(issuer, "issuing") != 0 && strcmp(issuer, core_config(core)->issuer.key_id_hex) != 0)
 		return err_set(err, E_NOTFOUND, "no such issuer");
-	return publisher_crl(core->publisher, der_out, err);
+	return shelf_get(publisher_shelf(core->publisher), kind, gzip, out, err);
 }
 
 void
-ca_crl_info(struct core *core, struct crl_info *info_out)
+ca_crl_info(struct core *core, enum shelf_kind kind, struct crl_info *info_out)
 {
-	publisher_crl_info(core->publisher, info_out);
+	shelf_info(publisher_shelf(core->publisher), kind, info_out);
 }

@@ -7,8 +7,8 @@
 #include "base/err.h"
 #include "core/caller.h"
 #include "core/core.h"
+#include "core/shelf.h"
 #include "store/certificate.h"
-#include "x509/crl.h"
 
 /* Have a certificate signed for SPKI and compare it byte for byte with what was asked. Fills every field of
  * ROW_OUT but tenant and owner kind; clear it. E_INPUT, E_BUSY, E_SYS. */
@@ -20,10 +20,11 @@ MUST_CHECK int ca_issue(struct core *core, const struct profile *profile, const 
 MUST_CHECK int ca_certificate(struct core *core, const struct caller *caller,
     const char *fingerprint_hex, struct store_certificate *row_out, struct err *err);
 
-/* Append the latest full CRL as DER. ISSUER is "issuing" or the SKI in hex, else E_NOTFOUND. */
-MUST_CHECK int ca_crl(struct core *core, const char *issuer, struct buf *der_out, struct err *err);
+/* The latest list as shelf_get gives it. ISSUER is "issuing" or the SKI in hex, else E_NOTFOUND. */
+MUST_CHECK int ca_crl(struct core *core, const char *issuer, enum shelf_kind kind, bool gzip, struct shelf_item *out,
+    struct err *err);
 
 /* What that list says of itself. */
-void ca_crl_info(struct core *core, struct crl_info *info_out);
+void ca_crl_info(struct core *core, enum shelf_kind kind, struct crl_info *info_out);
 
 #endif

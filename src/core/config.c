@@ -72,7 +72,9 @@ apply(struct core *core, const struct config *old, const struct config *new)
 	ocsp_configure(core);
 	authfail_set(core->authfail, s->auth_failures_per_min, s->auth_failures_all_per_min);
 	if (s->crl_validity_s != old->settings.crl_validity_s ||
-	    s->crl_renew_s != old->settings.crl_renew_s)
+	    s->crl_renew_s != old->settings.crl_renew_s ||
+	    s->delta_validity_s != old->settings.delta_validity_s ||
+	    strcmp(s->pki_public_url, old->settings.pki_public_url) != 0)
 		publisher_wake(core->publisher, PUBLISH_CRL);
 }
 

@@ -158,7 +158,7 @@ write_crl(struct core *core, struct buf *out)
 	struct crl_info info;
 	size_t i;
 
-	ca_crl_info(core, &info);
+	ca_crl_info(core, SHELF_COMPLETE, &info);
 	for (i = 0; i < sizeof shown / sizeof shown[0]; i++) {
 		const int64_t values[] = {info.this_update, info.next_update, (int64_t)info.number, (int64_t)info.n_entries};
 

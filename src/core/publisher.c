@@ -9,10 +9,11 @@
 #include "base/killpoint.h"
 #include "base/log.h"
 #include "core/brokersignal.h"
+#include "core/revlist.h"
 #include "core/rights.h"
 #include "signer/client.h"
-#include "store/certificate.h"
 #include "store/crl.h"
+#include "store/revocation.h"
 #include "store/store.h"
 #include "x509/pem.h"
 
@@ -24,8 +25,13 @@
 
 #define RETRY_MS 1000 /* after a failed round; */
 #define RETRY_MAX 4   /* doubled with each, up to this, if nobody waits: a CRL costs the signer's log a row */
-#define ENTRIES_FIRST 64
-#define CRL_OVERLAP_S 3600 /* a revoked certificate stays listed this long after its end */
+#define PRUNE_BATCH 1000
+#define FILE_PART (PEM_LINE_BYTES * 4096)
+#define FILE_SMALL (1024 * 1024) /* a list that is written for the broker each time, whether or not it reads it; */
+#define FILE_LAG_MS 60000	 /* a larger one, if it does not, once a minute */
+
+/* Beside enum publisher_work: broker/crl.pem alone, later than its list. */
+#define PUBLISH_FILE 0x100
 
 struct publisher {
 	struct core *core;
@@ -42,115 +48,141 @@ struct publisher {
 	struct err result; /* of the last round */
 	unsigned left;	   /* what the last round could not do */
 	unsigned n_failed; /* rounds in a row, up to RETRY_MAX */
-	struct buf crl;	  /* DER, as published */
-	struct crl_info info; /* what it says */
+
+	struct shelf *shelf;
 
 	/* The thread's own. */
+	struct revlist *revlist;
 	int64_t crl_due_s;
+	int64_t file_ms;   /* when broker/crl.pem was last written */
+	bool is_file_late; /* and it has not got the latest list */
 	int64_t last_urgent_ms, last_ms;
 };
 
-/* What stands in a list. */
-struct entries {
-	struct crl_entry *list;
-	size_t n, cap;
-};
-
+/* Have a list of these entries signed, and show it to whoever fetches it. */
 static int
-entries_add(struct entries *e, const struct store_revoked_row *row, struct err *err)
-{
-	struct crl_entry *list;
-	size_t cap = e->cap == 0 ? ENTRIES_FIRST : 2 * e->cap;
-
-	if (e->n == e->cap) {
-		if ((list = realloc(e->list, cap * sizeof list[0])) == NULL)
-			return err_nomem(err);
-		e->list = list;
-		e->cap = cap;
-	}
-	e->list[e->n].revoked_at = row->revoked_at;
-	memcpy(e->list[e->n].serial, row->serial, SERIAL_LEN);
-	e->list[e->n++].reason = (enum crl_reason)row->reason;
-	return 0;
-}
-
-/* The revoked certificates as they are stored now, for a complete list. */
-static int
-entries_read(struct core *core, int64_t not_after_least, struct entries *e, struct err *err)
-{
-	struct store_revoked *revoked = NULL;
-	struct store_revoked_row row;
-	struct store_tx *tx = NULL;
-	struct err walk_err = {0};
-	int rc;
-
-	if ((rc = store_read(core->store, &tx, err)) != 0)
-		return rc;
-	if ((rc = store_revoked_open(tx, not_after_least, &revoked, err)) == 0)
-		while (rc == 0 && store_revoked_next(revoked, &row))
-			rc = entries_add(e, &row, err);
-	/* A walk that broke off looks like its end: such a list would lack revocations. */
-	if (store_revoked_close(revoked, &walk_err) != 0 && rc == 0) {
-		*err = walk_err;
-		rc = walk_err.code;
-	}
-	store_rollback(&tx);
-	return rc;
-}
-
-/* Have a list of these entries signed. */
-static int
-list_sign(struct core *core, const struct entries *e, struct crl_spec *spec, struct buf *der, struct err *err)
+list_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, const struct crl_entry *entries, size_t n,
+    struct err *err)
 {
 	struct signer_crl crl = {.base = spec->base,
-	    .at_least = 1,
+	    .at_least = spec->number,
+	    .is_paired = is_paired,
 	    .this_update = spec->this_update,
 	    .next_update = spec->next_update};
-	struct buf sig = {0};
+	struct crl_info info = {
+	    .this_update = spec->this_update, .next_update = spec->next_update, .n_entries = n};
+	struct buf der = {0}, sig = {0};
 	int rc;
 
 	memcpy(crl.issuer, spec->issuer->key_id, KEY_ID_LEN);
-	if ((rc = signer_crl(core->signer, &crl, e->list, e->n, &spec->number, &sig, err)) == 0)
-		rc = crl_join(spec, e->list, e->n, sig.data, sig.len, der, err);
+	if ((rc = signer_crl(p->core->signer, &crl, entries, n, &spec->number, &sig, err)) == 0 &&
+	    (rc = crl_join(spec, entries, n, sig.data, sig.len, &der, err)) == 0) {
+		info.number = spec->number;
+		rc = shelf_put(p->shelf, spec->base > 0 ? SHELF_DELTA : SHELF_COMPLETE, &der, &info, err);
+	} else if (rc == E_SYS && config_is_fresh(p->core)) {
+		rc = err_set(err, E_BUSY, "the configuration has just changed; trying again");
+	}
+	buf_clear(&der);
 	buf_clear(&sig);
 	return rc;
 }
 
-/* Have a CRL of the present state signed. */
 static int
-crl_make(struct core *core, struct store_crl *crl, struct buf *der, struct crl_info *info, struct err *err)
+complete_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, struct err *err)
 {
-	struct crl_spec spec = {.issuer = &core_config(core)->issuer, .this_update = core->now()};
-	struct entries e = {0};
+	const struct crl_entry *entries;
+	size_t n;
 	int rc;
 
-	spec.next_update = spec.this_update + core_config(core)->settings.crl_validity_s;
-	if ((rc = entries_read(core, spec.this_update - CRL_OVERLAP_S, &e, err)) == 0 &&
-	    (rc = list_sign(core, &e, &spec, der, err)) == 0) {
-		crl->number = (int64_t)spec.number;
-		crl->this_update = info->this_update = spec.this_update;
-		crl->next_update = info->next_update = spec.next_update;
-		info->number = spec.number;
-		info->n_entries = e.n;
-	}
-	free(e.list);
+	spec->base = 0;
+	spec->next_update = spec->this_update + core_config(p->core)->settings.crl_validity_s;
+	if ((rc = revlist_complete(p->revlist, &entries, &n, err)) == 0)
+		rc = list_publish(p, spec, is_paired, entries, n, err);
 	return rc;
 }
 
-/* Its number and its times. The bytes are in broker/crl.pem, and each start has a new list made; 4 MB of them for 100,000
- * entries, once a second, kept the next revocation's commit waiting. */
-static int
-crl_store(struct core *core, const struct store_crl *crl, struct err *err)
+/* A delta is never good for longer than the list that it belongs to. */
+static int64_t
+delta_validity(struct publisher *p)
 {
+	const struct settings *s = &core_config(p->core)->settings;
+
+	return s->delta_validity_s < s->crl_validity_s ? s->delta_validity_s : s->crl_validity_s;
+}
+
+static int
+delta_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, struct err *err)
+{
+	const struct crl_entry *entries;
+	size_t n;
+	int rc;
+
+	spec->base = revlist_base(p->revlist);
+	spec->next_update = spec->this_update + delta_validity(p);
+	if ((rc = revlist_delta(p->revlist, spec->this_update, &entries, &n, err)) == 0)
+		rc = list_publish(p, spec, is_paired, entries, n, err);
+	return rc;
+}
+
+/* The delta first, for it is the quicker; where there is nothing yet to which it could refer, the complete list. Both tell
+ * the same and so have the same number (RFC 5280, section 5.2.3). */
+static int
+lists_publish(struct publisher *p, struct crl_spec *spec, bool *is_base_out, struct err *err)
+{
+	int64_t renew_s = core_config(p->core)->settings.crl_renew_s;
+	int rc;
+
+	if ((rc = revlist_refresh(p->revlist, spec->this_update, renew_s, is_base_out, err)) != 0)
+		return rc;
+	if (!*is_base_out) {
+		if ((rc = delta_publish(p, spec, false, err)) == 0)
+			rc = complete_publish(p, spec, true, err);
+		return rc;
+	}
+	if ((rc = complete_publish(p, spec, false, err)) != 0)
+		return rc;
+	revlist_rebase(p->revlist, spec->number, spec->this_update);
+	return delta_publish(p, spec, true, err);
+}
+
+/* Numbers, times and the base. The bytes are in broker/crl.pem, and each start has a new list made; 4 MB of them for
+ * 100,000 entries, once a second, kept the next revocation's commit waiting. */
+static int
+lists_store(struct publisher *p, const struct crl_spec *spec, struct err *err)
+{
+	struct store_crl crl = {.number = (int64_t)spec->number, .this_update = spec->this_update};
 	struct store_tx *tx = NULL;
 	int rc;
 
-	if ((rc = store_begin_urgent(core->store, &tx, err)) != 0)
+	crl.next_update = spec->this_update + core_config(p->core)->settings.crl_validity_s;
+	revlist_describe(p->revlist, &crl);
+	if ((rc = store_begin_urgent(p->core->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_crl_put(tx, core_config(core)->issuer.key_id_hex, crl, "", 0, err)) == 0)
+	if ((rc = store_crl_put(tx, spec->issuer->key_id_hex, &crl, "", 0, err)) == 0)
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);
 	return rc;
+}
+
+/* What the new base has in it no delta needs any more. Best effort: what stays goes with the next one. */
+static void
+changes_prune(struct publisher *p)
+{
+	struct store_crl crl = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	size_t n = 0;
+	int rc;
+
+	revlist_describe(p->revlist, &crl);
+	do {
+		if ((rc = store_begin(p->core->store, &tx, &err)) == 0 &&
+		    (rc = store_revocation_prune(tx, crl.base_change, PRUNE_BATCH, &n, &err)) == 0)
+			rc = store_commit(&tx, &err);
+		store_rollback(&tx);
+	} while (rc == 0 && n == PRUNE_BATCH);
+	if (rc != 0)
+		log_warn("old revocations were not pruned: %s", err.text);
 }
 
 static int
@@ -167,48 +199,107 @@ broker_file_write(struct core *core, const char *name, const struct buf *content
 	return fs_write(path, 0640, (gid_t)-1, content->data, content->len, err);
 }
 
-/* For whoever fetches it. Takes DER over. */
-static void
-crl_show(struct publisher *p, struct buf *der, const struct crl_info *info)
-{
-	(void)pthread_mutex_lock(&p->lock);
-	buf_clear(&p->crl);
-	p->crl = *der;
-	p->info = *info;
-	*der = (struct buf){0};
-	(void)pthread_mutex_unlock(&p->lock);
-}
-
-/* A list that cannot be stored, for want of room, is shown all the same. */
-static int
-crl_publish(struct publisher *p, struct err *err)
-{
-	struct store_crl crl = {0};
-	struct buf der = {0}, pem = {0};
-	struct crl_info info = {0}; /* its number is not 0 once the list is checked */
-	int rc;
-
-	if ((rc = crl_make(p->core, &crl, &der, &info, err)) != 0)
-		goto out;
-	KILLPOINT(13, "a CRL signed, not stored");
-	if ((rc = crl_store(p->core, &crl, err)) != 0)
-		goto out;
-	KILLPOINT(14, "a CRL stored, not written for the broker");
-	pem_encode(&pem, "X509 CRL", der.data, der.len);
-	if ((rc = broker_file_write(p->core, "broker/crl.pem", &pem, err)) == 0)
-		p->crl_due_s = crl.this_update + core_config(p->core)->settings.crl_renew_s;
-out:
-	if (info.number > 0)
-		crl_show(p, &der, &info);
-	buf_clear(&pem);
-	buf_clear(&der);
-	return rc;
-}
-
 static bool
 broker_reads_files(const struct core *core)
 {
 	return strcmp(core_config(core)->settings.broker_mode, "acl-file") == 0;
+}
+
+/* broker/crl.pem in the making. */
+struct pem_file {
+	struct shared *der;
+	size_t at;
+	bool has_begun, has_ended;
+	struct buf part, raw;
+};
+
+static int
+pem_next(void *ctx, const void **data_out, size_t *len_out, struct err *err)
+{
+	struct pem_file *f = ctx;
+
+	buf_reset(&f->part);
+	buf_reset(&f->raw);
+	if (!f->has_begun)
+		pem_put_begin(&f->part, "X509 CRL");
+	f->has_begun = true;
+	if (!shared_read(f->der, f->at, FILE_PART, &f->raw))
+		return err_set(err, E_BUSY, "the list was replaced meanwhile");
+	pem_put_part(&f->part, f->raw.data, f->raw.len);
+	f->at += f->raw.len;
+	if (f->raw.len == 0 && !f->has_ended) {
+		pem_put_end(&f->part, "X509 CRL");
+		f->has_ended = true;
+	}
+	if (buf_failed(&f->raw) || buf_failed(&f->part))
+		return err_nomem(err);
+	*data_out = f->part.data;
+	*len_out = f->part.len;
+	return 0;
+}
+
+/* For the broker, which wants a complete list: it reads no deltas. */
+static int
+crl_file_write(struct publisher *p, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	struct shelf_item item;
+	struct pem_file f = {0};
+	bool is_read = broker_reads_files(p->core);
+	int rc;
+
+	if ((rc = shelf_get(p->shelf, SHELF_COMPLETE, false, &item, err)) != 0)
+		return rc;
+	if (!is_read && p->file_ms > 0 && shared_len(item.bytes) > FILE_SMALL &&
+	    clock_mono_ms() < p->file_ms + FILE_LAG_MS) {
+		p->is_file_late = true;
+		goto out;
+	}
+	f.der = item.bytes;
+	/* broker/ is set-group-id, so the file gets the broker's group. */
+	if ((rc = fs_path(path, p->core->dir, "broker/crl.pem", err)) == 0 &&
+	    (rc = fs_write_parts(path, 0640, (gid_t)-1, pem_next, &f, err)) == 0) {
+		p->file_ms = clock_mono_ms();
+		p->is_file_late = false;
+	}
+out:
+	buf_clear(&f.part);
+	buf_clear(&f.raw);
+	shared_unref(item.bytes);
+	return rc;
+}
+
+/* When the next ones are due: a new base, or fresh deltas in good time. */
+static int64_t
+next_due(struct publisher *p, int64_t this_update)
+{
+	struct store_crl crl = {0};
+	int64_t delta = this_update + delta_validity(p) / 2, base;
+
+	revlist_describe(p->revlist, &crl);
+	base = crl.base_update + core_config(p->core)->settings.crl_renew_s;
+	return base < delta ? base : delta;
+}
+
+/* Lists that cannot be stored, for want of room, are shown all the same. */
+static int
+crl_publish(struct publisher *p, struct err *err)
+{
+	struct crl_spec spec = {.issuer = &core_config(p->core)->issuer, .number = 1, .this_update = p->core->now()};
+	bool is_base;
+	int rc;
+
+	if ((rc = lists_publish(p, &spec, &is_base, err)) != 0)
+		return rc;
+	KILLPOINT(13, "a CRL signed, not stored");
+	if ((rc = lists_store(p, &spec, err)) != 0)
+		return rc;
+	KILLPOINT(14, "a CRL stored, not written for the broker");
+	if (is_base)
+		changes_prune(p);
+	if ((rc = crl_file_write(p, err)) == 0)
+		p->crl_due_s = next_due(p, spec.this_update);
+	return rc;
 }
 
 /* A broker with the plugin learns rights from the feed. Should one without it still read the file, it finds nobody's. */
@@ -256,14 +347,16 @@ round_run(struct publisher *p, unsigned work, unsigned *work_out, struct err *er
 	int rc = 0;
 
 	if ((work & PUBLISH_CRL) != 0 && crl_publish(p, &crl_err) == 0)
-		done |= PUBLISH_CRL;
+		done |= PUBLISH_CRL | PUBLISH_FILE;
+	else if (work == PUBLISH_FILE && crl_file_write(p, &crl_err) == 0)
+		done |= PUBLISH_FILE;
 	KILLPOINT(15, "the CRL published, the ACL not");
 	if ((work & PUBLISH_RIGHTS) != 0 && (rc = rights_publish(p->core, err)) == 0)
 		done |= PUBLISH_RIGHTS;
 	KILLPOINT(16, "CRL and ACL published, the broker not signalled");
 	if (rc == 0 && done != 0 && (rc = broker_reload(p->core, err)) != 0)
 		done = 0;
-	*work_out = work & ~done;
+	*work_out = work & ~done & ~(unsigned)PUBLISH_FILE; /* that one comes again by itself */
 	if (rc == 0 && crl_err.code != 0) {
 		*err = crl_err;
 		rc = crl_err.code;
@@ -282,6 +375,13 @@ until_due_ms(struct publisher *p)
 
 	if (crl_ms <= 0)
 		p->pending |= PUBLISH_CRL;
+	if (p->is_file_late) {
+		gap_ms = p->file_ms + FILE_LAG_MS - now_ms;
+		if (gap_ms <= 0)
+			p->pending |= PUBLISH_FILE;
+		else if (gap_ms < wait_ms)
+			wait_ms = gap_ms;
+	}
 	if (p->result.code != 0) { /* a failed round rests, whoever waits */
 		gap_ms = p->last_ms + (p->urgent != 0 ? RETRY_MS : RETRY_MS << (p->n_failed - 1)) - now_ms;
 		return gap_ms > 0 ? gap_ms : 0;
@@ -374,6 +474,12 @@ publisher_start(struct core *core, struct publisher **publisher_out, struct err 
 	(void)pthread_cond_init(&p->ended, NULL);
 	(void)pthread_condattr_destroy(&attr);
 	p->last_ms = p->last_urgent_ms = clock_mono_ms() - core->publish_gap_ms;
+	if ((rc = shelf_new(&p->shelf, err)) != 0)
+		goto out;
+	if ((p->revlist = revlist_new(core, core_config(core)->issuer.key_id_hex)) == NULL) {
+		rc = err_nomem(err);
+		goto out;
+	}
 	if ((rc = round_run(p, PUBLISH_CRL | PUBLISH_RIGHTS, &left, err)) != 0 && rc != E_FULL)
 		goto out;
 	if (rc != 0)
@@ -406,7 +512,8 @@ publisher_stop(struct publisher *p)
 	(void)pthread_mutex_unlock(&p->lock);
 	if (p->started)
 		(void)pthread_join(p->thread, NULL);
-	buf_clear(&p->crl);
+	revlist_free(p->revlist);
+	shelf_free(p->shelf);
 	(void)pthread_mutex_destroy(&p->lock);
 	(void)pthread_cond_destroy(&p->wake);
 	(void)pthread_cond_destroy(&p->ended);
@@ -457,19 +564,8 @@ publisher_wait(struct publisher *p, uint64_t ticket, unsigned work, struct err *
 	return rc;
 }
 
-int
-publisher_crl(struct publisher *p, struct buf *der_out, struct err *err)
+struct shelf *
+publisher_shelf(struct publisher *p)
 {
-	(void)pthread_mutex_lock(&p->lock);
-	buf_append(der_out, p->crl.data, p->crl.len);
-	(void)pthread_mutex_unlock(&p->lock);
-	return buf_failed(der_out) ? err_nomem(err) : 0;
-}
-
-void
-publisher_crl_info(struct publisher *p, struct crl_info *info_out)
-{
-	(void)pthread_mutex_lock(&p->lock);
-	*info_out = p->info;
-	(void)pthread_mutex_unlock(&p->lock);
+	return p->shelf;
 }

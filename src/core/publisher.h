@@ -4,10 +4,9 @@
 #ifndef MUSTER_CORE_PUBLISHER_H
 #define MUSTER_CORE_PUBLISHER_H
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "core/core.h"
-#include "x509/crl.h"
+#include "core/shelf.h"
 
 #include <stdint.h>
 
@@ -36,8 +35,7 @@ uint64_t publisher_ask(struct publisher *publisher, unsigned work);
  * publisher goes on trying. */
 MUST_CHECK int publisher_wait(struct publisher *publisher, uint64_t ticket, unsigned work, struct err *err);
 
-/* Append today's CRL as DER, from memory; and what it says, without a look at its entries. Any thread. */
-MUST_CHECK int publisher_crl(struct publisher *publisher, struct buf *der_out, struct err *err);
-void publisher_crl_info(struct publisher *publisher, struct crl_info *info_out);
+/* Where its lists are, for whoever fetches them. Borrowed. */
+struct shelf *publisher_shelf(struct publisher *publisher);
 
 #endif

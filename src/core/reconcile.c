@@ -11,6 +11,7 @@
 #include "core/recovery.h"
 #include "signer/client.h"
 #include "store/change.h"
+#include "store/crl.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -108,9 +109,11 @@ reconcile_restored(struct store_tx *tx, struct err *err)
 	bool restored;
 	int rc;
 
-	if ((rc = mark_get(tx, &seq, &time, &restored, err)) != 0)
+	if ((rc = mark_get(tx, &seq, &time, &restored, err)) != 0 ||
+	    (rc = mark_put(tx, seq, time, true, err)) != 0)
 		return rc;
-	return mark_put(tx, seq, time, true, err);
+	/* Whoever has a list that was made after the backup must not think that a delta brings it up to date. */
+	return store_crl_forget_base(tx, err);
 }
 
 static int

@@ -44,9 +44,15 @@ static const struct conf_key keys[] = {
     TEXT("pki", "public_url", pki_public_url, "http://localhost:8080",
 	"How that is reached from outside; certificates carry it, so choose it before issuing any."),
     DURATION("pki", "crl_validity", crl_validity_s, "7d", 10 * MINUTE, 365 * DAY,
-	"How long a revocation list is valid; verifiers refuse everybody after that."),
+	"How long a complete revocation list is valid; verifiers refuse everybody after that."),
     DURATION("pki", "crl_renew", crl_renew_s, "1d", 1 * MINUTE, 180 * DAY,
-	"How often a new one is made when nothing was revoked; well below crl_validity."),
+	"How often a complete list becomes the one that deltas refer to, and one is made when nothing was revoked; well below"
+	" crl_validity. The expired leave the second one after their end."),
+    DURATION("pki", "delta_validity", delta_validity_s, "1d", 10 * MINUTE, 180 * DAY,
+	"How long a delta (what was revoked since) is valid, at most crl_validity; one is made at each revocation, and after half"
+	" of this."),
+    DURATION("pki", "crl_max_age", crl_max_age_s, "1s", 1, DAY,
+	"How long a cache or CDN may keep a revocation list without asking; what is revoked shows there so much later."),
 
     DURATION("ocsp", "validity", ocsp_validity_s, "1h", MINUTE, 3 * DAY,
 	"How long an OCSP answer is good for whoever has kept it, after a revocation, too."),

@@ -24,7 +24,9 @@ struct settings {
 	char pki_listen[CONF_TEXT_SIZE]; /* [pki] */
 	char pki_public_url[CONF_TEXT_SIZE];
 	int64_t crl_validity_s; /* nextUpdate - thisUpdate */
-	int64_t crl_renew_s;	/* a new one at the latest this long after the last */
+	int64_t crl_renew_s;	/* a new base for deltas this long after the last */
+	int64_t delta_validity_s;
+	int64_t crl_max_age_s; /* how long caches may keep a list without asking */
 
 	int64_t ocsp_validity_s; /* [ocsp] nextUpdate - thisUpdate */
 	int64_t ocsp_max_age_s;	 /* for HTTP caches */

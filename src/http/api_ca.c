@@ -19,12 +19,13 @@ ca_shape(const struct buf *der, json_t **shape_out, struct err *err)
 }
 
 static int
-crl_shape(struct core *core, json_t **shape_out, struct err *err)
+crl_shape(struct core *core, enum shelf_kind kind, json_t **shape_out, struct err *err)
 {
+	const struct cert_issuer *issuer = &core_config(core)->issuer;
 	struct crl_info info;
 
-	ca_crl_info(core, &info);
-	*shape_out = shape_crl(&info, core_config(core)->issuer.crl_url);
+	ca_crl_info(core, kind, &info);
+	*shape_out = shape_crl(&info, kind == SHELF_DELTA ? issuer->delta_url : issuer->crl_url);
 	return *shape_out != NULL ? 0 : err_nomem(err);
 }
 
@@ -32,18 +33,20 @@ int
 api_ca_get(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	json_t *issuing = NULL, *root = NULL, *crl = NULL;
+	json_t *issuing = NULL, *root = NULL, *crl = NULL, *delta = NULL;
 	int rc;
 
 	(void)caller;
 	if ((rc = http_query_only(req, args_none, err)) != 0 ||
 	    (rc = ca_shape(&core->issuing_der, &issuing, err)) != 0 ||
 	    (rc = ca_shape(&core->root_der, &root, err)) != 0 ||
-	    (rc = crl_shape(core, &crl, err)) != 0) {
+	    (rc = crl_shape(core, SHELF_COMPLETE, &crl, err)) != 0 ||
+	    (rc = crl_shape(core, SHELF_DELTA, &delta, err)) != 0) {
 		json_decref(issuing);
 		json_decref(root);
+		json_decref(crl);
 		return rc;
 	}
 	return json_reply_take(reply, 200,
-	    json_pack("{s:o, s:o, s:o}", "issuing", issuing, "root", root, "crl", crl), err);
+	    json_pack("{s:o, s:o, s:o, s:o}", "issuing", issuing, "root", root, "crl", crl, "delta_crl", delta), err);
 }

@@ -2,6 +2,7 @@
  * was signed must stay revocable. */
 #include "store/certificate.h"
 
+#include "store/revocation.h"
 #include "store/tx.h"
 
 #include <stdlib.h>
@@ -63,7 +64,9 @@ row_read(struct db_rows *rows, struct store_certificate *row)
 int
 store_certificate_insert(struct store_tx *tx, const struct store_certificate *row, struct err *err)
 {
-	return db_exec(tx->db,
+	int rc;
+
+	rc = db_exec(tx->db,
 	    "INSERT INTO certificate (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
 	    " $11, $12, $13, $14, $15)",
 	    DB_ARGS(db_blob(row->serial, sizeof row->serial), db_int(row->tenant_id),
@@ -75,6 +78,7 @@ store_certificate_insert(struct store_tx *tx, const struct store_certificate *ro
 		db_blob(row->superseded ? row->superseded_by : NULL, sizeof row->superseded_by),
 		db_blob(row->der, row->der_len)),
 	    NULL, err);
+	return rc == 0 && row->state != CERTIFICATE_ACTIVE ? store_revocation_append(tx, row->serial, err) : rc;
 }
 
 static int
@@ -271,6 +275,8 @@ store_certificate_set_state(struct store_tx *tx, const uint8_t *serial,
 	    DB_ARGS(db_int(state), db_int(reason), db_int(revoked_at),
 		db_blob(superseded_by, STORE_SERIAL_LEN), db_blob(serial, STORE_SERIAL_LEN)),
 	    &changed, err);
+	if (rc == 0 && changed > 0)
+		rc = store_revocation_append(tx, serial, err);
 	if (rc != 0 || changed > 0)
 		return rc;
 	db_query(&rows, tx->db, "SELECT 1 FROM certificate WHERE serial = $1",

@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 
-#define LINE_BYTES 48 /* become 64 columns */
+#define LINE_BYTES PEM_LINE_BYTES /* become 64 columns */
 #define MARK_MAX 80
 
 static const char begin[] = "-----BEGIN ";
@@ -33,12 +33,12 @@ put(char *at, const char *text)
 	return at + len;
 }
 
-void
-pem_write(char *out, const char *label, const uint8_t *der, size_t len)
+/* The lines of a block's body; returns where they end. */
+static char *
+lines_write(char *at, const uint8_t *der, size_t len)
 {
 	uint8_t line[LINE_BYTES / 3 * 4 +
 		     1]; /* EVP_EncodeBlock ends with a NUL that has no place in OUT */
-	char *at = put(put(put(out, begin), label), "-----\n");
 	size_t n, width;
 
 	for (; len > 0; der += n, len -= n) {
@@ -48,8 +48,39 @@ pem_write(char *out, const char *label, const uint8_t *der, size_t len)
 		at += width;
 		*at++ = '\n';
 	}
-	put(put(put(at, "-----END "), label), "-----\n");
 	explicit_bzero(line, sizeof line);
+	return at;
+}
+
+void
+pem_write(char *out, const char *label, const uint8_t *der, size_t len)
+{
+	char *at = put(put(put(out, begin), label), "-----\n");
+
+	at = lines_write(at, der, len);
+	put(put(put(at, "-----END "), label), "-----\n");
+}
+
+void
+pem_put_begin(struct buf *out, const char *label)
+{
+	buf_printf(out, "%s%s-----\n", begin, label);
+}
+
+void
+pem_put_part(struct buf *out, const uint8_t *der, size_t len)
+{
+	size_t lines = (len + LINE_BYTES - 1) / LINE_BYTES;
+	uint8_t *at = buf_extend(out, (len + 2) / 3 * 4 + lines);
+
+	if (at != NULL)
+		(void)lines_write((char *)at, der, len);
+}
+
+void
+pem_put_end(struct buf *out, const char *label)
+{
+	buf_printf(out, "-----END %s-----\n", label);
 }
 
 void

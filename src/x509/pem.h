@@ -11,6 +11,12 @@
 /* Append a block of 64-column lines. */
 void pem_encode(struct buf *out, const char *label, const uint8_t *der, size_t len);
 
+/* The same piece by piece; all but the last are of whole lines. */
+#define PEM_LINE_BYTES 48
+void pem_put_begin(struct buf *out, const char *label);
+void pem_put_part(struct buf *out, const uint8_t *der, size_t len);
+void pem_put_end(struct buf *out, const char *label);
+
 /* The same into the caller's memory, for secrets: exactly pem_size bytes, no NUL. */
 size_t pem_size(const char *label, size_t len);
 void pem_write(char *out, const char *label, const uint8_t *der, size_t len);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "core/audit.h"
+#include "core/ca.h"
 #include "core/core.h"
 #include "core/credential.h"
 #include "core/device.h"
@@ -133,6 +134,18 @@ fixture_file(struct fixture *f, const char *name, struct buf *out)
 
 	assert_ok(fs_path(path, f->home.dir, name, &err));
 	assert_ok(fs_read(path, 1 << 20, out, &err));
+}
+
+/* Append the list as it is published now. */
+static inline void
+fixture_list(struct core *core, enum shelf_kind kind, struct buf *der)
+{
+	struct shelf_item item;
+	struct err err = {0};
+
+	assert_ok(ca_crl(core, "issuing", kind, false, &item, &err));
+	assert_true(shared_read(item.bytes, 0, SIZE_MAX, der));
+	shared_unref(item.bytes);
 }
 
 /* The token at the end of a link. */

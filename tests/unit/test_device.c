@@ -89,6 +89,7 @@ test_life_and_death(void **state)
 	struct store_device device, now = {0};
 	struct credential credential;
 	struct buf before = {0}, after = {0};
+	struct shelf_item item;
 	struct crl_info info;
 	struct err err = {0};
 	int reason;
@@ -99,7 +100,7 @@ test_life_and_death(void **state)
 	assert_int_equal(fixture_certificate_state(f, credential.certificate.serial, &reason), CERTIFICATE_HELD);
 	assert_int_equal(reason, REASON_CERTIFICATE_HOLD);
 	assert_int_equal(device_suspend(f->core, &f->caller, device.id, &now, &err), E_CONFLICT);
-	assert_ok(ca_crl(f->core, "issuing", &before, &err));
+	fixture_list(f->core, SHELF_COMPLETE, &before);
 	store_device_clear(&now);
 	assert_ok(device_resume(f->core, &f->caller, device.id, &now, &err));
 	assert_int_equal(fixture_certificate_state(f, credential.certificate.serial, NULL), CERTIFICATE_ACTIVE);
@@ -111,10 +112,12 @@ test_life_and_death(void **state)
 	assert_int_equal(device_revoke(f->core, &f->caller, device.id, REASON_UNSPECIFIED, &now, &err), E_CONFLICT);
 	assert_int_equal(device_resume(f->core, &f->caller, device.id, &now, &err), E_CONFLICT);
 	/* The list is out when the call returns, with a higher number and the entry. */
-	assert_ok(ca_crl(f->core, fixture_config(f->core)->issuer.key_id_hex, &after, &err));
+	assert_ok(ca_crl(f->core, fixture_config(f->core)->issuer.key_id_hex, SHELF_COMPLETE, false, &item, &err));
+	assert_true(shared_read(item.bytes, 0, SIZE_MAX, &after));
+	shared_unref(item.bytes);
 	assert_ok(crl_info_read(after.data, after.len, &fixture_config(f->core)->issuer, &info, &err));
 	assert_int_equal(info.n_entries, 1);
-	assert_int_equal(ca_crl(f->core, "00", &after, &err), E_NOTFOUND);
+	assert_int_equal(ca_crl(f->core, "00", SHELF_COMPLETE, false, &item, &err), E_NOTFOUND);
 	buf_clear(&before);
 	buf_clear(&after);
 	store_device_clear(&now);

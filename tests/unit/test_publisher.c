@@ -13,7 +13,7 @@ crl_number(struct fixture *f, uint64_t *entries_out)
 	struct crl_info info;
 	struct err err = {0};
 
-	assert_ok(publisher_crl(f->core->publisher, &der, &err));
+	fixture_list(f->core, SHELF_COMPLETE, &der);
 	assert_ok(crl_info_read(der.data, der.len, &fixture_config(f->core)->issuer, &info, &err));
 	buf_clear(&der);
 	*entries_out = info.n_entries;
@@ -78,7 +78,7 @@ test_what_is_waited_for_is_out(void **state)
 	assert_false(acl_names(f, device.id));
 	fixture_file(f, "broker/crl.pem", &pem);
 	assert_ok(pem_decode(buf_str(&pem), pem.len, "X509 CRL", &file, &err));
-	assert_ok(publisher_crl(f->core->publisher, &memory, &err));
+	fixture_list(f->core, SHELF_COMPLETE, &memory);
 	assert_int_equal(file.len, memory.len);
 	assert_memory_equal(file.data, memory.data, file.len);
 	buf_clear(&pem);
