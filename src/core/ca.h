@@ -10,7 +10,8 @@
 #include "core/shelf.h"
 #include "store/certificate.h"
 
-/* Have a certificate signed for SPKI and compare it byte for byte with what was asked. Fills every field of
+/* Have a certificate signed for SPKI, a key that was checked (csr_parse) or made here, and compare it byte for byte with
+ * what was asked. Fills every field of
  * ROW_OUT but tenant and owner kind; clear it. E_INPUT, E_BUSY, E_SYS. */
 MUST_CHECK int ca_issue(struct core *core, const struct profile *profile, const char *id,
     const uint8_t *spki, size_t spki_len, int64_t valid_s, const char *const *sans, size_t n_sans,

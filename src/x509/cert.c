@@ -349,12 +349,12 @@ out:
 	return rc;
 }
 
-int
-cert_matches(const uint8_t *der, size_t len, const struct cert_spec *spec,
-    const struct cert_issuer *issuer, struct err *err)
+/* PARTS_OUT borrows DER. */
+static int
+compare(const uint8_t *der, size_t len, const struct cert_spec *spec, const struct cert_issuer *issuer,
+    struct tbs_parts *parts_out, struct err *err)
 {
 	struct buf want = {0}, sigalg = {0};
-	struct tbs_parts parts;
 	int rc;
 
 	if ((rc = cert_tbs_build(spec, issuer, &want, err)) != 0)
@@ -362,19 +362,40 @@ cert_matches(const uint8_t *der, size_t len, const struct cert_spec *spec,
 	key_sigalg(issuer->kind, &sigalg);
 	if (buf_failed(&sigalg))
 		rc = err_nomem(err);
-	else if (tbs_read(der, len, &parts, NULL) != 0)
+	else if (tbs_read(der, len, parts_out, NULL) != 0)
 		rc = err_set(err, E_SYS, "what came back is not a certificate");
-	else if (!der_equal(&parts.sigalg, sigalg.data, sigalg.len))
+	else if (!der_equal(&parts_out->sigalg, sigalg.data, sigalg.len))
 		rc = err_set(err, E_SYS, "the certificate is signed by another algorithm");
-	else if (!der_equal(&parts.tbs, want.data, want.len))
+	else if (!der_equal(&parts_out->tbs, want.data, want.len))
 		rc = err_set(err, E_SYS, "the certificate is not the one that was asked for");
-	else if (spki_verify(issuer->spki, issuer->spki_len, issuer->kind, want.data, want.len,
-		     parts.signature.at, parts.signature.len, NULL) != 0)
-		rc = err_set(err, E_SYS, "the certificate's signature is not its issuer's");
 out:
 	buf_clear(&sigalg);
 	buf_clear(&want);
 	return rc;
+}
+
+int
+cert_says(const uint8_t *der, size_t len, const struct cert_spec *spec, const struct cert_issuer *issuer,
+    struct err *err)
+{
+	struct tbs_parts parts;
+
+	return compare(der, len, spec, issuer, &parts, err);
+}
+
+int
+cert_matches(const uint8_t *der, size_t len, const struct cert_spec *spec,
+    const struct cert_issuer *issuer, struct err *err)
+{
+	struct tbs_parts parts;
+	int rc;
+
+	if ((rc = compare(der, len, spec, issuer, &parts, err)) != 0)
+		return rc;
+	if (spki_verify(issuer->spki, issuer->spki_len, issuer->kind, parts.tbs.at, parts.tbs.len, parts.signature.at,
+		parts.signature.len, NULL) != 0)
+		return err_set(err, E_SYS, "the certificate's signature is not its issuer's");
+	return 0;
 }
 
 int

@@ -69,6 +69,9 @@ MUST_CHECK int key_digest_add(struct key_digest *digest, const void *data, size_
 MUST_CHECK int key_digest_sign(struct key_digest *digest, struct key *key, struct buf *sig_out, struct err *err);
 void key_digest_free(struct key_digest *digest);
 
+/* The kind of a public key, by its form and size alone. E_INPUT says what is wrong with it. */
+MUST_CHECK int spki_kind(const uint8_t *spki, size_t len, enum key_kind *kind_out, struct err *err);
+
 /* Check a public key from outside: DER SubjectPublicKeyInfo, a known kind, named curve, point on the
  * curve and not at infinity, RSA modulus of exactly a known size and odd, exponent odd and >= 65537,
  * not a known-weak key. E_INPUT says what is wrong with it. */

@@ -4,9 +4,6 @@
 
 #include "x509/alg.h"
 
-/* The kind of the key, by its form and size alone. E_INPUT says what is wrong with it. */
-MUST_CHECK int spki_kind(const uint8_t *spki, size_t len, enum key_kind *kind_out, struct err *err);
-
 /* spki_check, and the key itself; free with EVP_PKEY_free. */
 MUST_CHECK int spki_open(
     const uint8_t *spki, size_t len, enum key_kind *kind_out, EVP_PKEY **pkey_out, struct err *err);

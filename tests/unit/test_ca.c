@@ -75,6 +75,8 @@ answer_make(struct liar *l, const struct proto_issue *request, struct buf *out)
 	struct err err = {0};
 
 	assert_ok(cert_serial_make(spec.serial, &err));
+	/* One of those whose signature is looked at; what the others say is compared in any case. */
+	spec.serial[SERIAL_LEN - 1] = l->lie == OTHER_SIGNER || l->lie == FLIPPED ? 0 : 1;
 	switch (l->lie) {
 	case OTHER_KEY:
 		spec.spki = key_spki(other, &spec.spki_len);

@@ -593,17 +593,21 @@ test_matches_nothing_else(void **state)
 	other.sans++;
 	mismatch(&der, &other, &ca.issuer);
 	mismatch(&der, &spec, &ca384.issuer);
+	assert_int_equal(cert_says(der.data, der.len, &spec, &ca384.issuer, &err), E_SYS);
+	assert_int_equal(cert_says(der.data, der.len, &other, &ca.issuer, &err), E_SYS);
 
 	assert_ok(key_generate(KEY_EC_P256, &key, &err)); /* the right bytes, the wrong key */
 	imposter.key = key;
 	buf_reset(&der);
 	issue(&spec, &imposter, &der);
 	mismatch(&der, &spec, &ca.issuer);
+	assert_ok(cert_says(der.data, der.len, &spec, &ca.issuer, &err));
 	key_free(key);
 	imposter.key = ca_rsa.key;
 	buf_reset(&der);
 	issue(&spec, &imposter, &der);
 	mismatch(&der, &spec, &ca.issuer);
+	assert_int_equal(cert_says(der.data, der.len, &spec, &ca.issuer, &err), E_SYS); /* another algorithm */
 	buf_clear(&der);
 }
 
@@ -611,14 +615,22 @@ static void
 test_matches_no_flipped_bit_and_no_part(void **state)
 {
 	struct cert_spec spec = spec_of(device);
+	const ASN1_BIT_STRING *signature;
 	struct buf der = {0};
-	size_t bit, len, whole;
+	struct err err = {0};
+	size_t bit, len, whole, signature_at;
+	X509 *cert;
 
 	(void)state;
 	issue(&spec, &ca, &der);
+	cert = parse(&der);
+	X509_get0_signature(&signature, NULL, cert);
+	signature_at = der.len - (size_t)ASN1_STRING_length(signature);
+	X509_free(cert);
 	for (bit = 0; bit < 8 * der.len; bit++) {
 		der.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		mismatch(&der, &spec, &ca.issuer);
+		assert_int_equal(cert_says(der.data, der.len, &spec, &ca.issuer, &err), bit / 8 < signature_at ? E_SYS : 0);
 		der.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	whole = der.len;
