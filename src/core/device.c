@@ -157,32 +157,33 @@ pending_commit(struct core *core, const struct caller *caller, const struct devi
 }
 
 /* One transaction: device, certificate, package, change, audit, and what the request's key made. */
+struct registration {
+	const struct caller *caller;
+	const struct credential_owner *owner;
+	const struct device_request *request;
+	struct store_device *row;
+	const struct credential *credential;
+};
+
+/* A store_fn. */
 static int
-register_commit(struct core *core, const struct caller *caller, const struct credential_owner *owner,
-    const struct device_request *request, struct store_device *row, const struct credential *credential,
-    struct err *err)
+registration_store(struct store_tx *tx, void *ctx, struct err *err)
 {
-	const struct store_certificate *certificate = &credential->certificate;
+	const struct registration *r = ctx;
+	const struct store_certificate *certificate = &r->credential->certificate;
 	char fingerprint[2 * SHA256_LEN + 1];
-	struct store_tx *tx = NULL;
-	int64_t now = row->updated_at, seq;
+	int64_t now = r->row->updated_at, seq;
 	int rc;
 
 	hex_encode(fingerprint, certificate->fingerprint, SHA256_LEN);
-	KILLPOINT(6, "key, certificate, package and link made, nothing stored");
-	if ((rc = store_begin(core->store, &tx, err)) != 0)
+	if ((rc = row_store(tx, r->request, r->row, err)) != 0 ||
+	    (rc = credential_store(tx, r->owner, r->credential, now, err)) != 0 ||
+	    (rc = idempotency_note(tx, r->caller, &r->request->idempotency, r->row->id, certificate->serial, now, err)) != 0 ||
+	    (rc = store_change_append(tx, r->row->tenant_id, "device", r->row->id, now, &seq, err)) != 0)
 		return rc;
-	if ((rc = row_store(tx, request, row, err)) == 0 &&
-	    (rc = credential_store(tx, owner, credential, now, err)) == 0 &&
-	    (rc = idempotency_note(tx, caller, &request->idempotency, row->id, certificate->serial, now, err)) == 0 &&
-	    (rc = store_change_append(tx, row->tenant_id, "device", row->id, now, &seq, err)) == 0 &&
-	    (rc = audit_write(tx, caller, now, request->token != NULL ? "device.enrol" : "device.register", "device",
-		 row->id, err,
-		 "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\",\"link\":%s}", fingerprint,
-		 certificate->profile, certificate->key, credential->has_package ? "true" : "false")) == 0)
-		rc = store_commit(&tx, err);
-	store_rollback(&tx);
-	return rc;
+	return audit_write(tx, r->caller, now, r->request->token != NULL ? "device.enrol" : "device.register", "device",
+	    r->row->id, err, "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\",\"link\":%s}", fingerprint,
+	    certificate->profile, certificate->key, r->credential->has_package ? "true" : "false");
 }
 
 static int
@@ -211,7 +212,9 @@ register_new(struct core *core, const struct caller *caller, const struct device
 	if (rc != 0 || (rc = owner_make(core, &row, &write, &read, &owner, err)) != 0 ||
 	    (rc = credential_make(core, &owner, &how, &credential, err)) != 0)
 		goto out;
-	if ((rc = register_commit(core, caller, &owner, request, &row, &credential, err)) != 0) {
+	KILLPOINT(6, "key, certificate, package and link made, nothing stored");
+	if ((rc = store_run(core->store, registration_store,
+		 &(struct registration){caller, &owner, request, &row, &credential}, err)) != 0) {
 		credential_abandon(core, &owner, &credential);
 		goto out;
 	}

@@ -2,10 +2,11 @@
  * Knows no table and no engine.
  *
  * Group commit without a thread of its own: who finishes a transaction while others wait for their
- * turn hands the writer over, with the group's transaction still open, and waits; who finishes and
- * finds nobody waiting (or the group full) commits for all of them and wakes them with the one
- * result. So a lone writer commits at once, and under load a group is as large as the queue. Inside
- * a group each transaction is a savepoint.
+ * turn runs what they have left to be run (store_run), or hands the writer over to one that wants it
+ * itself, with the group's transaction still open, and waits; who finishes and finds nobody waiting
+ * (or the group full) commits for all of them and wakes them with the one result. So a lone writer
+ * commits at once, and under load a group is as large as the queue. Inside a group each transaction
+ * is a savepoint.
  *
  * Invariant: a group is open only while somebody has the turn, so whoever has it and leaves must
  * end the group or pass both on. */
@@ -21,6 +22,7 @@
 #include "store/tx.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -29,13 +31,15 @@
 #define READERS 8
 #define CHECKPOINT_WAIT_MS 100 /* for readers to leave, while new ones wait */
 
-/* A thread that waits, on its own stack. */
+/* A thread that waits, on its own stack, for the turn or for what becomes of its group. It is woken once. */
 struct waiter {
-	pthread_cond_t cond;
+	sem_t woken; /* and not a condition, behind which all that are woken would queue for the lock */
 	struct waiter *next;
+	store_fn *fn; /* to be run by whoever has the turn; NULL: it wants the turn itself */
+	void *ctx;
 	struct err *err;
 	int rc;
-	bool done;
+	bool has_turn; /* it got the turn, to do FN itself */
 };
 
 static const struct metric_buckets group_sizes = {.n = 9, .bounds = {1, 2, 4, 8, 16, 32, 64, 128, GROUP_MAX}};
@@ -54,7 +58,6 @@ struct store {
 	pthread_mutex_t lock; /* of all that follows but what only the holder of the turn touches */
 	bool taken;	      /* somebody has the turn */
 	struct queue turn;    /* who wants it, first come first served */
-	struct queue members; /* who waits for the open group */
 	bool failed;
 	struct err failure;
 	pthread_cond_t reader_free;
@@ -64,6 +67,7 @@ struct store {
 	struct store_tx *idle[READERS];	  /* stack of those that are free: READERS - reading */
 	struct store_tx readers[READERS]; /* opened when first used */
 	/* The holder of the turn only: */
+	struct queue members; /* who waits for the open group */
 	struct store_tx writer;
 	bool group_open;
 	bool doomed;	   /* the group holds what nobody could undo */
@@ -72,32 +76,50 @@ struct store {
 };
 
 static void
-queue_wait(struct queue *queue, struct waiter *self, pthread_mutex_t *lock)
+queue_add(struct queue *queue, struct waiter *w)
 {
-	(void)pthread_cond_init(&self->cond, NULL);
-	*queue->end = self;
-	queue->end = &self->next;
-	while (!self->done)
-		(void)pthread_cond_wait(&self->cond, lock);
-	(void)pthread_cond_destroy(&self->cond);
+	w->next = NULL;
+	*queue->end = w;
+	queue->end = &w->next;
 }
 
-/* Wake the first with RC and what went wrong; false if there is none. With the lock held. */
-static bool
-queue_wake(struct queue *queue, int rc, const struct err *why)
+/* The first, who is no longer in it; NULL if there is none. */
+static struct waiter *
+queue_take(struct queue *queue)
 {
 	struct waiter *w = queue->first;
 
-	if (w == NULL)
-		return false;
-	if ((queue->first = w->next) == NULL)
+	if (w != NULL && (queue->first = w->next) == NULL)
 		queue->end = &queue->first;
+	return w;
+}
+
+static void
+waiter_wait(struct waiter *self)
+{
+	while (sem_wait(&self->woken) != 0)
+		continue;
+	(void)sem_destroy(&self->woken);
+}
+
+/* Wait in QUEUE. With the lock held, which is let go. */
+static void
+queue_wait(struct queue *queue, struct waiter *self, pthread_mutex_t *lock)
+{
+	(void)sem_init(&self->woken, 0, 0);
+	queue_add(queue, self);
+	(void)pthread_mutex_unlock(lock);
+	waiter_wait(self);
+}
+
+/* Tell W what became of it. It is gone then. */
+static void
+wake(struct waiter *w, int rc, const struct err *why)
+{
 	w->rc = rc;
 	if (rc != 0 && w->err != NULL)
 		*w->err = *why;
-	w->done = true;
-	(void)pthread_cond_signal(&w->cond);
-	return true;
+	(void)sem_post(&w->woken);
 }
 
 /* With the lock held. */
@@ -147,21 +169,32 @@ poison(struct store *store, const struct err *why)
 static void
 turn_pass(struct store *store)
 {
-	if (!queue_wake(&store->turn, 0, NULL))
+	struct waiter *w = queue_take(&store->turn);
+
+	if (w == NULL) {
 		store->taken = false;
+		return;
+	}
+	w->has_turn = true;
+	wake(w, 0, NULL);
 }
 
+/* *RUN_OUT: there is no turn to be had, for what SELF wanted to be run was, and this is what became of it. */
 static int
-turn_take(struct store *store, struct err *err)
+turn_take(struct store *store, struct waiter *self, bool *run_out, struct err *err)
 {
-	struct waiter self = {0};
 	int rc;
 
+	*run_out = false;
 	(void)pthread_mutex_lock(&store->lock);
-	if (store->taken)
-		queue_wait(&store->turn, &self, &store->lock);
-	else
+	if (store->taken) {
+		queue_wait(&store->turn, self, &store->lock);
+		if ((*run_out = !self->has_turn))
+			return self->rc;
+		(void)pthread_mutex_lock(&store->lock);
+	} else {
 		store->taken = true;
+	}
 	if ((rc = check(store, err)) != 0)
 		turn_pass(store);
 	(void)pthread_mutex_unlock(&store->lock);
@@ -216,7 +249,9 @@ group_end(struct store *store, struct err *err)
 {
 	struct db *db = store->writer.db;
 	struct err why = {0}, told = {0};
+	struct queue members = {0};
 	bool sound = true;
+	struct waiter *w;
 	int rc = 0;
 
 	if (!store->group_open)
@@ -242,9 +277,12 @@ group_end(struct store *store, struct err *err)
 		poison(store, &why);
 	if (rc != 0)
 		rc = err_set(&told, sound ? rc : E_SYS, "not stored: %s", why.text);
-	while (queue_wake(&store->members, rc, &told))
-		;
 	(void)pthread_mutex_unlock(&store->lock);
+	members.first = store->members.first;
+	store->members.first = NULL;
+	store->members.end = &store->members.first;
+	while ((w = queue_take(&members)) != NULL)
+		wake(w, rc, &told);
 	if (rc == 0 && store->writer.has_change && store->news != NULL)
 		store->news(store->news_ctx);
 	if (rc == 0 && sound && store->engine->maintain(db, &why) != 0) {
@@ -257,23 +295,86 @@ group_end(struct store *store, struct err *err)
 	return rc;
 }
 
+/* May the group have one more transaction? */
+static bool
+group_has_room(struct store *store)
+{
+	return store->engine->in_transaction(store->writer.db) && !store->doomed && store->n_left < GROUP_MAX;
+}
+
+/* Undo the present transaction of the group. If even that fails, the group cannot be told from it,
+ * and is dropped as a whole. */
+static void
+undo(struct store *store)
+{
+	struct db *db = store->writer.db;
+
+	if (db_exec(db, "ROLLBACK TO SAVEPOINT tx", DB_NONE, NULL, NULL) == 0 &&
+	    db_exec(db, "RELEASE SAVEPOINT tx", DB_NONE, NULL, NULL) == 0)
+		return;
+	if (store->engine->in_transaction(db) && db_exec(db, "ROLLBACK", DB_NONE, NULL, NULL) != 0)
+		store->doomed = true;
+}
+
+/* One whole transaction of the open group; undone if it fails. By the holder of the turn. */
+static int
+transaction_run(struct store *store, store_fn *fn, void *ctx, struct err *err)
+{
+	struct db *db = store->writer.db;
+	int rc;
+
+	if ((rc = db_exec(db, "SAVEPOINT tx", DB_NONE, NULL, err)) != 0)
+		return rc;
+	if ((rc = fn(&store->writer, ctx, err)) != 0 ||
+	    (rc = db_exec(db, "RELEASE SAVEPOINT tx", DB_NONE, NULL, err)) != 0)
+		undo(store);
+	return rc;
+}
+
+/* What those who are next have left to be run becomes part of the group. Returns with the lock held. */
+static void
+others_run(struct store *store)
+{
+	struct waiter *w;
+	int rc;
+
+	(void)pthread_mutex_lock(&store->lock);
+	while ((w = store->turn.first) != NULL && w->fn != NULL && group_has_room(store)) {
+		(void)queue_take(&store->turn);
+		(void)pthread_mutex_unlock(&store->lock);
+		rc = transaction_run(store, w->fn, w->ctx, w->err);
+		store->n_left++;
+		store->n_joined += rc == 0;
+		if (rc == 0)
+			queue_add(&store->members, w);
+		else
+			wake(w, rc, w->err);
+		(void)pthread_mutex_lock(&store->lock);
+	}
+}
+
 /* Leave the turn after a transaction that is part of the group (JOINED) or has undone itself.
  * Returns when the group is durable, or at once for one that has nothing to wait for. */
 static int
 leave(struct store *store, bool joined, struct err *err)
 {
 	struct waiter self = {.err = err};
-	bool alive = store->engine->in_transaction(store->writer.db) && !store->doomed;
 	int rc;
 
 	store->n_left++;
 	store->n_joined += joined;
-	(void)pthread_mutex_lock(&store->lock);
-	if (store->turn.first != NULL && alive && store->n_left < GROUP_MAX) {
+	others_run(store);
+	if (store->turn.first != NULL && group_has_room(store)) {
+		if (!joined) {
+			turn_pass(store);
+			(void)pthread_mutex_unlock(&store->lock);
+			return 0;
+		}
+		(void)sem_init(&self.woken, 0, 0);
+		queue_add(&store->members, &self);
 		turn_pass(store);
-		if (joined)
-			queue_wait(&store->members, &self, &store->lock);
 		(void)pthread_mutex_unlock(&store->lock);
+		waiter_wait(&self);
 		return self.rc;
 	}
 	(void)pthread_mutex_unlock(&store->lock);
@@ -287,9 +388,11 @@ leave(struct store *store, bool joined, struct err *err)
 static int
 begin(struct store *store, struct store_tx **tx_out, struct err *err)
 {
+	struct waiter self = {0};
+	bool run;
 	int rc;
 
-	if ((rc = turn_take(store, err)) != 0)
+	if ((rc = turn_take(store, &self, &run, err)) != 0)
 		return rc;
 	if ((rc = group_begin(store, err)) == 0)
 		rc = db_exec(store->writer.db, "SAVEPOINT tx", DB_NONE, NULL, err);
@@ -297,6 +400,21 @@ begin(struct store *store, struct store_tx **tx_out, struct err *err)
 		*tx_out = &store->writer;
 	else
 		(void)leave(store, false, NULL);
+	return rc;
+}
+
+int
+store_run(struct store *store, store_fn *fn, void *ctx, struct err *err)
+{
+	struct waiter self = {.fn = fn, .ctx = ctx, .err = err};
+	bool run;
+	int rc;
+
+	if ((rc = store_room(store, err)) != 0 || (rc = turn_take(store, &self, &run, err)) != 0 || run)
+		return rc;
+	if ((rc = group_begin(store, err)) == 0 && (rc = transaction_run(store, fn, ctx, err)) == 0)
+		return leave(store, true, err);
+	(void)leave(store, false, NULL);
 	return rc;
 }
 
@@ -321,20 +439,6 @@ store_begin_urgent(struct store *store, struct store_tx **tx_out, struct err *er
 {
 	reserve_use(store->reserve);
 	return begin(store, tx_out, err);
-}
-
-/* Undo the present transaction of the group. If even that fails, the group cannot be told from it,
- * and is dropped as a whole. */
-static void
-undo(struct store *store)
-{
-	struct db *db = store->writer.db;
-
-	if (db_exec(db, "ROLLBACK TO SAVEPOINT tx", DB_NONE, NULL, NULL) == 0 &&
-	    db_exec(db, "RELEASE SAVEPOINT tx", DB_NONE, NULL, NULL) == 0)
-		return;
-	if (store->engine->in_transaction(db) && db_exec(db, "ROLLBACK", DB_NONE, NULL, NULL) != 0)
-		store->doomed = true;
 }
 
 static void
@@ -445,10 +549,12 @@ readers_pause(struct store *store, struct err *err)
 int
 store_checkpoint(struct store *store, struct err *err)
 {
+	struct waiter self = {0};
 	struct err why = {0};
+	bool run;
 	int rc;
 
-	if ((rc = turn_take(store, err)) != 0)
+	if ((rc = turn_take(store, &self, &run, err)) != 0)
 		return rc;
 	/* The turn may have come with a group of others. */
 	if ((rc = group_end(store, &why)) == 0) {

@@ -44,6 +44,13 @@ MUST_CHECK int store_begin_urgent(struct store *store, struct store_tx **tx_out,
 /* E_FULL if store_begin would fail with it now: for work that is expensive, or signs something, before it stores. */
 MUST_CHECK int store_room(struct store *store, struct err *err);
 
+/* The same, FN and store_commit in one: FN runs in a transaction, which is committed if it returns 0 and undone otherwise.
+ * It may run on any thread, while the caller waits: who commits a group runs what waits for its turn, so that many
+ * small transactions cost no handing over. FN must be quick, and not use the store but by TX. What FN and store_commit
+ * return. */
+typedef int store_fn(struct store_tx *tx, void *ctx, struct err *err);
+MUST_CHECK int store_run(struct store *store, store_fn *fn, void *ctx, struct err *err);
+
 /* Start a read transaction on a connection of its own: one consistent snapshot. E_SYS. */
 MUST_CHECK int store_read(struct store *store, struct store_tx **tx_out, struct err *err);
 

@@ -524,6 +524,116 @@ test_waiting_writers_share_a_commit(void **state)
 	assert_int_equal(fixture_number(f, "SELECT count(*) FROM device"), THREADS + 2);
 }
 
+/* One that leaves its transaction to whoever has the turn. Odd ones fail, after they have written. */
+struct errand {
+	struct turnstile *t;
+	unsigned n;
+	pthread_t thread, ran_on;
+	int rc;
+	struct err err;
+};
+
+static int
+errand_fn(struct store_tx *tx, void *ctx, struct err *err)
+{
+	struct errand *e = ctx;
+	struct store_device d = fixture_device(1000 + e->n, "d");
+	int rc;
+
+	e->ran_on = pthread_self();
+	if ((rc = store_device_insert(tx, &d, err)) != 0)
+		return rc;
+	return e->n % 2 == 1 ? err_set(err, E_INPUT, "number %u is odd", e->n) : 0;
+}
+
+static void *
+errand_run(void *arg)
+{
+	struct errand *e = arg;
+
+	(void)atomic_fetch_add(&e->t->committed, 1);
+	e->rc = store_run(e->t->store, errand_fn, e, &e->err);
+	return NULL;
+}
+
+/* What waits for its turn is run by who has it, in one group: each is told what became of its own, and one that fails
+ * leaves nothing behind and harms no other. */
+static void
+test_who_commits_runs_what_waits(void **state)
+{
+	struct fixture *f = *state;
+	struct turnstile t = {.store = f->store};
+	struct store_device d = fixture_device(1, "d");
+	const struct metric_histogram *sizes = &store_figures(f->store)->group_sizes;
+	struct errand errands[THREADS] = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	unsigned i, before, elsewhere = 0;
+	char says[32];
+
+	before = atomic_load(&syncs);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_device_insert(tx, &d, &err));
+	for (i = 0; i < THREADS; i++) {
+		errands[i].t = &t;
+		errands[i].n = i;
+		assert_int_equal(pthread_create(&errands[i].thread, NULL, errand_run, &errands[i]), 0);
+	}
+	queued(&t);
+	assert_ok(store_commit(&tx, &err));
+	for (i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(errands[i].thread, NULL), 0);
+		assert_int_equal(errands[i].rc, i % 2 == 1 ? E_INPUT : 0);
+		assert_int_equal(has_device(f->store, 1000 + i), i % 2 == 1 ? E_NOTFOUND : 0);
+		(void)snprintf(says, sizeof says, i % 2 == 1 ? "number %u is odd" : "", i);
+		assert_string_equal(errands[i].err.text, says);
+		elsewhere += pthread_equal(errands[i].ran_on, pthread_self()) != 0;
+	}
+	/* Some may have come too late to queue. */
+	assert_in_range(elsewhere, 1, THREADS);
+	assert_in_range(atomic_load(&syncs) - before, 1, 5);
+	assert_int_equal(sizes->sum, 1 + THREADS / 2);
+	/* Alone it runs where it was asked for. */
+	errands[0].n = 2 * THREADS;
+	assert_ok(store_run(f->store, errand_fn, &errands[0], &err));
+	assert_true(pthread_equal(errands[0].ran_on, pthread_self()));
+	errands[0].n++;
+	assert_int_equal(store_run(f->store, errand_fn, &errands[0], &err), E_INPUT);
+}
+
+/* I2: a group that does not reach the disk is told to all whose transactions were in it. */
+static void
+test_errands_of_a_failed_group(void **state)
+{
+	struct fixture *f = *state;
+	struct turnstile t = {.store = f->store};
+	struct store_device d = fixture_device(1, "d");
+	struct errand errands[8] = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	struct timespec wait = {.tv_nsec = 20000000};
+	unsigned i;
+
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_device_insert(tx, &d, &err));
+	for (i = 0; i < 8; i++) {
+		errands[i].t = &t;
+		errands[i].n = 2 * i;
+		assert_int_equal(pthread_create(&errands[i].thread, NULL, errand_run, &errands[i]), 0);
+	}
+	while (atomic_load(&t.committed) < 8)
+		(void)nanosleep(&wait, NULL);
+	(void)nanosleep(&wait, NULL);
+	atomic_store(&sync_fails, true);
+	assert_int_equal(store_commit(&tx, &err), E_SYS);
+	for (i = 0; i < 8; i++) {
+		assert_int_equal(pthread_join(errands[i].thread, NULL), 0);
+		assert_int_equal(errands[i].rc, E_SYS);
+	}
+	atomic_store(&sync_fails, false);
+	assert_int_equal(store_run(f->store, errand_fn, &errands[0], &err), E_SYS); /* it must be reopened */
+}
+
 #define MORE_READERS 24
 
 static void *
@@ -1008,6 +1118,8 @@ main(void)
 	    case_of(test_reader_cannot_write),
 	    case_of(test_many_writers),
 	    case_of(test_waiting_writers_share_a_commit),
+	    case_of(test_who_commits_runs_what_waits),
+	    case_of(test_errands_of_a_failed_group),
 	    case_of(test_more_readers_than_connections),
 	    case_of(test_checkpoint_and_readers),
 	    case_of(test_kill_loses_nothing_acknowledged),
