@@ -18,7 +18,8 @@
 
 #define TRIES 3	      /* until store and signer agree: they differ for the moment in which something changes */
 #define OLD_MAX 1024  /* answers that wait to be renewed */
-#define PAUSE_MS 1000 /* after the signer was away */
+#define PAUSE_S 1     /* after the signer was away */
+#define OWN_S 5	      /* between two looks at our own certificate's answer */
 
 struct ocsp {
 	struct core *core;
@@ -33,6 +34,8 @@ struct ocsp {
 	bool stopping;
 	struct ocspcache_key old[OLD_MAX]; /* a ring */
 	size_t first, n;
+	struct ocspcache_key own; /* of the service's certificate */
+	bool has_own;
 };
 
 /* ---- what is true -------------------------------------------------------------------------------------------- */
@@ -170,15 +173,29 @@ renew(struct ocsp *o, const struct ocspcache_key *keys, size_t n, struct err *er
 	return rc;
 }
 
+/* Sleep so long, or until woken, IF_WOKEN ends it. Called with the lock held. */
 static void
-pause_ms(struct ocsp *o, int64_t ms)
+sleep_s(struct ocsp *o, int64_t s, bool if_woken)
 {
 	struct timespec until;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	while (!o->stopping && pthread_cond_timedwait(&o->wake, &o->lock, &until) == 0)
+	until.tv_sec += s;
+	while (!o->stopping && pthread_cond_timedwait(&o->wake, &o->lock, &until) == 0 && !if_woken)
 		continue;
+}
+
+/* Nobody may ask for it for longer than it lasts, and whoever then does is to have it. Called with the lock held. */
+static void
+own_keep(struct ocsp *o)
+{
+	struct ocspcache_answer answer = {.der = {0}};
+	bool is_old = false;
+
+	if (o->has_own && o->n == 0 &&
+	    (!ocspcache_get(o->cache, &o->own, o->core->now(), &answer, &is_old) || is_old))
+		o->old[(o->first + o->n++) % OLD_MAX] = o->own;
+	buf_clear(&answer.der);
 }
 
 static void *
@@ -192,20 +209,21 @@ ocsp_run(void *arg)
 
 	(void)pthread_mutex_lock(&o->lock);
 	while (!o->stopping) {
+		own_keep(o);
 		for (n = 0; n < SIGNER_OCSP_MAX && o->n > 0; n++, o->n--) {
 			keys[n] = o->old[o->first];
 			o->first = (o->first + 1) % OLD_MAX;
 		}
 		if (n == 0) {
-			(void)pthread_cond_wait(&o->wake, &o->lock);
+			sleep_s(o, OWN_S, true);
 			continue;
 		}
 		(void)pthread_mutex_unlock(&o->lock);
 		if ((rc = renew(o, keys, n, &err)) != 0 && rc != E_BUSY)
 			log_error("OCSP answers were not renewed: %s", err.text);
 		(void)pthread_mutex_lock(&o->lock);
-		if (rc != 0)
-			pause_ms(o, PAUSE_MS);
+		if (rc != 0) /* who asks meanwhile must not have it tried for each */
+			sleep_s(o, PAUSE_S, false);
 	}
 	(void)pthread_mutex_unlock(&o->lock);
 	return NULL;
@@ -332,6 +350,29 @@ ocsp_answer(struct core *core, const uint8_t *der, size_t len, const char *peer,
 	if ((rc = sign(o, &request, out, err)) != E_BUSY)
 		return rc;
 	return say(out, OCSP_TRY_LATER, err);
+}
+
+bool
+ocsp_staple(struct core *core, const uint8_t *serial, struct buf *der_out)
+{
+	struct ocspcache_answer answer = {.der = {0}};
+	struct ocsp *o = core->ocsp;
+	const struct ocspcache_key key = key_of(OCSP_SHA1, serial);
+	bool is_old, found = ocspcache_get(o->cache, &key, core->now(), &answer, &is_old);
+
+	if (found)
+		buf_append(der_out, answer.der.data, answer.der.len);
+	buf_clear(&answer.der);
+	(void)pthread_mutex_lock(&o->lock);
+	if (!o->has_own || memcmp(&o->own, &key, sizeof key) != 0 || is_old) {
+		o->own = key;
+		o->has_own = true;
+		if (is_old)
+			ocspcache_retry(o->cache, &key); /* to be told to the thread instead */
+		(void)pthread_cond_signal(&o->wake);
+	}
+	(void)pthread_mutex_unlock(&o->lock);
+	return found;
 }
 
 void

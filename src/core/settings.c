@@ -58,7 +58,7 @@ static const struct conf_key keys[] = {
 	"How long an OCSP answer is good for whoever has kept it, after a revocation, too."),
     DURATION("ocsp", "max_age", ocsp_max_age_s, "1m", 1, 3 * DAY,
 	"How long HTTP caches on the way (a CDN) may give out an answer before they ask again."),
-    INTEGER("ocsp", "cache", ocsp_cache, "10000", 0, 10000000,
+    INTEGER("ocsp", "cache", ocsp_cache, "10000", 16, 10000000,
 	"Answers kept in memory, about 1 kB each; those that are asked for again and again stay."),
     INTEGER("ocsp", "certificates", ocsp_certificates, "16", 1, 64,
 	"Certificates in one request; more are refused as malformed."),

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "core/feed.h"
+#include "core/ocsp.h"
 #include "http/clients.h"
 #include "http/listen.h"
 #include "http/loop.h"
@@ -143,6 +144,12 @@ on_news(void *ctx)
 		loop_news(server->loops[i]);
 }
 
+static bool
+on_staple(void *ctx, const uint8_t *serial, struct buf *der_out)
+{
+	return ocsp_staple(ctx, serial, der_out);
+}
+
 int
 http_server_run(struct http_server *server, struct err *err)
 {
@@ -153,6 +160,7 @@ http_server_run(struct http_server *server, struct err *err)
 	if ((rc = pool_new((unsigned)settings->workers, (unsigned)settings->queue, &server->config.pool, err)) != 0)
 		return rc;
 	traffic_pool_set(server->config.traffic, server->config.pool);
+	tls_staple(server->config.tls, on_staple, server->config.core);
 	for (i = 0; i < server->n_loops; i++)
 		if ((rc = loop_new(&server->config, &server->loops[i], err)) != 0 ||
 		    (rc = loop_start(server->loops[i], err)) != 0)

@@ -4,12 +4,15 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "x509/cert.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20" /* TLS 1.3 brings its own */
 #define PEER_CHAIN_MAX 16384			 /* bytes of a client's certificates */
@@ -20,6 +23,8 @@ struct tls {
 	SSL_CTX *ctx;
 	char chain_path[FS_PATH_MAX], key_path[FS_PATH_MAX];
 	struct buf root_der, issuing_der;
+	tls_staple_fn *staple; /* NULL: nothing is stapled */
+	void *staple_ctx;
 };
 
 /* The reason of OpenSSL's first error, and forget the rest. */
@@ -70,6 +75,42 @@ files_load(const struct tls *tls, SSL_CTX *ctx, struct err *err)
 	return 0;
 }
 
+/* Is the server's certificate of our issuing CA's? Then SERIAL_OUT[SERIAL_LEN]. Another's status is not ours to tell. */
+static bool
+serial_of(const struct tls *tls, X509 *cert, uint8_t *serial_out)
+{
+	const uint8_t *p = tls->issuing_der.data;
+	X509 *issuing = d2i_X509(NULL, &p, (long)tls->issuing_der.len);
+	const ASN1_INTEGER *serial = cert != NULL ? X509_get0_serialNumber(cert) : NULL;
+	bool is_ours = issuing != NULL && serial != NULL && X509_check_issued(issuing, cert) == X509_V_OK &&
+	    ASN1_STRING_length(serial) == SERIAL_LEN;
+
+	if (is_ours)
+		memcpy(serial_out, ASN1_STRING_get0_data(serial), SERIAL_LEN);
+	X509_free(issuing);
+	ERR_clear_error();
+	return is_ours;
+}
+
+/* About the certificate of this very session: a reload may have put another one in its place meanwhile. */
+static int
+on_status(SSL *ssl, void *arg)
+{
+	struct tls *tls = arg;
+	uint8_t serial[SERIAL_LEN], *copy;
+	int rc = SSL_TLSEXT_ERR_NOACK;
+	struct buf der = {0};
+
+	if (tls->staple != NULL && serial_of(tls, SSL_get_certificate(ssl), serial) &&
+	    tls->staple(tls->staple_ctx, serial, &der) && !buf_failed(&der) &&
+	    (copy = OPENSSL_memdup(der.data, der.len)) != NULL) {
+		(void)SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)der.len); /* its own now */
+		rc = SSL_TLSEXT_ERR_OK;
+	}
+	buf_clear(&der);
+	return rc;
+}
+
 static int
 ctx_new(const struct tls *tls, SSL_CTX **ctx_out, struct err *err)
 {
@@ -90,6 +131,8 @@ ctx_new(const struct tls *tls, SSL_CTX **ctx_out, struct err *err)
 		rc = tls_fail(err, E_SYS, "cannot set up TLS");
 		goto out;
 	}
+	(void)SSL_CTX_set_tlsext_status_cb(ctx, on_status);
+	(void)SSL_CTX_set_tlsext_status_arg(ctx, (void *)tls);
 	if ((rc = trust_add(ctx, &tls->root_der, err)) == 0 &&
 	    (rc = trust_add(ctx, &tls->issuing_der, err)) == 0 && (rc = files_load(tls, ctx, err)) == 0) {
 		*ctx_out = ctx;
@@ -126,6 +169,24 @@ tls_open(const char *chain_path, const char *key_path, const struct buf *root_de
 	return rc;
 }
 
+/* Ask once for the present certificate's answer, so that it is being made before the first handshake wants it. */
+static void
+staple_ahead(struct tls *tls)
+{
+	uint8_t serial[SERIAL_LEN];
+	struct buf der = {0};
+	bool is_ours;
+
+	if (tls->staple == NULL)
+		return;
+	(void)pthread_mutex_lock(&tls->lock);
+	is_ours = serial_of(tls, SSL_CTX_get0_certificate(tls->ctx), serial);
+	(void)pthread_mutex_unlock(&tls->lock);
+	if (is_ours)
+		(void)tls->staple(tls->staple_ctx, serial, &der);
+	buf_clear(&der);
+}
+
 int
 tls_reload(struct tls *tls, struct err *err)
 {
@@ -139,7 +200,16 @@ tls_reload(struct tls *tls, struct err *err)
 	tls->ctx = ctx;
 	(void)pthread_mutex_unlock(&tls->lock);
 	SSL_CTX_free(old); /* sessions that use it hold it */
+	staple_ahead(tls);
 	return 0;
+}
+
+void
+tls_staple(struct tls *tls, tls_staple_fn *fn, void *ctx)
+{
+	tls->staple = fn;
+	tls->staple_ctx = ctx;
+	staple_ahead(tls);
 }
 
 struct ssl_st *

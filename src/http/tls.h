@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct ssl_st;
 struct tls;
@@ -18,6 +19,14 @@ MUST_CHECK int tls_open(const char *chain_path, const char *key_path, const stru
 
 /* Read both files again, for connections from now on. On failure the old ones stay. Any thread. */
 MUST_CHECK int tls_reload(struct tls *tls, struct err *err);
+
+/* The OCSP answer about the server's certificate with SERIAL (SERIAL_LEN bytes), appended to DER_OUT, if there is one at
+ * once; any thread, short. */
+typedef bool tls_staple_fn(void *ctx, const uint8_t *serial, struct buf *der_out);
+
+/* Staple what FN gives to handshakes that ask for it (RFC 6066, section 8), from now on and after each reload, if the
+ * certificate is of the issuing CA's. FN is asked once ahead. Before the first session. */
+void tls_staple(struct tls *tls, tls_staple_fn *fn, void *ctx);
 
 /* A new server-side session; NULL when out of memory. Any thread. */
 struct ssl_st *tls_session(struct tls *tls);

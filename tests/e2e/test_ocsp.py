@@ -403,3 +403,51 @@ def test_strangers_are_limited(fresh):
     assert client.status(serial_of(device)) == GOOD
     limits = {limit["name"]: limit for limit in home.request("GET", "/v1/limits").json["items"]}
     assert limits["ocsp"]["per_min"] == 20 and limits["ocsp"]["refused"] >= 5
+
+
+# ---- stapling --------------------------------------------------------------------------------------------------------
+
+def stapled(home, *args):
+    """What s_client says of the answer that came with the server's certificate; "" if none did."""
+    out = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{home.api_port}", "-servername", "localhost", "-status",
+                          "-CAfile", home.dir / "ca/root.crt", *args], input=b"", capture_output=True, timeout=30, check=False)
+    text = out.stdout.decode(errors="replace")
+    assert "OCSP response:" in text, text
+    return "" if "no response sent" in text else text
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_stapled(home, version):
+    """The API's listener gives the answer about its own certificate along with it, to who asks."""
+    text = muster.wait_for(lambda: stapled(home, version), 10, "an answer in the handshake")
+    serial = certificate(home.dir / "tls/server.crt").serial_number
+    assert "OCSP Response Status: successful" in text and "Cert Status: good" in text
+    assert f"{serial:040X}" in text
+
+
+def test_stapled_answer_of_another_certificate(fresh):
+    """After a reload the answer is about the new certificate, never about the old; one of another CA's gets none, for its
+    status is not ours to tell."""
+    home = fresh().start()
+    muster.wait_for(lambda: stapled(home), 10, "an answer in the handshake")
+    key, made = home.dir / "tls/server.key", home.dir / "tls/server.crt"
+    before = made.read_bytes()
+    muster.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+               home.base / "k.pem", "-out", home.base / "c.pem", "-subj", "/CN=localhost", "-days", "2")
+    kept = key.read_bytes()
+    key.write_bytes((home.base / "k.pem").read_bytes())
+    made.write_bytes((home.base / "c.pem").read_bytes())
+    reloaded = sum("certificate reloaded" in line for line in home.process.lines)
+
+    def reload():
+        nonlocal reloaded
+        home.process.child.send_signal(signal.SIGHUP)
+        reloaded += 1
+        muster.wait_for(lambda: sum("certificate reloaded" in line for line in home.process.lines) >= reloaded, 10, "the reload")
+
+    reload()
+    assert stapled(home) == ""
+    key.write_bytes(kept)
+    made.write_bytes(before)
+    reload()
+    assert "Cert Status: good" in muster.wait_for(lambda: stapled(home), 10, "an answer in the handshake")

@@ -211,6 +211,47 @@ test_signed_ahead(void **state)
 	store_device_clear(&device);
 }
 
+/* The service's own certificate: its answer is made without anybody waiting for it, and kept without anybody asking. */
+static void
+test_own_certificate(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device device;
+	struct credential credential;
+	struct buf first = {0}, later = {0};
+	int tries;
+
+	fixture_register(f, "a", &device, &credential); /* one like any other */
+	for (tries = 0; tries < 1000 && !ocsp_staple(f->core, credential.certificate.serial, &first); tries++)
+		(void)usleep(10000);
+	assert_true(first.len > 0);
+	/* It grows old: who asks still has the old one, and then the new. */
+	f->core->now = shifted_clock;
+	shift_s = core_config(f->core)->settings.ocsp_validity_s / 2 + 1;
+	for (tries = 0; tries < 1000; tries++) {
+		buf_reset(&later);
+		assert_true(ocsp_staple(f->core, credential.certificate.serial, &later));
+		if (later.len != first.len || memcmp(later.data, first.data, first.len) != 0)
+			break;
+		(void)usleep(10000);
+	}
+	assert_true(tries < 1000);
+	/* And ends with nobody there to sign another: none is better than a stale one. */
+	fixture_signer_kill(&f->home);
+	fixture_unlisten(&f->home);
+	shift_s = core_config(f->core)->settings.ocsp_validity_s + 60;
+	buf_reset(&later);
+	assert_false(ocsp_staple(f->core, credential.certificate.serial, &later));
+	assert_int_equal(later.len, 0);
+	shift_s = 0;
+	fixture_listen(&f->home);
+	fixture_signer_start(&f->home);
+	buf_clear(&first);
+	buf_clear(&later);
+	credential_clear(&credential);
+	store_device_clear(&device);
+}
+
 int
 main(void)
 {
@@ -221,6 +262,7 @@ main(void)
 	    TEST(test_the_signer_disagrees),
 	    TEST(test_no_signer),
 	    TEST(test_signed_ahead),
+	    TEST(test_own_certificate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
