@@ -53,6 +53,7 @@ static const struct check {
     {"server", 0, check_server},
     {"https", NEED_HOME, check_https},
     {"pki", NEED_HOME | NEED_API, check_pki},
+    {"ocsp", NEED_HOME | NEED_API, check_ocsp},
     {"registration", NEED_API, check_registration},
     {"rates", NEED_API, check_rates},
     {"audit", NEED_API, check_audit},

@@ -8,6 +8,8 @@
 #include "signer/profile.h"
 #include "x509/chain.h"
 #include "x509/key.h"
+#include "x509/ocsp.h"
+#include "x509/pem.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -267,4 +269,101 @@ check_pki(struct doctor *d, struct finding *f)
 	}
 	finding_err(f, VERDICT_FAIL, &err);
 	finding_remedy(f, "see who has the port (ss -ltnp), and restart the server after changing pki.listen");
+}
+
+/* A certificate of the issuing CA's that the service itself has: its file's name and serial number. */
+static int
+own_certificate(const struct doctor *d, const struct cert_issuer *issuer, const char **file_out, uint8_t *serial_out,
+    struct err *err)
+{
+	static const char *const files[] = {"tls/server.crt", "broker/broker.crt"};
+	struct buf pem = {0}, der = {0};
+	struct cert_info info;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < sizeof files / sizeof files[0]; i++) {
+		buf_reset(&pem);
+		buf_reset(&der);
+		if ((rc = doctor_read(d, files[i], CHAIN_PEM_MAX, &pem, err)) != 0 ||
+		    (rc = chain_leaf(buf_str(&pem), &der, err)) != 0 ||
+		    (rc = cert_info_read(der.data, der.len, &info, err)) != 0)
+			break;
+		if (info.issuer_len == issuer->name_len && memcmp(info.issuer, issuer->name, info.issuer_len) == 0) {
+			*file_out = files[i];
+			memcpy(serial_out, info.serial, SERIAL_LEN);
+			goto out;
+		}
+	}
+	if (rc == 0)
+		rc = err_set(err, E_NOTFOUND, "neither the server's nor the broker's certificate is of this CA's");
+out:
+	buf_clear(&pem);
+	buf_clear(&der);
+	return rc;
+}
+
+/* Ask for SERIAL's status as anybody does, and look at the answer as a client does. */
+static int
+ocsp_ask(const struct doctor *d, const struct cert_issuer *issuer, const uint8_t *serial, struct ocsp_info *out,
+    struct err *err)
+{
+	struct buf request = {0}, url = {0}, answer = {0}, pem = {0}, issuing = {0};
+	struct ocsp_issuer ids;
+	int rc;
+
+	if ((rc = ocsp_issuer_init(&ids, issuer, err)) != 0)
+		return rc;
+	ocsp_request_put(&request, &ids, serial);
+	buf_printf(&url, "http://%s/ocsp/", d->settings.pki_listen);
+	base64url_encode(&url, request.data, request.len);
+	if (buf_failed(&request) || buf_failed(&url))
+		rc = err_nomem(err);
+	else if ((rc = rest_public(d->cli, buf_str(&url), &answer, err)) == 0 &&
+	    (rc = doctor_read(d, "ca/issuing.crt", CHAIN_PEM_MAX, &pem, err)) == 0 &&
+	    (rc = pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &issuing, err)) == 0)
+		rc = ocsp_verify(answer.data, answer.len, &issuing, serial, out, err);
+	buf_clear(&request);
+	buf_clear(&url);
+	buf_clear(&answer);
+	buf_clear(&pem);
+	buf_clear(&issuing);
+	return rc;
+}
+
+void
+check_ocsp(struct doctor *d, struct finding *f)
+{
+	static const char *const statuses[] = {"good", "revoked", "unknown"};
+	char until[CLOCK_TEXT_MAX], end[CLOCK_TEXT_MAX];
+	const char *file = NULL;
+	uint8_t serial[SERIAL_LEN];
+	struct cert_issuer issuer;
+	struct ocsp_info info;
+	struct err err = {0};
+	int rc;
+
+	if (is_free_port(d->settings.pki_listen)) {
+		finding_set(f, VERDICT_NONE, "pki.listen has port 0: only the log tells which it is");
+		return;
+	}
+	if ((rc = doctor_issuer(d, &issuer, &err)) != 0 || (rc = own_certificate(d, &issuer, &file, serial, &err)) != 0 ||
+	    (rc = ocsp_ask(d, &issuer, serial, &info, &err)) != 0) {
+		finding_err(f, rc == E_NOTFOUND && file == NULL ? VERDICT_NONE : VERDICT_FAIL, &err);
+		if (f->verdict == VERDICT_FAIL)
+			finding_remedy(f, "see the server's log for its signer, and who has the port (ss -ltnp); restart the server "
+					  "after changing pki.listen");
+		return;
+	}
+	clock_text(until, info.next_update);
+	clock_text(end, info.responder_not_after);
+	finding_set(f, VERDICT_OK, "it says \"good\" of %s until %s; its responder's certificate ends at %s", file, until, end);
+	if (info.status != OCSP_GOOD) { /* one that another hand has signed is unknown */
+		finding_set(f, info.status == OCSP_UNKNOWN ? VERDICT_WARN : VERDICT_FAIL, "it says \"%s\" of %s", statuses[info.status], file);
+		finding_remedy(f, "stop the server, muster --dir %s ca renew %s, and start it again", d->dir,
+		    strcmp(file, "tls/server.crt") == 0 ? "server" : "broker");
+	} else if (info.responder_not_after - d->now < DAY) {
+		finding_set(f, VERDICT_WARN, "its responder's certificate was not renewed when it should have been; it ends at %s", end);
+		finding_remedy(f, "see the signer's lines in the server's log (a full disk?)");
+	}
 }

@@ -189,7 +189,7 @@ def test_credentials_of_brokers_end(own_broker):
     follower.follow()
     sees(home, {})
     soon = doctor(home, prefix=["faketime", "-f", "+23h"])
-    assert soon.bad == {"broker-feed": "fail", "broker-credentials": "warn"}  # which was not heard for 23 hours
+    assert soon.bad == {"broker-feed": "fail", "broker-credentials": "warn", "ocsp": "fail"}  # which was not heard for 23 hours
     late = doctor(home, prefix=["faketime", "-f", "+25h"])
     assert late.bad["broker-credentials"] == "fail"
     assert "short-lived ended" in late["broker-credentials"]["finding"]
