@@ -128,7 +128,7 @@ show_progress(long long asked, long long open)
 static int
 many(struct cli *cli, const struct arguments *a)
 {
-	json_t *page = NULL, *last = NULL;
+	json_t *page = NULL, *last = NULL, *summary;
 	long long asked = 0, open = 0;
 	const char *after = a->after;
 	struct err err = {0};
@@ -145,12 +145,14 @@ many(struct cli *cli, const struct arguments *a)
 	}
 	if (isatty(STDERR_FILENO) == 1)
 		(void)fprintf(stderr, "\r\033[K");
+	summary = json_pack("{s:I, s:I, s:s?}", "asked", (json_int_t)asked, "open", (json_int_t)open, "next", after);
 	if (cli->json)
-		(void)printf("{\"asked\": %lld, \"open\": %lld, \"done\": %s}\n", asked, open, rc == 0 ? "true" : "false");
+		print_json(summary);
 	else
 		(void)printf("%lld devices asked, %lld had been asked already\n", asked, open);
 	if (rc != 0 && after != NULL)
 		(void)fprintf(stderr, "to go on: the same with --after %s\n", after);
+	json_decref(summary);
 	json_decref(last);
 	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
 }

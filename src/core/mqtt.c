@@ -2,6 +2,7 @@
  * checked by OpenSSL itself. A connection is used once. */
 #include "core/mqtt.h"
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define KEEPALIVE_S 60
 #define HANDSHAKE_MS 20000
@@ -26,7 +28,8 @@ struct mqtt {
 	SSL_CTX *tls;
 	const struct mqtt_events *events;
 	void *ctx;
-	char filter[128];
+	char address[ADDRESS_TEXT_SIZE], filter[128];
+	uint16_t port;
 	bool is_ready;
 	int refused; /* the broker's reason, or 0 */
 	int64_t began_ms;
@@ -206,6 +209,8 @@ mqtt_open(const struct mqtt_spec *spec, struct mqtt **mqtt_out, struct err *err)
 	}
 	m->events = spec->events;
 	m->ctx = spec->ctx;
+	m->port = spec->port;
+	(void)text_copy(m->address, sizeof m->address, spec->address);
 	if (!text_copy(m->filter, sizeof m->filter, spec->filter))
 		rc = err_set(err, E_INPUT, "the filter is too long");
 	else if ((rc = tls_new(spec, &m->tls, err)) == 0) {
@@ -254,11 +259,25 @@ mqtt_is_ready(const struct mqtt *m)
 	return m->is_ready;
 }
 
+/* Is there anybody? libmosquitto takes a connect() that failed for one that goes on, and may have read why it did. */
+static int
+connect_check(const struct mqtt *m, struct err *err)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
+
+	if (getpeername(mosquitto_socket(m->mosq), (struct sockaddr *)&peer, &len) == 0)
+		return 0;
+	return err_set(err, E_BUSY, "cannot reach the broker at %s port %u", m->address, m->port);
+}
+
 int
 mqtt_work(struct mqtt *m, bool readable, bool writable, struct err *err)
 {
 	int rc = MOSQ_ERR_SUCCESS;
 
+	if (!m->is_ready && (readable || writable) && connect_check(m, err) != 0)
+		return E_BUSY;
 	if (readable)
 		rc = mosquitto_loop_read(m->mosq, 1);
 	if (rc == MOSQ_ERR_SUCCESS && writable)

@@ -1,13 +1,18 @@
 """Rotation by event: asked, told by the broker, done by the agent, over when the old certificate is; with the real service, a
 real Mosquitto with the plugin, and its own clients."""
 
+import hashlib
 import json
-import time
+import os
+import signal
 
 import pytest
 from agent import Agent
 from muster import run, wait_for
 from pluginbroker import PluginBroker, add_service, onboard
+
+
+SETTINGS = {"rotation.per_second": "500"}
 
 
 def rotation(home, id):
@@ -71,3 +76,149 @@ def test_one_device(home, service, make):
     heard.stop()
     assert retained(service, agent.id) == ""
     wait_for(lambda: connection(home)["state"] == "idle", 10, "nothing left to say")
+
+
+def test_away(home, following, service):
+    """I5: a device that is away gets the instruction when it comes; what the broker keeps is the device's alone to read, and to
+    the empty one that ends it nobody answers."""
+    device, other = onboard(home), onboard(home)
+    ask(home, device.id)
+    wait_state(home, device.id, "told")
+    kept = retained(device, device.id)
+    assert json.loads(kept)["instruction"] == "rekey"
+    assert retained(other, device.id) == "" and retained(service, device.id) == kept
+    # Nobody is asked twice, and each instruction differs from the one before.
+    assert ask(home, device.id)["state"] == "told"
+    home.cli("device", "rotate", "--cancel", device.id)
+    wait_for(lambda: retained(service, device.id) == "", 10, "the broker to forget it")
+    assert rotation(home, device.id)["state"] == "cancelled"
+    again = home.json("device", "rotate", device.id)
+    assert again["state"] == "waiting"
+    wait_state(home, device.id, "told")
+    assert retained(device, device.id) not in ("", kept)
+    shown = home.cli("device", "show", device.id).stdout.decode()
+    assert "told" in shown
+    # A device that is revoked is not told any more.
+    home.cli("device", "revoke", device.id)
+    assert rotation(home, device.id)["state"] == "void"
+    wait_for(lambda: retained(service, device.id) == "", 10, "the broker to forget it")
+    assert ask(home, device.id, 409)["title"]
+    assert ask(home, "00000000-0000-4000-8000-000000000000", 404)
+
+
+def test_who_may(home, following, service, speaker):
+    """C1: neither another device nor the device itself nor a service without the right can write an instruction, nor take one
+    away; a device's acknowledgement is its own alone, and one that is forged or false changes nothing but what it says."""
+    device, other = onboard(home), onboard(home)
+    topic, ack = f"devices/{device.id}/control/rekey", f"devices/{device.id}/control/ack"
+    for liar in (device, other, speaker):
+        run("mosquitto_pub", *liar.mqtt(), "-t", topic, "-m", "forged", "-r", check=False)
+    assert retained(service, device.id) == ""
+    ask(home, device.id)
+    wait_state(home, device.id, "told")
+    kept = retained(service, device.id)
+    for liar in (device, other, speaker):
+        run("mosquitto_pub", *liar.mqtt(), "-t", topic, "-n", "-r", check=False)
+    assert retained(service, device.id) == kept
+    digest = hashlib.sha256(kept.encode()).hexdigest()
+
+    def says(who, status, digest=digest, **more):
+        text = json.dumps({"instruction": "rekey", "digest": digest, "status": status, **more})
+        run("mosquitto_pub", *who.mqtt(), "-t", ack, "-m", text, check=False)
+
+    says(other, "done")
+    says(speaker, "done")
+    says(device, "done", "00" * 32)  # of another instruction
+    says(device, "done", reason="x" * 65)
+    run("mosquitto_pub", *device.mqtt(), "-t", ack, "-m", "{" * 3000, check=False)
+    says(device, "failed", reason="limit")
+    answer = wait_for(lambda: rotation(home, device.id)["answer"], 10, "the device's word")
+    assert (answer["status"], answer["reason"]) == ("failed", "limit")
+    says(device, "done")
+    wait_for(lambda: rotation(home, device.id)["answer"]["status"] == "done", 10, "the device's other word")
+    now = rotation(home, device.id)
+    assert now["state"] == "told" and now["ended_at"] is None and retained(service, device.id) == kept
+    home.cli("device", "rotate", "--cancel", device.id)
+
+
+def test_its_own_service(home, following, service):
+    """H1: Muster's own service is to be seen, has what it needs and nothing else, and its credentials are for nobody; it may be
+    revoked, and another takes its place."""
+    device = onboard(home)
+    ask(home, device.id)
+    wait_state(home, device.id, "told")
+    shown = home.json("service", "show", "$muster")
+    assert (shown["write"], shown["read"]) == (["devices/+/control/rekey"], ["devices/+/control/ack"])
+    assert "$muster" in [s["name"] for s in home.json("service", "list", "--all")["items"]]
+    for name in ("$muster", shown["id"]):
+        assert home.request("POST", f"/v1/services/{name}/package", {"key": "ec-p256"}).status == 403
+    assert home.cli("service", "add", "$muster", "--write", "devices/+/control/rekey", check=False).returncode == 1
+    home.cli("service", "revoke", "$muster")
+    home.cli("device", "rotate", "--cancel", device.id)
+    wait_for(lambda: retained(service, device.id) == "", 20, "the next one to have taken it back")
+    assert home.json("service", "show", "$muster")["id"] != shown["id"]
+
+
+def fleet(home, n, type):
+    for i in range(n):
+        reply = home.request("POST", "/v1/devices", {"name": f"{type} {i:03}", "type": type, "key": "ec-p256"})
+        assert reply.status == 201
+
+
+def many(home, service, n, type):
+    """By type: each of them once, and a second run asks nobody; the broker has it all."""
+    fleet(home, n, type)
+    assert home.json("device", "rotate", "--type", type) == {"asked": n, "open": 0, "next": None}
+    said = home.cli("device", "rotate", "--type", type).stdout.decode()
+    assert said == f"0 devices asked, {n} had been asked already\n"
+    first = home.request("POST", "/v1/rotations", {"type": type, "limit": 1}).json
+    assert (first["asked"], first["open"]) == (0, 1) and first["next"]
+    rest = home.json("device", "rotate", "--type", type, "--after", first["next"])
+    assert (rest["asked"], rest["open"]) == (0, n - 1)
+    ids = [d["id"] for d in home.json("device", "list", "--type", type, "--all")["items"]]
+    wait_for(lambda: all(rotation(home, id)["state"] == "told" for id in ids), 30, "all of them told")
+    got = run("mosquitto_sub", *service.mqtt(), "-t", "devices/+/control/rekey", "-F", "%t", "--retained-only", "-W", "1", check=False)
+    assert {line.split("/")[1] for line in got.stdout.decode().split()} >= set(ids)
+
+
+def test_many(home, following, service):
+    many(home, service, 20, "fan")
+    for wrong in ({"limit": 201}, {"limit": 0}, {"type": 1}, {"after": "x"}, {"status": "active"}):
+        assert home.request("POST", "/v1/rotations", wrong).status == 400, wrong
+
+
+@pytest.mark.long
+def test_more_than_a_page(home, following, service):
+    many(home, service, 450, "belt")
+
+
+def test_broker_and_service_away(fresh):
+    """I5, I1: what was asked while the broker was away is told when it is back, by a service that was killed meanwhile."""
+    home = fresh().start()
+    broker = PluginBroker(home)
+    try:
+        broker.said(r"muster: a new table of \d+ devices and services, at change")
+        service, device = add_service(home, "hears", "--read", "devices/#"), onboard(home)
+        broker.stop()
+        ask(home, device.id)
+        wait_for(lambda: connection(home)["state"] == "failed", 10, "the failure to be shown")
+        assert "cannot reach" in connection(home)["why"] or "broker" in connection(home)["why"]
+        assert rotation(home, device.id)["state"] == "waiting"
+        os.kill(home.child("api"), signal.SIGKILL)
+        broker.start()
+        wait_for(lambda: answers(home) and rotation(home, device.id)["state"] == "told", 30, "it to be told")
+        assert json.loads(retained(service, device.id))["instruction"] == "rekey"
+        # And taken back by the one after that.
+        os.kill(home.child("api"), signal.SIGKILL)
+        wait_for(lambda: answers(home), 20, "the service")
+        home.cli("device", "rotate", "--cancel", device.id)
+        wait_for(lambda: retained(service, device.id) == "", 20, "the broker to forget it")
+    finally:
+        broker.stop()
+
+
+def answers(home):
+    try:
+        return home.request("GET", "/readyz").status == 200
+    except OSError:
+        return False
