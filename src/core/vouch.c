@@ -97,7 +97,7 @@ anchors_keep(struct core *core, struct anchors *a, const char *chain, struct err
 		return err_set(err, E_UNAUTH,
 		    "this client certificate is not known here: it has expired, or neither this service nor a manufacturer whose "
 		    "CA it trusts (`muster trust add`) has issued it");
-	return err_set(err, E_UNAUTH, "the manufacturer's certificate is refused: %s", nearest.text);
+	return err_set(err, E_UNAUTH, "manufacturer's certificate: %s", nearest.text);
 }
 
 /* ---- is the device expected? ------------------------------------------------------------------------------------- */

@@ -41,14 +41,15 @@ class Holder:
         run("openssl", "genpkey", "-algorithm", options[0], "-pkeyopt", options[1], "-out", self.key)
         self.rsa = options[0] == "RSA"
         self.spki = run("openssl", "pkey", "-in", self.key, "-pubout", "-outform", "DER").stdout
+        self.digest, self.sigalg = "sha256", SHA256_RSA if self.rsa else SHA256_ECDSA
         self.der = self.subject = None
 
     @property
     def algorithm(self):
-        return sequence(oid(SHA256_RSA), b"\5\0") if self.rsa else sequence(oid(SHA256_ECDSA))
+        return sequence(oid(self.sigalg), b"\5\0") if self.rsa else sequence(oid(self.sigalg))
 
-    def sign(self, data, digest="sha256"):
-        return run("openssl", "dgst", f"-{digest}", "-sign", self.key, input=data).stdout
+    def sign(self, data):
+        return run("openssl", "dgst", f"-{self.digest}", "-sign", self.key, input=data).stdout
 
     def key_id(self):
         return hashlib.sha1(self.spki).digest()
@@ -108,7 +109,10 @@ class Made(Holder):
         self.cert.write_text(pem(self.der, "CERTIFICATE") + "".join(issuers))
 
     def tls(self, home):
-        return home.tls(self.cert, self.key)
+        context = home.tls()
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # it is the server that refuses
+        context.load_cert_chain(self.cert, self.key)
+        return context
 
     @property
     def fingerprint(self):
