@@ -1,20 +1,9 @@
 """I8: a clock that is an hour behind, or ten years ahead. libfaketime, in all three processes."""
 
-import os
-import re
-from pathlib import Path
 
 import checker
 import pytest
-from muster import wait_for
-
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-
-
-def faked(offset=None, file=None):
-    env = {**os.environ, "LD_PRELOAD": str(LIBRARY), "DONT_FAKE_MONOTONIC": "1", "FAKETIME_NO_CACHE": "1"}
-    env.update({"FAKETIME": offset} if offset else {"FAKETIME_TIMESTAMP_FILE": str(file)})
-    return env
+from muster import faked, wait_for
 
 
 @pytest.fixture
