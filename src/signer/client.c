@@ -48,6 +48,8 @@ struct signer {
 	bool joinable;
 	pthread_t reader;
 	pthread_cond_t ended; /* the reader has */
+	uint64_t n_asked, n_served; /* who wanted `sending` for a call of one frame, and who has had it */
+	pthread_cond_t served;
 	struct call *calls;
 	uint32_t last_id;
 	bool stalled; /* the last call to end was not answered in time */
@@ -229,6 +231,7 @@ signer_open(const char *path, int timeout_ms, struct signer **signer_out, struct
 	(void)pthread_mutex_init(&s->sending, NULL);
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->ended, NULL);
+	(void)pthread_cond_init(&s->served, NULL);
 	if (!text_copy(s->path, sizeof s->path, path)) {
 		rc = err_set(err, E_INPUT, "too long for a Unix socket: %s", path);
 	} else {
@@ -256,6 +259,7 @@ signer_close(struct signer *s)
 	connection_drop(s);
 	(void)pthread_mutex_unlock(&s->lock);
 	(void)pthread_cond_destroy(&s->ended);
+	(void)pthread_cond_destroy(&s->served);
 	(void)pthread_mutex_destroy(&s->lock);
 	(void)pthread_mutex_destroy(&s->sending);
 	free(s);
@@ -291,6 +295,26 @@ send_all(int fd, const struct buf *frame)
 	return true;
 }
 
+/* Take `sending`, and `lock` behind it. A mutex goes to who happens to run, and whoever sends a list of a hundred frames
+ * would have it again and again: so he waits, between two of them, for all who have come meanwhile. */
+static void
+turn_take(struct signer *s, bool is_bulk)
+{
+	uint64_t until;
+
+	(void)pthread_mutex_lock(&s->lock);
+	until = s->n_asked += !is_bulk;
+	while (is_bulk && s->n_served < until)
+		(void)pthread_cond_wait(&s->served, &s->lock);
+	(void)pthread_mutex_unlock(&s->lock);
+	(void)pthread_mutex_lock(&s->sending);
+	(void)pthread_mutex_lock(&s->lock);
+	if (!is_bulk) {
+		s->n_served++;
+		(void)pthread_cond_broadcast(&s->served);
+	}
+}
+
 /* Register CALL on a living connection. */
 static int
 call_begin(struct signer *s, struct call *call, struct err *err)
@@ -298,8 +322,7 @@ call_begin(struct signer *s, struct call *call, struct err *err)
 	int rc;
 
 	*call = (struct call){.wake = PTHREAD_COND_INITIALIZER};
-	(void)pthread_mutex_lock(&s->sending);
-	(void)pthread_mutex_lock(&s->lock);
+	turn_take(s, false);
 	if ((rc = connection_need(s, err)) == 0) {
 		call->id = ++s->last_id;
 		HASH_ADD(hh, s->calls, id, sizeof call->id, call);
@@ -321,8 +344,7 @@ call_send(struct signer *s, struct call *call, unsigned op, const struct buf *bo
 
 	frame.failed = buf_failed(body);
 	proto_frame_put(&frame, op, call->id, body->data, body->len);
-	(void)pthread_mutex_lock(&s->sending);
-	(void)pthread_mutex_lock(&s->lock);
+	turn_take(s, op == PROTO_CRL_ENTRIES);
 	sent = !call->done;
 	(void)pthread_mutex_unlock(&s->lock);
 	if (sent && !(sent = send_all(s->fd, &frame))) {
