@@ -71,6 +71,7 @@ list_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, const s
 	    .next_update = spec->next_update};
 	struct crl_info info = {
 	    .this_update = spec->this_update, .next_update = spec->next_update, .n_entries = n};
+	int64_t begun_ms = clock_mono_ms();
 	struct buf der = {0}, sig = {0};
 	int rc;
 
@@ -78,6 +79,8 @@ list_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, const s
 	if ((rc = signer_crl(p->core->signer, &crl, entries, n, &spec->number, &sig, err)) == 0 &&
 	    (rc = crl_join(spec, entries, n, sig.data, sig.len, &der, err)) == 0) {
 		info.number = spec->number;
+		log_debug("%s %llu of %zu entries, %zu bytes, signed and checked in %lld ms", spec->base > 0 ? "delta" : "list",
+		    (unsigned long long)spec->number, n, der.len, (long long)(clock_mono_ms() - begun_ms));
 		rc = shelf_put(p->shelf, spec->base > 0 ? SHELF_DELTA : SHELF_COMPLETE, &der, &info, err);
 	} else if (rc == E_SYS && config_is_fresh(p->core)) {
 		rc = err_set(err, E_BUSY, "the configuration has just changed; trying again");
@@ -129,11 +132,12 @@ delta_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, struct
 static int
 lists_publish(struct publisher *p, struct crl_spec *spec, bool *is_base_out, struct err *err)
 {
-	int64_t renew_s = core_config(p->core)->settings.crl_renew_s;
+	int64_t renew_s = core_config(p->core)->settings.crl_renew_s, begun_ms = clock_mono_ms();
 	int rc;
 
 	if ((rc = revlist_refresh(p->revlist, spec->this_update, renew_s, is_base_out, err)) != 0)
 		return rc;
+	log_debug("what the lists need was read in %lld ms", (long long)(clock_mono_ms() - begun_ms));
 	if (!*is_base_out) {
 		if ((rc = delta_publish(p, spec, false, err)) == 0)
 			rc = complete_publish(p, spec, true, err);

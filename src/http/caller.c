@@ -6,7 +6,6 @@
 #include "core/authfail.h"
 #include "core/enrol.h"
 #include "core/operator.h"
-#include "core/vouch.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -74,7 +73,7 @@ int
 caller_resolve(struct core *core, const struct caller_proof *proof, const char *peer,
     struct caller *caller_out, struct err *err)
 {
-	static const char *const via[] = {NULL, "token", "enrolment", "mtls", "idevid", "socket"};
+	static const char *const via[] = {NULL, "token", "enrolment", "mtls", "socket"};
 	int rc = E_UNAUTH;
 
 	switch (proof->via) {
@@ -92,19 +91,16 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
 		rc = operator_from_certificate(
 		    core, proof->certificate.data, proof->certificate.len, caller_out, err);
 		break;
-	case CALLER_VIA_IDEVID:
-		rc = vouch_authenticate(core, buf_str(&proof->certificate), caller_out, err);
-		break;
 	case CALLER_VIA_SOCKET:
 		rc = from_socket(proof, caller_out);
 		break;
 	}
 	if (rc == 0)
 		(void)text_copy(caller_out->from, sizeof caller_out->from, peer);
-	if (rc != E_UNAUTH && rc != E_DENIED)
+	if (rc != E_UNAUTH)
 		return rc;
 	authfail_note(core, peer, via[proof->via]);
-	return proof->via == CALLER_VIA_IDEVID ? rc : unauthenticated(err);
+	return unauthenticated(err);
 }
 
 int

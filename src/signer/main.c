@@ -17,10 +17,11 @@
 #include "base/secret.h"
 #include "base/handover.h"
 #include "base/text.h"
+#include "signer/authority.h"
+#include "signer/issuers.h"
 #include "signer/log.h"
 #include "signer/profile.h"
 #include "signer/proto.h"
-#include "signer/responder.h"
 #include "x509/cert.h"
 #include "x509/crl.h"
 #include "x509/der.h"
@@ -37,7 +38,6 @@
 #include <unistd.h>
 
 #define SECRET_HEAP_BYTES (64 * 1024)
-#define PEM_MAX 16384
 #define CONNS_MAX 4		  /* the api has one; a second while it restarts */
 #define READ_BYTES (256 * 1024)	  /* a round's worth from one connection */
 #define OUT_MAX (1024 * 1024)	  /* unsent answers above this: make no more for that connection */
@@ -51,6 +51,7 @@ struct list {
 	bool used;
 	bool is_delta;
 	uint64_t number;
+	struct authority *authority;
 	struct crl_signing *signing;
 	struct err err; /* code 0, or why it will not be signed */
 };
@@ -66,17 +67,9 @@ struct conn {
 struct state {
 	const struct signer_options *options;
 	struct profiles profiles;
-	struct buf ca_der;
-	struct cert_issuer issuer;
-	struct key *key;
-	struct responder responder;
+	struct authority authorities[ISSUERS_MAX]; /* today's issuing CA first */
+	size_t n_authorities;
 	struct signer_log *log;
-	/* The number that was given last, to a list of one kind; one of the other may have it, too. */
-	struct {
-		uint64_t number; /* 0: to none, or to both */
-		bool is_delta;
-		int64_t this_update;
-	} pair;
 	int listen_fd, alive_fd, signals;
 	struct conn conns[CONNS_MAX];
 };
@@ -96,60 +89,37 @@ conf_text(const struct signer_options *options, struct buf *text, struct err *er
 	return fs_read(path, CONF_FILE_MAX, text, err);
 }
 
-/* Profiles and URLs from the configuration; S->CA_DER is there. On failure the old ones stay. */
+/* Profiles, and the URL of the PKI pages, from the configuration. */
 static int
-load_conf(struct state *s, const struct signer_options *options, struct err *err)
+conf_read(const struct signer_options *options, struct profiles *profiles, char pki_url[CONF_TEXT_SIZE], struct err *err)
 {
 	const struct conf_key url = {"pki", "public_url", CONF_TEXT, 0, "http://localhost:8080", "", 0, 0,
 	    NULL};
-	char pki_url[CONF_TEXT_SIZE] = "";
-	struct profiles profiles;
 	struct buf text = {0};
 	int rc;
 
-	if ((rc = conf_text(options, &text, err)) == 0 &&
-	    (rc = profiles_parse(buf_str(&text), &profiles, err)) == 0 &&
-	    (rc = conf_find(buf_str(&text), &url, pki_url, err)) == 0 &&
-	    (rc = cert_issuer_init(&s->issuer, s->ca_der.data, s->ca_der.len, pki_url, err)) == 0)
-		s->profiles = profiles;
+	if ((rc = conf_text(options, &text, err)) == 0 && (rc = profiles_parse(buf_str(&text), profiles, err)) == 0)
+		rc = conf_find(buf_str(&text), &url, pki_url, err);
 	buf_clear(&text);
 	return rc;
 }
 
 static int
-load_ca(struct state *s, const char *dir, struct err *err)
+load_all(struct state *s, const struct signer_options *options, struct err *err)
 {
-	char path[FS_PATH_MAX];
-	struct buf pem = {0};
+	char pki_url[CONF_TEXT_SIZE] = "";
+	struct issuers issuers;
+	size_t i;
 	int rc;
 
-	if ((rc = fs_path(path, dir, "ca/issuing.crt", err)) == 0 &&
-	    (rc = fs_read(path, PEM_MAX, &pem, err)) == 0)
-		rc = pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &s->ca_der, err);
-	buf_clear(&pem);
+	if ((rc = conf_read(options, &s->profiles, pki_url, err)) != 0)
+		return rc;
+	if ((rc = issuers_read(options->dir, clock_now(), &issuers, err)) == 0)
+		s->n_authorities = issuers.n;
+	for (i = 0; rc == 0 && i < issuers.n; i++)
+		rc = authority_open(options->dir, &issuers.all[i], pki_url, &s->authorities[i], err);
+	issuers_clear(&issuers);
 	return rc;
-}
-
-/* The key of ca/issuing.crt and no other: what it signed nobody could verify. */
-static int
-load_key(struct state *s, const char *dir, struct err *err)
-{
-	char path[FS_PATH_MAX];
-	const uint8_t *spki;
-	size_t spki_len;
-	struct buf pem;
-	int rc;
-
-	buf_init_secret(&pem);
-	if ((rc = fs_path(path, dir, "ca/private/issuing.key", err)) == 0 &&
-	    (rc = fs_read(path, PEM_MAX, &pem, err)) == 0 &&
-	    (rc = key_from_pem(pem.data, pem.len, &s->key, err)) == 0) {
-		spki = key_spki(s->key, &spki_len);
-		if (spki_len != s->issuer.spki_len || memcmp(spki, s->issuer.spki, spki_len) != 0)
-			rc = err_set(err, E_INPUT, "it does not belong to ca/issuing.crt");
-	}
-	buf_clear(&pem);
-	return rc == 0 ? 0 : err_prefix(err, "ca/private/issuing.key");
 }
 
 /* First of all: a SIGHUP must not end a process that is still reading its log. */
@@ -176,8 +146,7 @@ open_all(struct state *s, const struct signer_options *options, struct err *err)
 	int rc;
 
 	if ((rc = signals_open(s, err)) != 0 || (rc = secret_heap_open(SECRET_HEAP_BYTES, err)) != 0 ||
-	    (rc = load_ca(s, options->dir, err)) != 0 || (rc = load_conf(s, options, err)) != 0 ||
-	    (rc = load_key(s, options->dir, err)) != 0 ||
+	    (rc = load_all(s, options, err)) != 0 ||
 	    (rc = fs_path(path, options->dir, "signer.log", err)) != 0)
 		return rc;
 	return signer_log_open(path, false, &s->log, err);
@@ -195,21 +164,33 @@ sandbox_enter(struct err *err)
 
 /* ---- the operations: each appends its answer's body, or fails and changes nothing ---------------------------- */
 
+/* The authority with that SKI; NULL: none. */
+static struct authority *
+authority_find(struct state *s, const uint8_t *key_id)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_authorities; i++)
+		if (memcmp(s->authorities[i].issuer.key_id, key_id, KEY_ID_LEN) == 0)
+			return &s->authorities[i];
+	return NULL;
+}
+
 /* The end of a certificate that begins now. A wish beyond the profile is refused, the CA's own end caps the rest. */
 static int
-choose_end(struct state *s, const struct profile *profile, int64_t valid_s, int64_t now, int64_t *end_out,
+choose_end(const struct cert_issuer *issuer, const struct profile *profile, int64_t valid_s, int64_t now, int64_t *end_out,
     struct err *err)
 {
 	if (valid_s < 0 || valid_s > profile->validity_s)
 		return err_field(err, E_INPUT, "valid", "longer than profile %s allows", profile->name);
-	if (valid_s > 0 && now + valid_s > s->issuer.not_after)
+	if (valid_s > 0 && now + valid_s > issuer->not_after)
 		return err_field(err, E_INPUT, "valid", "the certificate would outlive the issuing CA's");
-	if (now >= s->issuer.not_after)
+	if (now >= issuer->not_after)
 		return err_set(err, E_CONFLICT,
 		    "the issuing CA's certificate has expired, or this machine's clock is wrong");
 	*end_out = now + (valid_s > 0 ? valid_s : profile->validity_s);
-	if (*end_out > s->issuer.not_after)
-		*end_out = s->issuer.not_after;
+	if (*end_out > issuer->not_after)
+		*end_out = issuer->not_after;
 	return 0;
 }
 
@@ -217,6 +198,7 @@ static int
 check_key(struct state *s, const struct profile *profile, const struct proto_issue *request,
     enum key_kind *kind_out, struct err *err)
 {
+	size_t i;
 	int rc;
 
 	if ((rc = spki_check(request->spki, request->spki_len, kind_out, err)) != 0)
@@ -224,20 +206,21 @@ check_key(struct state *s, const struct profile *profile, const struct proto_iss
 	if (!profile_allows_key(profile, *kind_out))
 		return err_field(err, E_INPUT, "key", "profile %s does not take %s keys", profile->name,
 		    key_kind_name(*kind_out));
-	if (request->spki_len == s->issuer.spki_len &&
-	    memcmp(request->spki, s->issuer.spki, request->spki_len) == 0)
-		return err_field(err, E_CONFLICT, "key", "this is the CA's own key");
+	for (i = 0; i < s->n_authorities; i++)
+		if (request->spki_len == s->authorities[i].issuer.spki_len &&
+		    memcmp(request->spki, s->authorities[i].issuer.spki, request->spki_len) == 0)
+			return err_field(err, E_CONFLICT, "key", "this is the CA's own key");
 	return 0;
 }
 
 static int
-sign_leaf(struct state *s, const struct cert_spec *spec, struct buf *der, struct err *err)
+sign_leaf(struct authority *a, const struct cert_spec *spec, struct buf *der, struct err *err)
 {
 	struct buf tbs = {0};
 	int rc;
 
-	if ((rc = cert_tbs_build(spec, &s->issuer, &tbs, err)) == 0)
-		rc = cert_sign(tbs.data, tbs.len, s->key, der, err);
+	if ((rc = cert_tbs_build(spec, &a->issuer, &tbs, err)) == 0)
+		rc = cert_sign(tbs.data, tbs.len, a->key, der, err);
 	buf_clear(&tbs);
 	return rc;
 }
@@ -261,7 +244,7 @@ op_issue(struct state *s, struct conn *c, const struct proto_frame *frame, struc
 	if (!uuid_is_valid(request.id))
 		return err_field(err, E_INPUT, "id", "must be a UUID");
 	if ((rc = check_key(s, profile, &request, &kind, err)) != 0 ||
-	    (rc = choose_end(s, profile, request.valid_s, now, &spec.not_after, err)) != 0 ||
+	    (rc = choose_end(&s->authorities[0].issuer, profile, request.valid_s, now, &spec.not_after, err)) != 0 ||
 	    (rc = cert_serial_make(spec.serial, err)) != 0)
 		return rc;
 	spec.not_before = now - BACKDATE_S;
@@ -274,7 +257,7 @@ op_issue(struct state *s, struct conn *c, const struct proto_frame *frame, struc
 	spec.n_sans = request.n_sans;
 	spec.key_usage = profile_key_usage(profile, kind);
 	spec.ext_key_usage = profile_ext_key_usage(profile);
-	if ((rc = sign_leaf(s, &spec, answer, err)) != 0)
+	if ((rc = sign_leaf(&s->authorities[0], &spec, answer, err)) != 0)
 		return rc;
 	memcpy(row.serial, spec.serial, SERIAL_LEN);
 	(void)text_copy(row.id, sizeof row.id, request.id);
@@ -327,17 +310,17 @@ list_clear(struct list *list)
 
 /* The number of a list that begins now. */
 static int
-number_give(struct state *s, const struct signer_crl *crl, uint64_t *number_out, struct err *err)
+number_give(struct state *s, struct authority *a, const struct signer_crl *crl, uint64_t *number_out, struct err *err)
 {
 	struct signer_log_row row = {.kind = SIGNER_LOG_CRL, .at = clock_now()};
 	int rc;
 
 	if (crl->is_paired) {
-		if (s->pair.number == 0 || s->pair.is_delta == (crl->base > 0) || s->pair.this_update != crl->this_update ||
-		    s->pair.number < crl->at_least)
+		if (a->pair.number == 0 || a->pair.is_delta == (crl->base > 0) || a->pair.this_update != crl->this_update ||
+		    a->pair.number < crl->at_least)
 			return err_set(err, E_CONFLICT, "there is no list of this moment to be paired with");
-		*number_out = s->pair.number;
-		s->pair.number = 0;
+		*number_out = a->pair.number;
+		a->pair.number = 0;
 		return 0;
 	}
 	row.crl_number = signer_log_crl_number(s->log) + 1;
@@ -346,27 +329,28 @@ number_give(struct state *s, const struct signer_crl *crl, uint64_t *number_out,
 	/* Logged first: a number that was skipped harms nobody, one that is given twice does. */
 	if ((rc = signer_log_add(s->log, &row, err)) != 0)
 		return rc;
-	s->pair.number = *number_out = row.crl_number;
-	s->pair.is_delta = crl->base > 0;
-	s->pair.this_update = crl->this_update;
+	a->pair.number = *number_out = row.crl_number;
+	a->pair.is_delta = crl->base > 0;
+	a->pair.this_update = crl->this_update;
 	return 0;
 }
 
 static int
 list_begin(struct state *s, struct list *list, const struct proto_frame *frame, struct err *err)
 {
-	struct crl_spec spec = {.issuer = &s->issuer};
+	struct crl_spec spec = {0};
 	struct proto_crl crl;
 	int rc;
 
 	if ((rc = proto_crl_read(frame, &crl, err)) != 0)
 		return rc;
-	if (memcmp(crl.crl.issuer, s->issuer.key_id, KEY_ID_LEN) != 0)
+	if ((list->authority = authority_find(s, crl.crl.issuer)) == NULL)
 		return err_set(err, E_NOTFOUND, "the signer has no such issuer");
+	spec.issuer = &list->authority->issuer;
 	if (crl.crl.at_least > INT64_MAX || crl.crl.base > INT64_MAX || crl.crl.this_update < 0 ||
 	    crl.crl.next_update <= crl.crl.this_update || crl.crl.next_update > DER_TIME_MAX)
 		return err_set(err, E_INPUT, "a CRL ends after it begins, and its number has 63 bits");
-	if ((rc = number_give(s, &crl.crl, &list->number, err)) != 0)
+	if ((rc = number_give(s, list->authority, &crl.crl, &list->number, err)) != 0)
 		return rc;
 	list->is_delta = crl.crl.base > 0;
 	spec.number = list->number;
@@ -421,13 +405,14 @@ op_crl_sign(struct state *s, struct conn *c, const struct proto_frame *frame, st
 	struct buf sig = {0};
 	int rc;
 
+	(void)s;
 	if (list == NULL || !list->used)
 		return err_set(err, E_INPUT, "a list that was not begun");
 	if (frame->len != 0)
 		rc = err_set(err, E_INPUT, "nothing is taken with this request");
 	else if ((rc = list->err.code) != 0)
 		*err = list->err;
-	else if ((rc = crl_signing_end(list->signing, s->key, &sig, err)) == 0)
+	else if ((rc = crl_signing_end(list->signing, list->authority->key, &sig, err)) == 0)
 		proto_signed_put(answer, list->number, &sig);
 	list_clear(list);
 	buf_clear(&sig);
@@ -440,7 +425,7 @@ op_ca_cert(struct state *s, struct conn *c, const struct proto_frame *frame, str
 	(void)c;
 	if (frame->len != 0)
 		return err_set(err, E_INPUT, "nothing is taken with this request");
-	buf_append(answer, s->ca_der.data, s->ca_der.len);
+	buf_append(answer, s->authorities[0].der.data, s->authorities[0].der.len);
 	return 0;
 }
 
@@ -474,7 +459,7 @@ op_log_read(struct state *s, struct conn *c, const struct proto_frame *frame, st
 
 /* The answers of REQUEST, each behind its length, after when they begin and when the first ends. */
 static int
-sign_answers(struct state *s, const struct proto_ocsp *request, struct buf *answer, struct err *err)
+sign_answers(struct state *s, struct authority *a, const struct proto_ocsp *request, struct buf *answer, struct err *err)
 {
 	int64_t now = clock_now(), next = 0, first_next = INT64_MAX;
 	struct buf answers = {0}, one = {0};
@@ -487,7 +472,7 @@ sign_answers(struct state *s, const struct proto_ocsp *request, struct buf *answ
 		    .nonce_len = wanted->nonce_len};
 
 		buf_reset(&one);
-		rc = responder_sign(&s->responder, s->log, &spec, now, request->valid_s, &one, &next, err);
+		rc = responder_sign(&a->responder, s->log, &spec, now, request->valid_s, &one, &next, err);
 		if (rc == 0 && next < first_next)
 			first_next = next;
 		if (rc == E_CONFLICT) /* this one alone is refused */
@@ -508,6 +493,7 @@ static int
 op_ocsp(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
 {
 	struct proto_ocsp *request = malloc(sizeof *request); /* large */
+	struct authority *a;
 	int rc;
 
 	(void)c;
@@ -515,10 +501,10 @@ op_ocsp(struct state *s, struct conn *c, const struct proto_frame *frame, struct
 		return err_nomem(err);
 	if ((rc = proto_ocsp_read(frame, request, err)) != 0)
 		goto out;
-	if (memcmp(request->issuer, s->issuer.key_id, KEY_ID_LEN) != 0)
+	if ((a = authority_find(s, request->issuer)) == NULL)
 		rc = err_set(err, E_NOTFOUND, "this signer does not have the key of that issuer");
-	else if ((rc = responder_ready(&s->responder, &s->issuer, s->key, s->log, clock_now(), err)) == 0)
-		rc = sign_answers(s, request, answer, err);
+	else if ((rc = responder_ready(&a->responder, &a->issuer, a->key, s->log, clock_now(), err)) == 0)
+		rc = sign_answers(s, a, request, answer, err);
 out:
 	free(request);
 	return rc;
@@ -692,9 +678,21 @@ poll_prepare(const struct state *s, struct pollfd fds[POLL_ALL])
 static void
 reload(struct state *s)
 {
+	char pki_url[CONF_TEXT_SIZE] = "";
+	struct profiles profiles;
 	struct err err = {0};
+	size_t i;
+	int rc;
 
-	if (s->options->conf_fd > STDERR_FILENO && load_conf(s, s->options, &err) != 0)
+	if (s->options->conf_fd <= STDERR_FILENO)
+		return;
+	rc = conf_read(s->options, &profiles, pki_url, &err);
+	/* A URL that is good for one is good for all, so it is all or nothing. */
+	for (i = 0; rc == 0 && i < s->n_authorities; i++)
+		rc = authority_set_url(&s->authorities[i], pki_url, &err);
+	if (rc == 0)
+		s->profiles = profiles;
+	else
 		log_error("configuration not reloaded, the old one stays: %s", err.text);
 }
 
@@ -772,9 +770,8 @@ signer_main(const struct signer_options *options)
 	for (i = 0; i < CONNS_MAX; i++)
 		conn_close(&s->conns[i]);
 	signer_log_close(s->log);
-	responder_clear(&s->responder);
-	key_free(s->key);
-	buf_clear(&s->ca_der);
+	for (i = 0; i < ISSUERS_MAX; i++)
+		authority_clear(&s->authorities[i]);
 	if (s->signals >= 0)
 		(void)close(s->signals);
 	free(s);
