@@ -608,6 +608,28 @@ conn_has_room(const struct conn *c)
 	return c->out.len - c->sent <= OUT_MAX;
 }
 
+/* A revocation waits for no other work, of which strangers can cause as much as there is room for (OCSP). It depends on
+ * none: what it revokes was issued, and that answered, before. */
+static bool
+execute_notes(struct state *s, struct conn *c)
+{
+	struct proto_frame frame;
+	size_t at = 0;
+	int size;
+
+	while ((size = proto_frame_read(c->in.data + at, c->in.len - at, &frame, NULL)) > 0) {
+		if (frame.type != PROTO_NOTE) {
+			at += (size_t)size;
+			continue;
+		}
+		if (!execute(s, c, &frame))
+			return false;
+		c->in.len -= (size_t)size;
+		memmove(c->in.data + at, c->in.data + at + size, c->in.len - at);
+	}
+	return true;
+}
+
 /* Execute the whole frames that were read, as long as their answers are taken; these wait in c->out for the log. */
 static void
 conn_execute(struct state *s, struct conn *c)
@@ -617,6 +639,10 @@ conn_execute(struct state *s, struct conn *c)
 	size_t at = 0;
 	int size;
 
+	if (conn_has_room(c) && !execute_notes(s, c)) {
+		conn_close(c);
+		return;
+	}
 	while ((size = proto_frame_read(c->in.data + at, c->in.len - at, &frame, &err)) > 0 && conn_has_room(c)) {
 		at += (size_t)size;
 		if (!execute(s, c, &frame)) {

@@ -1171,6 +1171,46 @@ test_ocsp_refused(void **state)
 	assert_alive();
 }
 
+/* A revocation overtakes what came with it, and everybody has their answer all the same. */
+static void
+test_notes_overtake(void **state)
+{
+	const struct ocsp_single single = {.serial = {0x41}, .status = OCSP_UNKNOWN};
+	const struct signer_ocsp wanted = {&single, 1, NULL, 0};
+	struct proto_note n = {.reason = REASON_KEY_COMPROMISE, .at = clock_now()};
+	struct buf body = {0}, note_body = {0}, frames = {0}, der = {0};
+	uint32_t i, id, first = 0;
+	bool seen[64] = {false};
+	struct err err = {0};
+	struct peer p;
+
+	(void)state;
+	dial(&p);
+	assert_ok(issue(&p, request_of("constrained"), &der, &err));
+	memcpy(n.serial, issued_row(&der).serial, SERIAL_LEN);
+	proto_note_put(&note_body, &n);
+	proto_ocsp_put(&body, issuer.key_id, 60, &wanted, 1);
+	for (i = 0; i < 64; i++)
+		if (i % 32 == 31)
+			proto_frame_put(&frames, PROTO_NOTE, i, note_body.data, note_body.len);
+		else
+			proto_frame_put(&frames, PROTO_OCSP, i, body.data, body.len);
+	put(&p, frames.data, frames.len);
+	for (i = 0; i < 64; i++) {
+		buf_reset(&der);
+		assert_ok(get(&p, &id, &der, &err));
+		assert_true(id < 64 && !seen[id]);
+		seen[id] = true;
+		first = i == 0 ? id : first;
+	}
+	assert_int_equal(first, 31); /* all of this fits what is read at once */
+	hang_up(&p);
+	buf_clear(&body);
+	buf_clear(&note_body);
+	buf_clear(&frames);
+	buf_clear(&der);
+}
+
 /* ---- the log ------------------------------------------------------------------------------------------------- */
 
 /* Whoever has an answer finds its row in the file. */
@@ -1888,6 +1928,7 @@ main(void)
 	    cmocka_unit_test(test_ocsp_good_is_the_logs_word),
 	    cmocka_unit_test(test_ocsp_responder),
 	    cmocka_unit_test(test_ocsp_refused),
+	    cmocka_unit_test(test_notes_overtake),
 	    cmocka_unit_test(test_logged_before_answered),
 	    cmocka_unit_test(test_notes),
 	    cmocka_unit_test(test_crl_numbers),
