@@ -46,6 +46,8 @@ command_fn cmd_service_add, cmd_service_list, cmd_service_show, cmd_service_revo
 command_fn cmd_operator_add, cmd_operator_list, cmd_operator_token, cmd_operator_package,
     cmd_operator_remove;
 command_fn cmd_token_create, cmd_token_list, cmd_token_revoke;
+command_fn cmd_trust_add, cmd_trust_list, cmd_trust_show, cmd_trust_remove, cmd_trust_resume;
+command_fn cmd_trust_serials, cmd_trust_expect, cmd_trust_unexpect, cmd_trust_forget;
 command_fn cmd_policy_set, cmd_policy_show, cmd_policy_list, cmd_policy_remove;
 command_fn cmd_profile_list, cmd_profile_show;
 command_fn cmd_ca_show, cmd_ca_crl, cmd_ca_renew, cmd_ca_root_export, cmd_ca_root_remove;

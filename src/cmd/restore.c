@@ -20,6 +20,7 @@
 #include "store/enrol_token.h"
 #include "store/operator.h"
 #include "store/store.h"
+#include "store/trust.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -82,7 +83,8 @@ static const struct argp argp = {options, parse, "FILE",
     "with `muster device list --status suspended` and resume or revoke each. The backup's own log ends with the "
     "backup: pass the newest signer.log, if there is one, with --signer-log, or revoke again what was revoked since. "
     "Links that waited are withdrawn; make new packages with `muster device package`. Enrolment tokens are revoked, for "
-    "they may have been used or revoked since; make new ones with `muster token create`. Operators' "
+    "they may have been used or revoked since; make new ones with `muster token create`. Manufacturers' CAs are on hold, for they may have been removed since, and devices that "
+    "enrolled by them are forgotten: `muster trust resume` ends that. Operators' "
     "tokens have ended, for some may have been removed since: give those who stay another with `muster operator token`.\n\n"
     "A backup made without --with-keys lacks ca/private/issuing.key: put it there before `muster serve`.\n\n"
     "Example:\n\n"
@@ -274,7 +276,7 @@ log_settle(struct restore *r, struct err *err)
 /* ---- the database -------------------------------------------------------------------------------------------- */
 
 /* In one transaction: the mark that tells the first start, the feed's epoch, so that followers take a fresh snapshot,
- * the end of all tokens, and the audit row. */
+ * the end of all tokens, the hold of all trust anchors, and the audit row. */
 static int
 database_settle(struct restore *r, struct err *err)
 {
@@ -287,7 +289,7 @@ database_settle(struct restore *r, struct err *err)
 	(void)snprintf(caller.who, sizeof caller.who, "uid:%u", (unsigned)getuid());
 	if ((rc = fs_path(path, r->work.path, "muster.db", err)) == 0 && 	    (rc = store_open(path, &store, err)) == 0 && (rc = store_begin(store, &tx, err)) == 0 &&
 	    (rc = reconcile_restored(tx, err)) == 0 && (rc = feed_epoch_renew(tx, err)) == 0 &&
-	    (rc = store_enrol_token_revoke_all(tx, clock_now(), err)) == 0 &&
+	    (rc = store_enrol_token_revoke_all(tx, clock_now(), err)) == 0 && (rc = store_trust_hold_all(tx, err)) == 0 &&
 	    (rc = store_operator_expire_all(tx, clock_now(), err)) == 0 &&
 	    (rc = audit_write(tx, &caller, clock_now(), "restore", "backup", r->made_at, err, "{\"newer_log\":%s}",
 		 r->arguments->signer_log != NULL ? "true" : "false")) == 0 &&

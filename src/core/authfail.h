@@ -29,7 +29,7 @@ struct ratelimit *authfail_limit(const struct authfail *authfail);
 MUST_CHECK int authfail_may_try(
     struct core *core, const char *peer, bool is_urgent, struct err *err);
 
-/* Count a failure of PEER over VIA ("token", "mtls", "socket", "link"). The first of an address in a minute is audited at
+/* Count a failure of PEER over VIA ("token", "enrolment", "mtls", "idevid", "socket", "link"). The first of an address in a minute is audited at
  * once; how many there were, by authfail_flush. Best effort. */
 void authfail_note(struct core *core, const char *peer, const char *via);
 

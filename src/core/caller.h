@@ -6,6 +6,7 @@
 #include "base/address.h"
 #include "base/err.h"
 #include "store/certificate.h"
+#include "store/trust.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,7 +18,7 @@ enum role {
 	ROLE_ENROLLER = 4, /* registers devices, nothing else */
 	ROLE_AUDITOR = 8,  /* reads everything, changes nothing */
 	ROLE_BROKER = 16,
-	ROLE_ENROLLEE = 32, /* a device with an enrolment token */
+	ROLE_ENROLLEE = 32, /* a device with an enrolment token, or its manufacturer's certificate */
 	ROLE_DEVICE = 64    /* a device with its certificate */
 };
 
@@ -29,9 +30,11 @@ bool role_parse(const char *name, enum role *role_out); /* of those that an oper
 struct caller {
 	enum role role;
 	int64_t tenant_id;
-	char who[CALLER_WHO_SIZE]; /* "operator:alice", "uid:0", "broker:UUID", "token:UUID", "device:UUID", "link",
-				    * "system" */
+	char who[CALLER_WHO_SIZE]; /* "operator:alice", "uid:0", "broker:UUID", "token:UUID", "device:UUID",
+				    * "idevid:FINGERPRINT", "link", "system" */
 	uint8_t serial[STORE_SERIAL_LEN]; /* of the certificate that a device has shown */
+	char trust_id[UUID_LEN + 1];	  /* of the anchor that vouches for a manufacturer's certificate, or "" */
+	char device_serial[STORE_DEVICE_SERIAL_SIZE]; /* and the serial number there */
 	char from[ADDRESS_TEXT_SIZE]; /* its address, or "socket": for limits */
 };
 

@@ -21,6 +21,7 @@
 #include "core/reconcile.h"
 #include "core/refusals.h"
 #include "core/sweeper.h"
+#include "core/trust.h"
 #include "signer/client.h"
 #include "store/store.h"
 #include "x509/pem.h"
@@ -101,7 +102,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
 	    (rc = refusals_new(&core->refusals, err)) != 0 || (rc = metrics_new(&core->metrics, err)) != 0 ||
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
-	    (rc = store_open(path, &core->store, err)) != 0 ||
+	    (rc = store_open(path, &core->store, err)) != 0 || (rc = trust_open(core, err)) != 0 ||
 	    (rc = feed_open(core, err)) != 0)
 		goto out;
 	*core_out = core;

@@ -54,6 +54,7 @@ struct core {
 	struct ratelimit *registrations, *links;
 	struct ratelimit *signatures; /* of OCSP answers, for strangers */
 	struct ocsp *ocsp;
+	atomic_bool has_trust;	     /* there is a trust anchor, or was one since the start */
 	int broker_signal_fd;	     /* to the supervisor; -1 without one */
 	int64_t (*now)(void);	     /* clock_now, or a test's */
 	int64_t publish_gap_ms;	     /* PUBLISHER_GAP_MS, or a test's; set before core_start */

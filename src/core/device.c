@@ -56,7 +56,7 @@ row_make(struct core *core, const struct caller *caller, const struct device_req
 	return 0;
 }
 
-/* The row of the pending device that the request's token is for, as it will be. */
+/* The row of the pending device that is to be the enrolling one, as it will be. */
 static int
 row_awaited(struct core *core, const struct caller *caller, const char *id, struct store_device *row, struct err *err)
 {
@@ -107,18 +107,18 @@ finish_tx(struct store_tx **tx, const struct caller *caller, const struct store_
 	return rc == 0 ? store_commit(tx, err) : rc;
 }
 
-/* The device itself, and its token's use. An awaited one is read anew: it may have been changed or revoked meanwhile, or
- * have come with another token. */
+/* The device itself, if it may still enter. An awaited one is read anew: it may have been changed or revoked meanwhile, or
+ * have come another way. */
 static int
 row_store(struct store_tx *tx, const struct device_request *request, struct store_device *row, struct err *err)
 {
-	const struct store_enrol_token *token = request->token;
+	const struct device_entry *entry = request->entry;
 	struct store_device there = {0};
 	int rc;
 
-	if (token != NULL && (rc = store_enrol_token_use(tx, token->id, row->updated_at, err)) != 0)
+	if (entry != NULL && (rc = entry->enter(tx, entry->ctx, row, err)) != 0)
 		return rc;
-	if (token == NULL || token->device_id[0] == '\0')
+	if (entry == NULL || entry->awaited == NULL)
 		return store_device_insert(tx, row, err);
 	if ((rc = store_device_get(tx, row->tenant_id, row->id, &there, err)) == 0 && there.status != DEVICE_PENDING)
 		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(there.status));
@@ -181,7 +181,7 @@ registration_store(struct store_tx *tx, void *ctx, struct err *err)
 	    (rc = idempotency_note(tx, r->caller, &r->request->idempotency, r->row->id, certificate->serial, now, err)) != 0 ||
 	    (rc = store_change_append(tx, r->row->tenant_id, "device", r->row->id, now, &seq, err)) != 0)
 		return rc;
-	return audit_write(tx, r->caller, now, r->request->token != NULL ? "device.enrol" : "device.register", "device",
+	return audit_write(tx, r->caller, now, r->request->entry != NULL ? "device.enrol" : "device.register", "device",
 	    r->row->id, err, "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\",\"link\":%s}", fingerprint,
 	    certificate->profile, certificate->key, r->credential->has_package ? "true" : "false");
 }
@@ -193,7 +193,7 @@ register_new(struct core *core, const struct caller *caller, const struct device
 	struct credential credential = {0};
 	struct credential_owner owner;
 	struct buf write = {0}, read = {0};
-	const struct store_enrol_token *token = request->token;
+	const struct device_entry *entry = request->entry;
 	struct credential_request how = request->credential;
 	struct store_device row = {0};
 	int rc;
@@ -201,10 +201,10 @@ register_new(struct core *core, const struct caller *caller, const struct device
 	how.caller = caller;
 
 	/* Before anything is signed; the transaction looks again. */
-	if (token != NULL && token->uses >= token->max_uses)
-		return err_set(err, E_GONE, "the enrolment token is used up");
-	rc = token != NULL && token->device_id[0] != '\0' ? row_awaited(core, caller, token->device_id, &row, err) :
-							    row_make(core, caller, request, &row, err);
+	if (entry != NULL && entry->refusal != NULL)
+		return err_set(err, E_GONE, "%s", entry->refusal);
+	rc = entry != NULL && entry->awaited != NULL ? row_awaited(core, caller, entry->awaited, &row, err) :
+						       row_make(core, caller, request, &row, err);
 	if (rc == 0 && request->pending && (rc = pending_commit(core, caller, request, &row, err)) == 0) {
 		*device_out = row;
 		return 0;
@@ -267,7 +267,7 @@ device_register(struct core *core, const struct caller *caller, const struct dev
 	int rc;
 
 	/* An enrolment was counted before its request was looked at. */
-	if (request->token == NULL &&
+	if (request->entry == NULL &&
 	    (rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0)
 		return rc;
 	if (idempotency->key == NULL)

@@ -8,12 +8,20 @@
 #include "core/credential.h"
 #include "core/idempotency.h"
 #include "store/device.h"
-#include "store/enrol_token.h"
 #include "x509/crl.h"
 
 #define DEVICE_LABELS_MAX 4096 /* bytes of JSON */
 #define DEVICE_LIST_MAX 1000
 #define DEVICE_LIST_DEFAULT 50
+
+/* What lets a device in that enrols by itself. */
+struct device_entry {
+	const char *awaited; /* the pending device that it becomes; NULL: a new one */
+	const char *refusal; /* why it is too late, unless an equal request was answered before; NULL: it is not */
+	/* First in the transaction: may it still, with DEVICE as its row? */
+	int (*enter)(struct store_tx *tx, const void *ctx, const struct store_device *device, struct err *err);
+	const void *ctx;
+};
 
 struct device_request {
 	const char *name; /* required */
@@ -24,14 +32,13 @@ struct device_request {
 	struct credential_request credential;
 	struct idempotency_request idempotency;
 	bool pending; /* known, but yet to enrol: neither certificate nor rights; no credential is made */
-	const struct store_enrol_token *token; /* whose use the transaction counts, and whose pending device this becomes
-						* if it has one; or NULL */
+	const struct device_entry *entry; /* NULL: somebody else registers it */
 };
 
 /* Register a device, active at once unless it is to be pending: checks, credential, then one transaction with device, certificate,
  * package, change and audit. With an idempotency key that made a device before: that device as it is now,
  * and the certificate it got then, without a package. E_INPUT (field), E_CONFLICT (field Idempotency-Key:
- * it belongs to another request), E_GONE (the token is used up), E_LIMIT, E_BUSY, E_SYS. Clear both outputs. */
+ * it belongs to another request), E_GONE (the entry's refusal), E_LIMIT, E_BUSY, E_SYS. Clear both outputs. */
 MUST_CHECK int device_register(struct core *core, const struct caller *caller,
     const struct device_request *request, struct store_device *device_out,
     struct credential *credential_out, struct err *err);

@@ -1,5 +1,6 @@
-/* A token decides what a device becomes; the device brings its key and, unless it is awaited, its name. The work itself is a
- * registration (core/device.c), whose transaction counts the token's use. */
+/* A token or a trust anchor decides what a device becomes; the device brings its key and, unless it is awaited, its name. The
+ * work itself is a registration (core/device.c), whose transaction looks again whether the device may enter; for one that its
+ * manufacturer's certificate has enrolled before it is a renewal (core/rotation.c). */
 #include "core/enrol.h"
 
 #include "base/clock.h"
@@ -10,6 +11,8 @@
 #include "core/device.h"
 #include "core/ratelimit.h"
 #include "core/rights.h"
+#include "core/rotation.h"
+#include "core/vouch.h"
 #include "store/store.h"
 #include "x509/csr.h"
 
@@ -36,22 +39,31 @@ check_device(struct core *core, const struct caller *caller, const char *id, str
 	return rc;
 }
 
-/* What a device of this token would be. That its policy fits is found out by expanding it. */
 static int
-check_kind(struct core *core, const struct caller *caller, const struct store_enrol_token *row, struct err *err)
+check_profile(struct core *core, const char *profile, struct err *err)
+{
+	if (profile != NULL && profile_find(&core_config(core)->profiles, profile) == NULL)
+		return err_field(err, E_INPUT, "profile",
+		    "there is no profile of that name; `muster profile list` shows those there are");
+	return 0;
+}
+
+/* That its policy fits is found out by expanding it. */
+int
+enrol_kind_check(struct core *core, const struct caller *caller, const struct enrol_kind *kind, struct err *err)
 {
 	struct store_device device = {.tenant_id = caller->tenant_id};
 	struct buf write = {0}, read = {0};
 	struct store_tx *tx = NULL;
 	int rc;
 
-	if ((rc = check_word("type", row->type, err)) != 0 ||
-	    (rc = check_name("location", row->location, true, err)) != 0 ||
-	    (rc = check_word("policy", row->policy, err)) != 0 || (rc = uuid_make(device.id, err)) != 0 ||
+	if ((rc = check_profile(core, kind->profile, err)) != 0 || (rc = check_word("type", kind->type, err)) != 0 ||
+	    (rc = check_name("location", kind->location, true, err)) != 0 ||
+	    (rc = check_word("policy", kind->policy, err)) != 0 || (rc = uuid_make(device.id, err)) != 0 ||
 	    (rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	(void)text_copy(device.type, sizeof device.type, row->type);
-	(void)text_copy(device.policy, sizeof device.policy, row->policy);
+	(void)text_copy(device.type, sizeof device.type, kind->type);
+	(void)text_copy(device.policy, sizeof device.policy, kind->policy);
 	rc = rights_of_device(tx, &device, &write, &read, err);
 	store_rollback(&tx);
 	buf_clear(&write);
@@ -73,6 +85,7 @@ row_make(struct core *core, const struct caller *caller, const struct enrol_toke
     struct store_enrol_token *row, struct err *err)
 {
 	bool is_bound = request->device_id != NULL;
+	struct enrol_kind kind;
 	int rc;
 
 	if (is_bound && (request->type != NULL || request->location != NULL || request->policy != NULL ||
@@ -94,11 +107,10 @@ row_make(struct core *core, const struct caller *caller, const struct enrol_toke
 	    (rc = fill(row->policy, sizeof row->policy, "policy",
 		 is_bound || request->policy != NULL ? request->policy : POLICY_BUILTIN, err)) != 0)
 		return rc;
-	if (request->profile != NULL && profile_find(&core_config(core)->profiles, request->profile) == NULL)
-		return err_field(err, E_INPUT, "profile",
-		    "there is no profile of that name; `muster profile list` shows those there are");
-	if ((rc = is_bound ? check_device(core, caller, request->device_id, err) :
-			     check_kind(core, caller, row, err)) != 0)
+	kind = (struct enrol_kind){row->type, row->location, row->policy, NULL};
+	if ((rc = check_profile(core, request->profile, err)) != 0 ||
+	    (rc = is_bound ? check_device(core, caller, request->device_id, err) :
+			     enrol_kind_check(core, caller, &kind, err)) != 0)
 		return rc;
 	row->tenant_id = caller->tenant_id;
 	row->max_uses = request->uses > 0 ? request->uses : 1;
@@ -192,18 +204,85 @@ enrol_authenticate(struct core *core, const char *token, struct caller *caller_o
 	return 0;
 }
 
+/* How a device comes in. */
+struct entrance {
+	const struct caller *caller;
+	struct device_entry entry;
+	struct enrol_kind kind;
+	struct store_enrol_token token;
+	struct vouch vouch;
+};
+
 static int
-token_of(struct core *core, const struct caller *caller, struct store_enrol_token *row_out, struct err *err)
+token_enter(struct store_tx *tx, const void *ctx, const struct store_device *device, struct err *err)
+{
+	const struct entrance *e = ctx;
+
+	return store_enrol_token_use(tx, e->token.id, device->updated_at, err);
+}
+
+static int
+token_open(struct store_tx *tx, struct entrance *e, struct err *err)
+{
+	struct store_enrol_token *token = &e->token;
+	int rc;
+
+	if ((rc = store_enrol_token_get(tx, e->caller->tenant_id, e->caller->who + strlen(WHO), token, err)) != 0)
+		return rc;
+	if (token->uses >= token->max_uses)
+		e->entry.refusal = "the enrolment token is used up";
+	e->entry.awaited = token->device_id[0] != '\0' ? token->device_id : NULL;
+	e->entry.enter = token_enter;
+	e->kind = (struct enrol_kind){token->type, token->location, token->policy, token->profile};
+	return 0;
+}
+
+/* All is looked at again, in the transaction: an anchor that was removed first lets nobody in. */
+static int
+vouch_enter(struct store_tx *tx, const void *ctx, const struct store_device *device, struct err *err)
+{
+	const struct entrance *e = ctx;
+	struct vouch now;
+	int rc;
+
+	if ((rc = vouch_read(tx, e->caller, &now, err)) != 0)
+		return rc;
+	if (now.known[0] != '\0' || strcmp(now.awaited, e->vouch.awaited) != 0)
+		rc = err_set(err, E_CONFLICT, "the device has enrolled, or is expected otherwise, since a moment ago: ask again");
+	else
+		rc = vouch_note(tx, e->caller, &now, device->id, device->updated_at, err);
+	vouch_clear(&now);
+	return rc;
+}
+
+static int
+vouch_open(struct store_tx *tx, struct entrance *e, struct err *err)
+{
+	const struct store_trust *anchor = &e->vouch.anchor;
+	int rc;
+
+	if ((rc = vouch_read(tx, e->caller, &e->vouch, err)) != 0)
+		return rc;
+	e->entry.awaited = e->vouch.awaited[0] != '\0' ? e->vouch.awaited : NULL;
+	e->entry.enter = vouch_enter;
+	e->kind = (struct enrol_kind){anchor->type, anchor->location, anchor->policy, anchor->profile};
+	return 0;
+}
+
+static int
+entrance_open(struct core *core, const struct caller *caller, struct entrance *e, struct err *err)
 {
 	struct store_tx *tx = NULL;
 	int rc;
 
-	if (strncmp(caller->who, WHO, strlen(WHO)) != 0)
-		return err_set(err, E_DENIED, "only who has an enrolment token enrols");
+	e->caller = caller;
+	e->entry.ctx = e;
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	rc = store_enrol_token_get(tx, caller->tenant_id, caller->who + strlen(WHO), row_out, err);
+	rc = strncmp(caller->who, WHO, strlen(WHO)) == 0 ? token_open(tx, e, err) : vouch_open(tx, e, err);
 	store_rollback(&tx);
+	if (rc == 0 && e->kind.profile[0] == '\0')
+		e->kind.profile = NULL;
 	return rc;
 }
 
@@ -224,54 +303,67 @@ answer_check(const struct store_device *device, const struct credential *credent
 	return 0;
 }
 
+/* A device that is not known yet. */
+static int
+enrol_new(struct core *core, const struct entrance *e, const struct csr *asked, bool makes_key, const uint8_t *spki_hash,
+    struct store_device *device_out, struct credential *credential_out, struct err *err)
+{
+	struct device_request request = {.name = asked->common_name, .type = e->kind.type, .location = e->kind.location,
+	    .policy = e->kind.policy, .credential = {.profile = e->kind.profile}, .entry = &e->entry};
+	char key[2 * SHA256_LEN + 1];
+
+	if (request.name[0] == '\0')
+		request.name = e->caller->device_serial;
+	if (e->entry.awaited == NULL && request.name[0] == '\0')
+		return err_field(err, E_INPUT, "csr",
+		    "its subject needs a common name (CN), which becomes the device's name");
+	if (makes_key) {
+		request.credential.key = key_kind_name(asked->kind);
+		request.credential.bare_key = true;
+	} else {
+		request.credential.parsed = asked;
+	}
+	/* Who sends the same key again has not had the answer. */
+	memcpy(request.idempotency.digest, spki_hash, SHA256_LEN);
+	hex_encode(key, spki_hash, SHA256_LEN);
+	request.idempotency.key = key;
+	return device_register(core, e->caller, &request, device_out, credential_out, err);
+}
+
 static int
 enrol(struct core *core, const struct caller *caller, const void *csr, size_t csr_len, const char *profile,
     bool makes_key, struct store_device *device_out, struct credential *credential_out, struct err *err)
 {
-	char key[2 * SHA256_LEN + 1];
-	struct device_request request = {0};
 	struct credential credential = {0};
 	struct store_device device = {0};
-	struct store_enrol_token token;
+	uint8_t spki_hash[SHA256_LEN];
+	struct entrance e = {0};
 	struct csr asked;
 	int rc;
 
 	if ((rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0 ||
-	    (rc = token_of(core, caller, &token, err)) != 0)
+	    (rc = entrance_open(core, caller, &e, err)) != 0)
 		return rc;
-	if (profile != NULL && strcmp(profile, token.profile[0] != '\0' ? token.profile : PROFILE_DEFAULT) != 0)
-		return err_set(err, E_DENIED, "this enrolment token is not for the profile %s", profile);
+	if (profile != NULL && strcmp(profile, e.kind.profile != NULL ? e.kind.profile : PROFILE_DEFAULT) != 0) {
+		rc = err_set(err, E_DENIED, "this enrolment is not for the profile %s", profile);
+		goto out;
+	}
 	if ((rc = csr_parse(csr, csr_len, &asked, err)) != 0)
-		return rc;
-	if (token.device_id[0] == '\0' && asked.common_name[0] == '\0')
-		return err_field(err, E_INPUT, "csr",
-		    "its subject needs a common name (CN), which becomes the device's name");
-	request.name = asked.common_name;
-	request.type = token.type;
-	request.location = token.location;
-	request.policy = token.policy;
-	request.credential = (struct credential_request){.profile = token.profile[0] != '\0' ? token.profile : NULL};
-	if (makes_key) {
-		request.credential.key = key_kind_name(asked.kind);
-		request.credential.bare_key = true;
-	} else {
-		request.credential.parsed = &asked;
+		goto out;
+	sha256(spki_hash, asked.spki, asked.spki_len);
+	rc = e.vouch.known[0] != '\0' ?
+	    rotation_renew_vouched(core, caller, e.vouch.known, &asked, e.kind.profile, makes_key, &device, &credential, err) :
+	    enrol_new(core, &e, &asked, makes_key, spki_hash, &device, &credential, err);
+	if (rc == 0 && (rc = answer_check(&device, &credential, spki_hash, makes_key, err)) == 0) {
+		*device_out = device;
+		*credential_out = credential;
+		goto out;
 	}
-	request.token = &token;
-	/* Who sends the same key again has not had the answer. */
-	sha256(request.idempotency.digest, asked.spki, asked.spki_len);
-	hex_encode(key, request.idempotency.digest, SHA256_LEN);
-	request.idempotency.key = key;
-	if ((rc = device_register(core, caller, &request, &device, &credential, err)) != 0)
-		return rc;
-	if ((rc = answer_check(&device, &credential, request.idempotency.digest, makes_key, err)) != 0) {
-		credential_clear(&credential);
-		store_device_clear(&device);
-		return rc;
-	}
-	*device_out = device;
-	*credential_out = credential;
-	return 0;
+	credential_clear(&credential);
+	store_device_clear(&device);
+out:
+	vouch_clear(&e.vouch);
+	return rc;
 }
 
 int

@@ -1,4 +1,5 @@
-/* Enrolment tokens: with one, a device that makes its own key may enrol, once or as often as the token says. */
+/* Devices that make their own keys enrol: with an enrolment token, once or as often as it says, or with their manufacturer's
+ * certificate. */
 #ifndef MUSTER_CORE_ENROL_H
 #define MUSTER_CORE_ENROL_H
 
@@ -30,6 +31,16 @@ struct enrol_token_request {
 	int64_t valid_s;       /* 0: ENROL_VALID_DEFAULT_S */
 };
 
+/* What a device becomes that enrols. */
+struct enrol_kind {
+	const char *type, *location, *policy; /* location may be NULL */
+	const char *profile;		      /* NULL: the default for the device's key */
+};
+
+/* Can there be such devices, with that policy? E_INPUT (field). */
+MUST_CHECK int enrol_kind_check(
+    struct core *core, const struct caller *caller, const struct enrol_kind *kind, struct err *err);
+
 /* Make a token, shown once in TOKEN_OUT (to be wiped) and stored as a digest. E_INPUT (field), E_NOTFOUND (field: no such
  * device), E_CONFLICT (field: the device is not pending), E_SYS. */
 MUST_CHECK int enrol_token_create(struct core *core, const struct caller *caller,
@@ -49,10 +60,12 @@ MUST_CHECK int enrol_token_revoke(struct core *core, const struct caller *caller
 MUST_CHECK int enrol_authenticate(
     struct core *core, const char *token, struct caller *caller_out, struct err *err);
 
-/* Enrol the device whose request is CSR, for CALLER, whom enrol_authenticate knows: a new one, whose name is the CSR's
- * common name, or the pending one that the token is for; active at once. PROFILE, or NULL, must be what the token is for.
- * The same key again within a day gets the same certificate. E_INPUT (field), E_DENIED (the profile), E_CONFLICT (the key
- * or the device is not free), E_GONE (the token is used up), E_LIMIT, E_BUSY, E_SYS. Clear both outputs. */
+/* Enrol the device whose request is CSR, for CALLER, whom enrol_authenticate or vouch_authenticate knows: a new one, whose name
+ * is the CSR's common name (without one, the manufacturer's serial number), or the pending one that is awaited; active at once.
+ * The device that a manufacturer's certificate has enrolled as before gets a new certificate, beside its old ones as after a
+ * renewal. PROFILE, or NULL, must be what the token or the anchor is for. The same key again within a day gets the same
+ * certificate. E_INPUT (field), E_DENIED (the profile, or not expected any more), E_CONFLICT (the key or the device is not
+ * free, or not active), E_GONE (the token is used up), E_LIMIT, E_BUSY, E_SYS. Clear both outputs. */
 MUST_CHECK int enrol_device(struct core *core, const struct caller *caller, const void *csr, size_t csr_len,
     const char *profile, struct store_device *device_out, struct credential *credential_out, struct err *err);
 

@@ -1,5 +1,6 @@
 /* A renewal is decided by the certificate that was shown, never by a name: it must be active when the device asks and again
- * in the transaction, so that a revocation that came first wins. */
+ * in the transaction, so that a revocation that came first wins. A manufacturer's certificate is no less good for that: it names
+ * the device, which must be active. */
 #include "core/rotation.h"
 
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 #include "core/ratelimit.h"
 #include "core/revocation.h"
 #include "core/rights.h"
+#include "core/vouch.h"
 #include "store/certificate.h"
 #include "store/change.h"
 #include "store/rotation.h"
@@ -28,6 +30,7 @@
 /* One renewal on its way. */
 struct renewal {
 	struct store_device device;
+	bool is_vouched; /* by a manufacturer's certificate, and nothing else was shown */
 	struct store_certificate shown;
 	struct csr csr;
 	char names[CERT_SANS_MAX + 1][CERT_SAN_SIZE]; /* and the id's own */
@@ -51,6 +54,29 @@ renewal_clear(struct renewal *r)
 	buf_clear(&r->read);
 }
 
+/* The device that the manufacturer's certificate stands for, as both are now. */
+static int
+vouched_read(struct store_tx *tx, const struct caller *caller, struct renewal *r, struct err *err)
+{
+	struct vouch vouch;
+	int rc;
+
+	store_device_clear(&r->device);
+	if ((rc = vouch_read(tx, caller, &vouch, err)) != 0)
+		return rc;
+	if (strcmp(vouch.known, r->id) != 0)
+		rc = err_set(err, E_CONFLICT, GONE);
+	else
+		rc = store_device_get(tx, caller->tenant_id, r->id, &r->device, err);
+	vouch_clear(&vouch);
+	if (rc != 0 || r->device.status == DEVICE_ACTIVE)
+		return rc;
+	return err_set(err, E_CONFLICT, "this manufacturer's certificate has enrolled as the device %s, which is %s: %s", r->id,
+	    store_device_status_name(r->device.status),
+	    r->device.status == DEVICE_SUSPENDED ? "an operator lets it go on with `muster device resume`" :
+						   "an operator lets it begin anew with `muster trust forget`");
+}
+
 /* Device and shown certificate as they are now. */
 static int
 shown_read(struct store_tx *tx, const struct caller *caller, struct renewal *r, struct err *err)
@@ -58,6 +84,8 @@ shown_read(struct store_tx *tx, const struct caller *caller, struct renewal *r, 
 	const char *id = caller->who + strlen(WHO);
 	int rc;
 
+	if (r->is_vouched)
+		return vouched_read(tx, caller, r, err);
 	store_device_clear(&r->device);
 	store_certificate_clear(&r->shown);
 	if ((rc = store_device_get(tx, caller->tenant_id, id, &r->device, err)) != 0 ||
@@ -89,13 +117,29 @@ names_keep(struct renewal *r, struct err *err)
 static void
 idempotency_set(struct core *core, struct renewal *r)
 {
-	const struct profile *profile = profile_find(&core_config(core)->profiles, r->shown.profile);
+	const struct profile *profile =
+	    r->is_vouched ? NULL : profile_find(&core_config(core)->profiles, r->shown.profile);
 
 	sha256(r->idempotency.digest, r->csr.spki, r->csr.spki_len);
 	hex_encode(r->key, r->idempotency.digest, SHA256_LEN);
 	if (profile != NULL && profile->reuse_key)
 		hex_encode(r->key + 2 * SHA256_LEN, r->shown.serial, SERIAL_LEN);
 	r->idempotency.key = r->key;
+}
+
+/* Who it is that renews, with its rights. */
+static int
+subject_read(struct store_tx *tx, const struct caller *caller, struct renewal *r, struct err *err)
+{
+	int rc;
+
+	if ((rc = shown_read(tx, caller, r, err)) != 0 ||
+	    (rc = rights_of_device(tx, &r->device, &r->write, &r->read, err)) != 0)
+		return rc;
+	memcpy(r->id, r->device.id, sizeof r->id);
+	r->owner = (struct credential_owner){OWNER_DEVICE, r->id, r->device.name, r->device.tenant_id,
+	    buf_str(&r->write), buf_str(&r->read)};
+	return 0;
 }
 
 static int
@@ -109,8 +153,7 @@ request_check(struct core *core, const struct caller *caller, const void *csr, s
 		return err_set(err, E_DENIED, "only a device, by its certificate, renews that");
 	if ((rc = csr_parse(csr, csr_len, &r->csr, err)) != 0 || (rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = shown_read(tx, caller, r, err)) == 0)
-		rc = rights_of_device(tx, &r->device, &r->write, &r->read, err);
+	rc = subject_read(tx, caller, r, err);
 	store_rollback(&tx);
 	if (rc != 0)
 		return rc;
@@ -120,9 +163,6 @@ request_check(struct core *core, const struct caller *caller, const void *csr, s
 		 r->csr.sans_len, err)) != 0)
 		return err_prefix(err, "the request cannot renew the certificate");
 	idempotency_set(core, r);
-	memcpy(r->id, r->device.id, sizeof r->id);
-	r->owner = (struct credential_owner){OWNER_DEVICE, r->id, r->device.name, r->device.tenant_id,
-	    buf_str(&r->write), buf_str(&r->read)};
 	return names_keep(r, err);
 }
 
@@ -159,7 +199,7 @@ renewal_commit(struct core *core, const struct caller *caller, struct renewal *r
 	    (rc = store_rotation_renewed(tx, r->id, err)) == 0 &&
 	    (rc = idempotency_note(tx, caller, &r->idempotency, r->id, certificate->serial, now, err)) == 0 &&
 	    (rc = store_change_append(tx, r->device.tenant_id, "device", r->id, now, &seq, err)) == 0 &&
-	    (rc = audit_write(tx, caller, now, "device.renew", "device", r->id, err,
+	    (rc = audit_write(tx, caller, now, r->is_vouched ? "device.reenrol" : "device.renew", "device", r->id, err,
 		 "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\"}", fingerprint, certificate->profile,
 		 certificate->key)) == 0)
 		rc = store_commit(&tx, err);
@@ -201,36 +241,27 @@ room_look(struct core *core, const struct renewal *r, struct err *err)
 }
 
 static int
-renew(struct core *core, const struct caller *caller, struct renewal *r, struct err *err)
+renew(struct core *core, const struct caller *caller, const struct credential_request *request, struct renewal *r,
+    struct err *err)
 {
-	const struct credential_request request = {
-	    .parsed = &r->csr, .profile = r->shown.profile, .sans = r->sans, .n_sans = r->n_sans, .caller = caller};
 	struct idempotency_claim claim;
 	int rc;
 
 	if ((rc = idempotency_claim(core, caller, r->key, &claim, err)) != 0)
 		return rc;
 	if ((rc = renewed_before(core, caller, r, err)) == E_NOTFOUND && (rc = room_look(core, r, err)) == 0 &&
-	    (rc = credential_make(core, &r->owner, &request, &r->credential, err)) == 0 &&
+	    (rc = credential_make(core, &r->owner, request, &r->credential, err)) == 0 &&
 	    (rc = renewal_commit(core, caller, r, err)) != 0)
 		credential_abandon(core, &r->owner, &r->credential);
 	idempotency_release(core, &claim);
 	return rc;
 }
 
-int
-rotation_renew(struct core *core, const struct caller *caller, const void *csr, size_t csr_len, const char *profile,
-    struct store_device *device_out, struct credential *credential_out, struct err *err)
+/* Hand R's device and credential over, or nothing after an error RC; R goes. */
+static int
+finish(struct renewal *r, int rc, struct store_device *device_out, struct credential *credential_out)
 {
-	struct renewal *r;
-	int rc;
-
-	if ((rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0)
-		return rc;
-	if ((r = calloc(1, sizeof *r)) == NULL)
-		return err_nomem(err);
-	if ((rc = request_check(core, caller, csr, csr_len, profile, r, err)) == 0 &&
-	    (rc = renew(core, caller, r, err)) == 0) {
+	if (rc == 0) {
 		*device_out = r->device;
 		*credential_out = r->credential;
 		r->device = (struct store_device){0};
@@ -239,6 +270,55 @@ rotation_renew(struct core *core, const struct caller *caller, const void *csr, 
 	renewal_clear(r);
 	free(r);
 	return rc;
+}
+
+int
+rotation_renew(struct core *core, const struct caller *caller, const void *csr, size_t csr_len, const char *profile,
+    struct store_device *device_out, struct credential *credential_out, struct err *err)
+{
+	struct credential_request request = {.caller = caller};
+	struct renewal *r;
+	int rc;
+
+	if ((rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0)
+		return rc;
+	if ((r = calloc(1, sizeof *r)) == NULL)
+		return err_nomem(err);
+	if ((rc = request_check(core, caller, csr, csr_len, profile, r, err)) == 0) {
+		request.parsed = &r->csr;
+		request.profile = r->shown.profile;
+		request.sans = r->sans;
+		request.n_sans = r->n_sans;
+		rc = renew(core, caller, &request, r, err);
+	}
+	return finish(r, rc, device_out, credential_out);
+}
+
+int
+rotation_renew_vouched(struct core *core, const struct caller *caller, const char *id, const struct csr *csr,
+    const char *profile, bool makes_key, struct store_device *device_out, struct credential *credential_out, struct err *err)
+{
+	struct credential_request request = {.profile = profile, .caller = caller, .bare_key = makes_key};
+	struct renewal *r = calloc(1, sizeof *r);
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if (r == NULL)
+		return err_nomem(err);
+	r->is_vouched = true;
+	r->csr = *csr;
+	(void)text_copy(r->id, sizeof r->id, id);
+	idempotency_set(core, r);
+	if (makes_key)
+		request.key = key_kind_name(csr->kind);
+	else
+		request.parsed = &r->csr;
+	if ((rc = store_read(core->store, &tx, err)) == 0)
+		rc = subject_read(tx, caller, r, err);
+	store_rollback(&tx);
+	if (rc == 0)
+		rc = renew(core, caller, &request, r, err);
+	return finish(r, rc, device_out, credential_out);
 }
 
 /* ---- the old one's end ----------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "core/authfail.h"
 #include "core/enrol.h"
 #include "core/operator.h"
+#include "core/vouch.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -73,7 +74,7 @@ int
 caller_resolve(struct core *core, const struct caller_proof *proof, const char *peer,
     struct caller *caller_out, struct err *err)
 {
-	static const char *const via[] = {NULL, "token", "enrolment", "mtls", "socket"};
+	static const char *const via[] = {NULL, "token", "enrolment", "mtls", "idevid", "socket"};
 	int rc = E_UNAUTH;
 
 	switch (proof->via) {
@@ -91,16 +92,19 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
 		rc = operator_from_certificate(
 		    core, proof->certificate.data, proof->certificate.len, caller_out, err);
 		break;
+	case CALLER_VIA_IDEVID:
+		rc = vouch_authenticate(core, buf_str(&proof->certificate), caller_out, err);
+		break;
 	case CALLER_VIA_SOCKET:
 		rc = from_socket(proof, caller_out);
 		break;
 	}
 	if (rc == 0)
 		(void)text_copy(caller_out->from, sizeof caller_out->from, peer);
-	if (rc != E_UNAUTH)
+	if (rc != E_UNAUTH && rc != E_DENIED)
 		return rc;
 	authfail_note(core, peer, via[proof->via]);
-	return unauthenticated(err);
+	return proof->via == CALLER_VIA_IDEVID ? rc : unauthenticated(err);
 }
 
 int

@@ -13,14 +13,21 @@
 #define CALLER_TOKEN_MAX 256
 
 /* What came with the request, not yet believed. */
-enum caller_via { CALLER_VIA_NOTHING, CALLER_VIA_TOKEN, CALLER_VIA_ENROLMENT, CALLER_VIA_CERTIFICATE, CALLER_VIA_SOCKET };
+enum caller_via {
+	CALLER_VIA_NOTHING,
+	CALLER_VIA_TOKEN,
+	CALLER_VIA_ENROLMENT,
+	CALLER_VIA_CERTIFICATE,
+	CALLER_VIA_IDEVID,
+	CALLER_VIA_SOCKET
+};
 
 struct caller_proof {
 	enum caller_via via;
 	bool is_local_admin;		  /* VIA_SOCKET: the kernel says that this is one of the home's own */
 	unsigned uid;			  /* VIA_SOCKET */
 	char token[CALLER_TOKEN_MAX + 1]; /* VIA_TOKEN, VIA_ENROLMENT; "" if it was none */
-	struct buf certificate;		  /* VIA_CERTIFICATE: DER, verified by TLS */
+	struct buf certificate; /* VIA_CERTIFICATE: DER, verified by TLS; VIA_IDEVID: PEM, as tls_peer_stranger has it */
 };
 
 /* Note AUTHORIZATION, the header's value or NULL: an operator's token as Bearer, an enrolment token as the password of
@@ -29,8 +36,9 @@ void caller_proof_token(struct caller_proof *proof, const char *authorization);
 
 void caller_proof_clear(struct caller_proof *proof);
 
-/* Who is it? Asks the store, so on a worker. A failed attempt is counted and audited. E_UNAUTH, always in the same
- * words; E_BUSY, E_SYS. */
+/* Who is it? Asks the store, so on a worker. A failed attempt is counted and audited. E_UNAUTH, always in the same words, but for
+ * manufacturers' certificates, which are no secret to be guessed: what is wrong with one its device is told, with E_DENIED if it
+ * is not expected. E_BUSY, E_SYS. */
 MUST_CHECK int caller_resolve(struct core *core, const struct caller_proof *proof, const char *peer,
     struct caller *caller_out, struct err *err);
 

@@ -270,6 +270,8 @@ proof_fill(const struct listener *listener, const struct conn *conn, struct call
 
 	if (ssl != NULL && tls_peer_certificate(ssl, &proof->certificate))
 		proof->via = CALLER_VIA_CERTIFICATE;
+	else if (ssl != NULL && tls_peer_stranger(ssl, &proof->certificate))
+		proof->via = CALLER_VIA_IDEVID;
 	if (listener->kind != LISTENER_SOCKET ||
 	    getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
 		return;
@@ -612,6 +614,8 @@ on_accept(struct event_base *base, void *arg)
 	struct loop *loop = listener->loop;
 
 	(void)base;
+	if (atomic_load_explicit(&loop->config->core->has_trust, memory_order_relaxed))
+		tls_welcome_strangers(loop->config->tls);
 	return conns_accept(&loop->conns, listener->kind == LISTENER_API ? loop->config->tls : NULL,
 	    listener->kind != LISTENER_SOCKET);
 }

@@ -36,6 +36,16 @@ const struct route routes[] = {
     ROUTE("GET",    "/v1/tokens", READERS, ROUTE_NORMAL, ON_API, api_tokens_list),
     ROUTE("POST",   "/v1/tokens/{id}/revoke", WRITERS, ROUTE_URGENT, ON_API, api_tokens_revoke),
 
+    ROUTE("POST",   "/v1/trust", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_trust_add),
+    ROUTE("GET",    "/v1/trust", READERS, ROUTE_NORMAL, ON_API, api_trust_list),
+    ROUTE("GET",    "/v1/trust/{name}", READERS, ROUTE_NORMAL, ON_API, api_trust_get),
+    ROUTE("DELETE", "/v1/trust/{name}", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_trust_remove),
+    ROUTE("POST",   "/v1/trust/{name}/resume", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_trust_resume),
+    ROUTE("GET",    "/v1/trust/{name}/serials", READERS, ROUTE_NORMAL, ON_API, api_trust_serials),
+    ROUTE("POST",   "/v1/trust/{name}/serials", WRITERS, ROUTE_NORMAL, ON_API, api_trust_expect),
+    ROUTE("POST",   "/v1/trust/{name}/serials/remove", WRITERS, ROUTE_NORMAL, ON_API, api_trust_unexpect),
+    ROUTE("POST",   "/v1/trust/{name}/serials/forget", WRITERS, ROUTE_NORMAL, ON_API, api_trust_forget),
+
     ROUTE("POST",   "/v1/attest/challenge", WRITERS | ROLE_ENROLLER | ROLE_ENROLLEE | ROLE_DEVICE, ROUTE_NORMAL, ON_API,
 	api_attest_challenge),
 

@@ -23,6 +23,10 @@ http_handler api_operators_add, api_operators_list, api_operators_token, api_ope
 /* api_tokens.c */
 http_handler api_tokens_create, api_tokens_list, api_tokens_revoke;
 
+/* api_trust.c */
+http_handler api_trust_add, api_trust_list, api_trust_get, api_trust_remove, api_trust_resume;
+http_handler api_trust_serials, api_trust_expect, api_trust_unexpect, api_trust_forget;
+
 /* api_attest.c */
 http_handler api_attest_challenge;
 

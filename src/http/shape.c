@@ -192,6 +192,40 @@ shape_broker(const struct broker *b)
 }
 
 json_t *
+shape_trust(const struct store_trust *row, bool with_pem)
+{
+	json_t *shape = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:b, s:b, s:o}",
+	    "name", row->name,
+	    "subject", row->subject,
+	    "fingerprint", hex(row->fingerprint, sizeof row->fingerprint),
+	    "not_after", json_time(row->not_after),
+	    "type", row->type,
+	    "location", text_or_null(row->location),
+	    "policy", row->policy,
+	    "profile", text_or_null(row->profile),
+	    "any_serial", row->any_serial,
+	    "held", row->held,
+	    "created_at", json_time(row->created_at));
+
+	if (with_pem && json_object_set_new(shape, "certificate", pem(row->der, row->der_len)) != 0) {
+		json_decref(shape);
+		shape = NULL;
+	}
+	return shape;
+}
+
+json_t *
+shape_trust_serial(const struct store_trust_serial *row)
+{
+	bool enrolled = row->enrolled_id[0] != '\0';
+
+	return json_pack("{s:s, s:o, s:b}",
+	    "serial", row->serial,
+	    "device_id", text_or_null(enrolled ? row->enrolled_id : row->device_id),
+	    "enrolled", enrolled);
+}
+
+json_t *
 shape_policy(const struct store_policy *row)
 {
 	return json_pack("{s:s, s:o, s:o, s:I, s:o}",

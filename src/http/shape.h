@@ -17,6 +17,7 @@
 #include "core/ratelimit.h"
 #include "core/rekey.h"
 #include "core/service.h"
+#include "core/trust.h"
 #include "x509/crl.h"
 
 #include <jansson.h>
@@ -31,6 +32,10 @@ json_t *shape_broker(const struct broker *broker);
 /* With TOKEN, its secret, where it was just made; else NULL. */
 json_t *shape_enrol_token(const struct store_enrol_token *row, const char *token);
 json_t *shape_operator(const struct store_operator *row, const char *token);
+
+/* With its certificate, PEM, only where WITH_PEM. */
+json_t *shape_trust(const struct store_trust *row, bool with_pem);
+json_t *shape_trust_serial(const struct store_trust_serial *row);
 
 json_t *shape_policy(const struct store_policy *row);
 json_t *shape_profile(const struct profile *profile);

@@ -5,12 +5,14 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "x509/cert.h"
+#include "x509/pem.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +27,7 @@ struct tls {
 	struct buf root_der, issuing_der;
 	tls_staple_fn *staple; /* NULL: nothing is stapled */
 	void *staple_ctx;
+	atomic_bool welcomes_strangers;
 };
 
 /* The reason of OpenSSL's first error, and forget the rest. */
@@ -39,7 +42,7 @@ tls_fail(struct err *err, int code, const char *what)
 }
 
 /* Let every handshake finish: whether the certificate is any good is in SSL_get_verify_result, and only
- * tls_peer_certificate asks. */
+ * tls_peer_certificate and its opposite ask. */
 static int
 verify_later(int ok, X509_STORE_CTX *ctx)
 {
@@ -220,8 +223,16 @@ tls_session(struct tls *tls)
 	(void)pthread_mutex_lock(&tls->lock);
 	ssl = SSL_new(tls->ctx);
 	(void)pthread_mutex_unlock(&tls->lock);
+	if (ssl != NULL && atomic_load_explicit(&tls->welcomes_strangers, memory_order_relaxed))
+		SSL_set_client_CA_list(ssl, sk_X509_NAME_new_null()); /* out of memory: the context's */
 	ERR_clear_error();
 	return ssl;
+}
+
+void
+tls_welcome_strangers(struct tls *tls)
+{
+	atomic_store_explicit(&tls->welcomes_strangers, true, memory_order_relaxed);
 }
 
 bool
@@ -235,6 +246,34 @@ tls_peer_certificate(const struct ssl_st *ssl, struct buf *der_out)
 	    (len = i2d_X509(cert, NULL)) <= 0 || (at = buf_extend(der_out, (size_t)len)) == NULL)
 		return false;
 	return i2d_X509(cert, &at) == len;
+}
+
+static bool
+pem_append(X509 *cert, struct buf *pem_out)
+{
+	uint8_t *der = NULL;
+	int len = i2d_X509(cert, &der);
+
+	if (len > 0)
+		pem_encode(pem_out, "CERTIFICATE", der, (size_t)len);
+	OPENSSL_free(der);
+	return len > 0 && !buf_failed(pem_out);
+}
+
+bool
+tls_peer_stranger(const struct ssl_st *ssl, struct buf *pem_out)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	STACK_OF(X509) *others = SSL_get_peer_cert_chain(ssl); /* a client's without its own */
+	int i;
+
+	if (cert == NULL || SSL_get_verify_result(ssl) == X509_V_OK || !SSL_is_init_finished(ssl) ||
+	    !pem_append(cert, pem_out))
+		return false;
+	for (i = 0; i < sk_X509_num(others); i++)
+		if (!pem_append(sk_X509_value(others, i), pem_out))
+			return false;
+	return true;
 }
 
 void

@@ -31,9 +31,17 @@ void tls_staple(struct tls *tls, tls_staple_fn *fn, void *ctx);
 /* A new server-side session; NULL when out of memory. Any thread. */
 struct ssl_st *tls_session(struct tls *tls);
 
+/* A client whose TLS shows only certificates of CAs that the server names would keep its manufacturer's to itself: name none in
+ * the handshakes from now on. Any thread. */
+void tls_welcome_strangers(struct tls *tls);
+
 /* The one question about a client's certificate: true, with its DER appended to DER_OUT, if the peer proved to
  * hold one that our CA vouches for and that is valid now. Anything else is nobody. */
 bool tls_peer_certificate(const struct ssl_st *ssl, struct buf *der_out);
+
+/* What such a nobody has shown, and proved to hold the first one's key: true, with the certificates appended to PEM_OUT in their
+ * order. Nobody has looked yet at what they are worth: that they have expired, say, or who issued them. */
+bool tls_peer_stranger(const struct ssl_st *ssl, struct buf *pem_out);
 
 /* Tell the peer that nothing more comes (close_notify), if that can be done at once. */
 void tls_goodbye(struct ssl_st *ssl);

@@ -4,12 +4,18 @@
 
 #include "base/clock.h"
 #include "x509/cert.h"
+#include "x509/name.h"
+#include "x509/pem.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 #include <string.h>
+
+#define IDEVID_AUTH_LEVEL 2 /* of OpenSSL: 112 bits */
+#define ANCHOR_BITS_MIN 112
 
 /* No password is ever asked for. */
 static int
@@ -126,9 +132,27 @@ question_set(X509_STORE_CTX *ctx, const struct chain_question *q)
 	if (q->use != CHAIN_ANY &&
 	    X509_STORE_CTX_set_default(ctx, q->use == CHAIN_SERVER ? "ssl_server" : "ssl_client") != 1)
 		return false;
+	if (q->use == CHAIN_IDEVID) {
+		X509_VERIFY_PARAM_set_auth_level(param, IDEVID_AUTH_LEVEL);
+		if (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) != 1)
+			return false;
+	}
 	X509_VERIFY_PARAM_set_time(param, (time_t)q->now);
 	return q->host == NULL || X509_VERIFY_PARAM_set1_ip_asc(param, q->host) == 1 ||
 	       X509_VERIFY_PARAM_set1_host(param, q->host, 0) == 1;
+}
+
+/* OpenSSL takes some for CAs that do not say so in basicConstraints (RFC 5280, section 6.1.4 (k)). */
+static int
+check_cas(X509_STORE_CTX *ctx, struct err *err)
+{
+	const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
+	int i;
+
+	for (i = 1; i < sk_X509_num(chain); i++)
+		if (X509_check_ca(sk_X509_value(chain, i)) != 1)
+			return err_set(err, E_DENIED, "a CA's certificate is refused: it does not say that it is one");
+	return 0;
 }
 
 int
@@ -154,11 +178,108 @@ chain_check(const struct chain_question *q, struct err *err)
 		rc = err_nomem(err);
 	else if (X509_verify_cert(ctx) != 1)
 		rc = judge(ctx, q, err);
+	else if (q->use == CHAIN_IDEVID)
+		rc = check_cas(ctx, err);
 out:
 	ERR_clear_error();
 	sk_X509_pop_free(chain, X509_free);
 	sk_X509_pop_free(roots, X509_free);
 	X509_STORE_CTX_free(ctx);
 	X509_STORE_free(store);
+	return rc;
+}
+
+int
+chain_issuers(const char *pem, int64_t issuers_out[CHAIN_CERTS_MAX], size_t *n_out, struct err *err)
+{
+	STACK_OF(X509) *certs = NULL;
+	size_t n = 0, k;
+	int rc, i;
+
+	if ((rc = pem_read(pem, &certs, err)) != 0)
+		return rc;
+	for (i = 0; i < sk_X509_num(certs); i++) {
+		issuers_out[n] = (int64_t)X509_issuer_name_hash(sk_X509_value(certs, i));
+		for (k = 0; k < n && issuers_out[k] != issuers_out[n]; k++)
+			continue;
+		if (k == n)
+			n++;
+	}
+	*n_out = n;
+	sk_X509_pop_free(certs, X509_free);
+	ERR_clear_error();
+	return 0;
+}
+
+/* What an anchor must be. */
+static int
+anchor_check(X509 *cert, int64_t now, struct err *err)
+{
+	const EVP_PKEY *key = X509_get0_pubkey(cert);
+	time_t when = (time_t)now;
+	char text[CLOCK_TEXT_MAX];
+
+	if (X509_check_ca(cert) != 1 || (X509_get_key_usage(cert) & KU_KEY_CERT_SIGN) == 0)
+		return err_set(err, E_INPUT,
+		    "the certificate is not a CA's (basicConstraints with cA, keyCertSign): it is the manufacturer's CA that is "
+		    "trusted, not a device");
+	if (key == NULL || EVP_PKEY_get_security_bits(key) < ANCHOR_BITS_MIN)
+		return err_set(err, E_INPUT, "the CA's key is too weak, or of a kind that is not known");
+	if (X509_cmp_time(X509_get0_notAfter(cert), &when) <= 0) {
+		time_text(text, X509_get0_notAfter(cert));
+		return err_set(err, E_INPUT, "the CA's certificate expired at %s", text);
+	}
+	return 0;
+}
+
+static int
+anchor_fill(X509 *cert, const struct buf *der, struct chain_anchor *out, struct err *err)
+{
+	uint8_t *spki = NULL, *subject = NULL;
+	int spki_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
+	int len = i2d_X509_NAME(X509_get_subject_name(cert), &subject);
+	struct tm tm;
+	int rc = 0;
+
+	if (spki_len <= 0 || len <= 0 || ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1) {
+		rc = err_nomem(err);
+	} else {
+		sha256(out->fingerprint, der->data, der->len);
+		sha256(out->key_hash, spki, (size_t)spki_len);
+		out->name = (int64_t)X509_subject_name_hash(cert);
+		out->not_after = timegm(&tm);
+		name_text(subject, (size_t)len, out->subject, sizeof out->subject);
+	}
+	OPENSSL_free(spki);
+	OPENSSL_free(subject);
+	return rc;
+}
+
+int
+chain_anchor_read(const char *pem, int64_t now, struct chain_anchor *out, struct buf *der_out, struct err *err)
+{
+	struct chain_anchor anchor = {0};
+	struct buf der = {0};
+	const uint8_t *at;
+	X509 *cert = NULL;
+	int rc;
+
+	if ((rc = pem_decode(pem, strlen(pem), "CERTIFICATE", &der, err)) != 0)
+		goto out;
+	at = der.data;
+	if (der.len == 0 || der.len > CERT_DER_MAX || (cert = d2i_X509(NULL, &at, (long)der.len)) == NULL ||
+	    at != der.data + der.len) {
+		rc = err_set(err, E_INPUT, "this is no certificate, or one of more than %d bytes", CERT_DER_MAX);
+		goto out;
+	}
+	if ((rc = anchor_check(cert, now, err)) != 0 || (rc = anchor_fill(cert, &der, &anchor, err)) != 0)
+		goto out;
+	buf_append(der_out, der.data, der.len);
+	if ((rc = buf_failed(der_out) ? err_nomem(err) : 0) == 0)
+		*out = anchor;
+out:
+	X509_free(cert);
+	buf_clear(&der);
+	ERR_clear_error();
 	return rc;
 }

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/secret.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +13,9 @@
 #define CHAIN_PEM_MAX 65536
 #define CHAIN_CERTS_MAX 8
 
-enum chain_use { CHAIN_SERVER, CHAIN_CLIENT, CHAIN_ANY };
+/* CHAIN_IDEVID: a manufacturer's certificate of a device, under whatever CA is trusted, be that one a root or not: CAs must
+ * say that they are some, and no key or signature may be weaker than 112 bits. */
+enum chain_use { CHAIN_SERVER, CHAIN_CLIENT, CHAIN_IDEVID, CHAIN_ANY };
 
 struct chain_question {
 	const char *pem; /* the leaf, then what leads up to the root; NUL-terminated */
@@ -29,5 +32,22 @@ MUST_CHECK int chain_check(const struct chain_question *question, struct err *er
 
 /* Append the DER of the first certificate in PEM. E_INPUT. */
 MUST_CHECK int chain_leaf(const char *pem, struct buf *der_out, struct err *err);
+
+/* A number for each name in PEM's certificates that issued one of them, by which those who may have done so are looked for:
+ * equal names have the same number (RFC 5280, section 7.1), others hardly ever. At most CHAIN_CERTS_MAX. E_INPUT. */
+MUST_CHECK int chain_issuers(const char *pem, int64_t issuers_out[CHAIN_CERTS_MAX], size_t *n_out, struct err *err);
+
+/* A CA that may be trusted. */
+struct chain_anchor {
+	uint8_t fingerprint[SHA256_LEN]; /* of the certificate */
+	uint8_t key_hash[SHA256_LEN];	 /* of its SubjectPublicKeyInfo */
+	int64_t name;			 /* its own name's number, as chain_issuers tells it */
+	int64_t not_after;
+	char subject[256]; /* as people read it; "" if it is longer */
+};
+
+/* Read the one certificate in PEM, whose DER is appended to DER_OUT. E_INPUT says why it cannot be trusted at NOW. */
+MUST_CHECK int chain_anchor_read(
+    const char *pem, int64_t now, struct chain_anchor *out, struct buf *der_out, struct err *err);
 
 #endif

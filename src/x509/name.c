@@ -10,7 +10,7 @@
 #include "x509/cert.h"
 
 /* The last arc of 2.5.4 (id-at). */
-enum attribute { AT_COMMON_NAME = 3, AT_COUNTRY = 6, AT_ORGANIZATION = 10 };
+enum attribute { AT_COMMON_NAME = 3, AT_SERIAL_NUMBER = 5, AT_COUNTRY = 6, AT_ORGANIZATION = 10 };
 
 static int
 check_text(const char *what, const char *text, struct err *err)
@@ -70,9 +70,9 @@ name_put(struct buf *out, const struct name *name)
 }
 
 static bool
-is_common_name(const struct der *oid)
+is_attribute(const struct der *oid, enum attribute type)
 {
-	static const uint8_t id[] = {0x55, 0x04, AT_COMMON_NAME};
+	const uint8_t id[] = {0x55, 0x04, (uint8_t)type};
 
 	return der_equal(oid, id, sizeof id);
 }
@@ -84,8 +84,9 @@ is_text(int tag)
 	return tag == DER_UTF8_STRING || tag == DER_PRINTABLE_STRING || tag == DER_IA5_STRING;
 }
 
-bool
-name_common_name(const struct der *name, char *out, size_t size)
+/* The one text of TYPE in NAME, as name_common_name says. */
+static bool
+only_text(const struct der *name, enum attribute type, char *out, size_t size)
 {
 	struct der rest = *name, set, pair, oid, value, found = {NULL, 0};
 	unsigned names = 0;
@@ -99,7 +100,7 @@ name_common_name(const struct der *name, char *out, size_t size)
 			    (tag = der_peek(&pair)) < 0 || !der_get(&pair, (unsigned)tag, &value) ||
 			    pair.len != 0)
 				return false;
-			if (!is_common_name(&oid))
+			if (!is_attribute(&oid, type))
 				continue;
 			names++;
 			found = is_text(tag) ? value : (struct der){NULL, 0};
@@ -112,6 +113,18 @@ name_common_name(const struct der *name, char *out, size_t size)
 		out[found.len] = '\0';
 	}
 	return true;
+}
+
+bool
+name_common_name(const struct der *name, char *out, size_t size)
+{
+	return only_text(name, AT_COMMON_NAME, out, size);
+}
+
+bool
+name_serial_number(const struct der *name, char *out, size_t size)
+{
+	return only_text(name, AT_SERIAL_NUMBER, out, size);
 }
 
 bool

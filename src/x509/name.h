@@ -29,4 +29,7 @@ void name_text(const uint8_t *der, size_t len, char *out, size_t size);
  * one that is unprintable or does not fit. False if NAME is malformed. */
 bool name_common_name(const struct der *name, char *out, size_t size);
 
+/* The same for its serialNumber attribute (X.520), which is the device's and no certificate's. */
+bool name_serial_number(const struct der *name, char *out, size_t size);
+
 #endif

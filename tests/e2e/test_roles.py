@@ -7,6 +7,7 @@ import socket
 
 import muster
 import pytest
+from maker import Maker
 
 ROLES = ["admin", "operator", "enroller", "auditor", "broker"]
 
@@ -31,6 +32,9 @@ def callers(home):
     who["enrollee"] = ({"Authorization": "Basic " + base64.b64encode(f"any:{token}".encode()).decode()}, None)
     device = muster.open_package(home, home.json("device", "register", "--name", "m", "--type", "m", "--key", "ec-p256"))
     who["device"] = ({}, home.tls(device.dir / "device.crt", device.dir / "device.key"))
+    maker = Maker(home.base)
+    home.cli("trust", "add", maker.file, "--name", "matrix", "--type", "m", "--any-serial")
+    who["idevid"] = ({}, maker.make("M-1").tls(home))
     who["nobody"] = ({}, None)
     return who
 
@@ -55,6 +59,7 @@ def ask(connection, method, target, headers):
 
 
 def check(home, connection, role, headers):
+    role = "enrollee" if role == "idevid" else role
     seen = 0
     for method, target, operation in routes(home):
         status = ask(connection, method, target, headers)
@@ -67,7 +72,7 @@ def check(home, connection, role, headers):
     return seen
 
 
-@pytest.mark.parametrize("role", [*ROLES, "enrollee", "device", "nobody"])
+@pytest.mark.parametrize("role", [*ROLES, "enrollee", "idevid", "device", "nobody"])
 def test_h1_each_route_for_each_role(home, callers, role):
     """H1: over HTTPS."""
     headers, tls = callers[role]

@@ -101,7 +101,7 @@ compare_callers(struct found *f, const struct route *route, json_t *operation)
 		found(f, "%s %s: x-roles are not the route's", route->method, route->pattern);
 	if (!json_is_array(security) || (json_array_size(security) == 0) != anybody)
 		found(f, "%s %s: security", route->method, route->pattern);
-	if (security_names(operation, "mutualTLS") != (!anybody && (route->who & (ROLE_BROKER | ROLE_DEVICE)) != 0) ||
+	if (security_names(operation, "mutualTLS") != (!anybody && (route->who & (ROLE_BROKER | ROLE_ENROLLEE | ROLE_DEVICE)) != 0) ||
 	    security_names(operation, "enrolmentToken") != (!anybody && (route->who & ROLE_ENROLLEE) != 0) ||
 	    security_names(operation, "bearer") != (!anybody && (route->who & ~(ROLE_ENROLLEE | ROLE_DEVICE)) != 0))
 		found(f, "%s %s: the wrong kind of credentials", route->method, route->pattern);
