@@ -46,6 +46,13 @@ on_body(char *data, size_t size, size_t n, void *ctx)
 	return buf_failed(body) ? 0 : size * n;
 }
 
+/* The certificate by which we are known; NULL: by none. */
+static const char *
+cert_path(const struct est *est)
+{
+	return est->pair_path != NULL ? est->pair_path : est->idevid_path;
+}
+
 static void
 options_set(CURL *curl, const struct est *est, struct answer *answer)
 {
@@ -59,9 +66,10 @@ options_set(CURL *curl, const struct est *est, struct answer *answer)
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer->body);
-	if (est->pair_path != NULL) {
-		(void)curl_easy_setopt(curl, CURLOPT_SSLCERT, est->pair_path);
-		(void)curl_easy_setopt(curl, CURLOPT_SSLKEY, est->pair_path);
+	if (cert_path(est) != NULL) {
+		(void)curl_easy_setopt(curl, CURLOPT_SSLCERT, cert_path(est));
+		(void)curl_easy_setopt(curl, CURLOPT_SSLKEY, est->pair_path != NULL ? est->pair_path : est->idevid_key_path);
+		(void)curl_easy_setopt(curl, CURLOPT_KEYPASSWD, ""); /* nobody is asked for one */
 	}
 	if (est->token != NULL) {
 		(void)curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
@@ -83,9 +91,10 @@ curl_error(const struct est *est, CURLcode code, const char *details, struct err
 		    "%s is not a server that %s vouches for (%s)\nget the root certificate of your service anew, from "
 		    "whoever runs it; is this machine's clock right?", est->url, est->ca_path, text);
 	case CURLE_SSL_CACERT_BADFILE:
+		return err_set(err, E_INPUT, "cannot use %s: %s", est->ca_path, text);
 	case CURLE_SSL_CERTPROBLEM:
-		return err_set(err, E_INPUT, "cannot use %s: %s",
-		    code == CURLE_SSL_CERTPROBLEM ? est->pair_path : est->ca_path, text);
+		return err_set(err, E_INPUT, "cannot use %s: %s%s", cert_path(est), text,
+		    est->pair_path != NULL ? "" : "\nit must be PEM, and --idevid-key its key, without a passphrase");
 	case CURLE_WRITE_ERROR:
 		return err_set(err, E_INPUT, "%s answers more than %d bytes", est->url, ANSWER_MAX);
 	default:
@@ -98,16 +107,19 @@ curl_error(const struct est *est, CURLcode code, const char *details, struct err
 static const struct {
 	long status;
 	int code;
-	const char *remedy;
+	const char *remedy, *by_idevid; /* NULL: the same */
 } refusals[] = {
-    {400, E_INPUT, "choose another --key, --name or --label accordingly"},
-    {401, E_UNAUTH, "the token is wrong, expired or revoked, or so is the certificate: get a new token (`muster token create`) and enrol"},
-    {403, E_DENIED, "ask for another profile (--label), or a token that is for this one"},
-    {404, E_INPUT, "is that an EST server, and --label one of its profiles?"},
-    {409, E_CONFLICT, "see `muster device show ID`"},
-    {410, E_GONE, "get a new token (`muster token create`)"},
-    {413, E_INPUT, "choose a smaller key"},
-    {429, E_LIMIT, "wait"},
+    {400, E_INPUT, "choose another --key, --name or --label accordingly", NULL},
+    {401, E_UNAUTH, "the token is wrong, expired or revoked, or so is the certificate: get a new token (`muster token create`) and enrol",
+	"--idevid must hold the device's certificate and, behind it, those of the CAs up to the one that the service trusts "
+	"(`muster trust list`)"},
+    {403, E_DENIED, "ask for another profile (--label), or a token that is for this one",
+	"whoever runs the service decides that; then the same command again"},
+    {404, E_INPUT, "is that an EST server, and --label one of its profiles?", NULL},
+    {409, E_CONFLICT, "see `muster device show ID`", NULL},
+    {410, E_GONE, "get a new token (`muster token create`)", NULL},
+    {413, E_INPUT, "choose a smaller key", NULL},
+    {429, E_LIMIT, "wait", NULL},
 };
 
 static int
@@ -127,7 +139,8 @@ status_error(const struct est *est, const struct answer *answer, struct err *err
 	for (i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
 		if (refusals[i].status == answer->status) {
 			code = refusals[i].code;
-			remedy = refusals[i].remedy;
+			remedy = est->idevid_path != NULL && refusals[i].by_idevid != NULL ? refusals[i].by_idevid :
+											      refusals[i].remedy;
 		}
 	}
 	if (code == E_BUSY && answer->status < 500 && answer->status != 202)

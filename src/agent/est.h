@@ -15,6 +15,8 @@ struct est {
 	const char *ca_path; /* the root that vouches for the server */
 	const char *pair_path; /* key and certificate with which to be known; NULL: none */
 	const char *token;   /* an enrolment token; NULL: none */
+	const char *idevid_path, *idevid_key_path; /* the manufacturer's certificate, with what leads up to its root, and its
+						    * key, by which to enrol; NULL: none */
 };
 
 /* Is the URL one that can be asked? E_INPUT. */

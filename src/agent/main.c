@@ -32,12 +32,12 @@
 enum { DONE, FAILED, USAGE };
 
 enum {
-	OPT_DIR = 0x100, OPT_URL, OPT_CA, OPT_TOKEN_FILE, OPT_NAME, OPT_KEY, OPT_LABEL, OPT_BROKER, OPT_FROM, OPT_AGAIN,
+	OPT_DIR = 0x100, OPT_URL, OPT_CA, OPT_TOKEN_FILE, OPT_NAME, OPT_KEY, OPT_LABEL, OPT_BROKER, OPT_FROM, OPT_AGAIN, OPT_IDEVID, OPT_IDEVID_KEY,
 	OPT_WAIT, OPT_JSON, OPT_TOPIC, OPT_EXEC, OPT_ON_COMMAND, OPT_UNTIL_EOF
 };
 
 struct arguments {
-	const char *dir, *ca, *token_file, *name, *from;
+	const char *dir, *ca, *token_file, *name, *from, *idevid, *idevid_key;
 	struct notes notes;
 	bool again, json;
 	int64_t wait_s;
@@ -88,6 +88,12 @@ parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_TOKEN_FILE:
 		a->token_file = arg;
+		return 0;
+	case OPT_IDEVID:
+		a->idevid = arg;
+		return 0;
+	case OPT_IDEVID_KEY:
+		a->idevid_key = arg;
 		return 0;
 	case OPT_NAME:
 		a->name = arg;
@@ -151,27 +157,37 @@ static const struct argp_option enrol_options[] = {
     {"url", OPT_URL, "URL", 0, "The service, https://HOST:PORT", 0},
     {"ca", OPT_CA, "FILE", 0, "Its root certificate: nothing else is trusted", 0},
     {"token-file", OPT_TOKEN_FILE, "FILE", 0, "Where the enrolment token stands; - is standard input", 0},
-    {"name", OPT_NAME, "TEXT", 0, "The device's name (default: this host's)", 0},
+    {"idevid", OPT_IDEVID, "FILE", 0, "Instead of a token: the certificate that the manufacturer gave this device (IEEE 802.1AR), "
+	"PEM, and behind it those of the CAs that lead up to the manufacturer's root", 0},
+    {"idevid-key", OPT_IDEVID_KEY, "FILE", 0, "Its key, PEM (default: in the same file)", 0},
+    {"name", OPT_NAME, "TEXT", 0, "The device's name (default: this host's, or with --idevid the manufacturer's serial "
+	"number)", 0},
     {"broker", OPT_BROKER, "HOST:PORT", 0, "The MQTT broker, for `muster-agent run`", 0},
     {"key", OPT_KEY, "KIND", 0, "ec-p256 (the default), ec-p384, rsa-2048, rsa-3072, rsa-4096", 0},
-    {"label", OPT_LABEL, "PROFILE", 0, "The profile to ask for (default: the token's)", 0},
-    {"from", OPT_FROM, "FOLDER", 0, "Take an opened package's files instead of asking with a token", 0},
+    {"label", OPT_LABEL, "PROFILE", 0, "The profile to ask for (default: what the token or the service says)", 0},
+    {"from", OPT_FROM, "FOLDER", 0, "Take an opened package's files instead of asking", 0},
     {"again", OPT_AGAIN, NULL, 0, "Give up what has enrolled here before", 0},
     {"wait", OPT_WAIT, "TIME", 0, "How long to go on asking a service that does not answer (default 1m)", 0}, DIR_OPTION,
     {0}};
 
 static const struct argp enrol_argp = {enrol_options, parse,
-    "--url URL --ca FILE --token-file FILE [--broker HOST:PORT]\n--from FOLDER [--url URL]",
-    "Enrol this device: make a key that never leaves it, ask for a certificate (EST, RFC 7030) with an enrolment token, and "
-    "keep both."
+    "--url URL --ca FILE --token-file FILE [--broker HOST:PORT]\n--url URL --ca FILE --idevid FILE [--idevid-key FILE]\n--from "
+    "FOLDER [--url URL]",
+    "Enrol this device: make a key that never leaves it, ask for a certificate (EST, RFC 7030) with an enrolment token or the "
+    "manufacturer's certificate, and keep both."
     "\vThe token comes from `muster token create`, the root certificate from http://HOST:8080/ca/root.crt or the home's "
     "ca/root.crt: bring it by a way that you trust.\n\n"
+    "A manufacturer's certificate needs no token: the service knows the manufacturer's CA (`muster trust add`) and expects the "
+    "device by its serial number (`muster trust expect`). It stays what it is, and is not needed again: renewals are made with "
+    "the certificate that it brought. Later it brings the same device another one, with --again, should that be lost.\n\n"
     "Files: device.pem (key, certificate, issuing CA; mode 0600), ca.crt, agent.conf, agent.state. Each is replaced as a "
     "whole. An enrolment that was interrupted, or whose answer was lost, is done by the same command again.\n\n"
     "Without --url, a package's certificate is used until it ends and never renewed.\n\n"
     "Examples:\n\n"
     "  muster-agent enrol --url https://muster.example:8443 --ca root.crt \\\n"
     "      --token-file token --broker mqtt.example:8883 --name 'Pump 7'\n"
+    "  muster-agent enrol --url https://muster.example:8443 --ca root.crt \\\n"
+    "      --idevid /factory/idevid.pem --idevid-key /factory/idevid.key\n"
     "  muster-agent enrol --from ./pump-7 --url https://muster.example:8443" SEE_ALSO,
     NULL, NULL, NULL};
 
@@ -210,7 +226,8 @@ pause_before(unsigned n, int retry_after_s, int64_t deadline_ms)
 static int
 enrol(struct arguments *a, struct err *err)
 {
-	struct enrolment e = {.dir = a->dir, .ca_path = a->ca, .name = a->name, .notes = &a->notes, .again = a->again};
+	struct enrolment e = {.dir = a->dir, .ca_path = a->ca, .name = a->name, .notes = &a->notes, .again = a->again,
+	    .idevid_path = a->idevid, .idevid_key_path = a->idevid_key != NULL ? a->idevid_key : a->idevid};
 	int64_t deadline_ms = clock_mono_ms() + a->wait_s * 1000;
 	struct buf token;
 	unsigned n = 0;
@@ -219,8 +236,8 @@ enrol(struct arguments *a, struct err *err)
 	if (a->from != NULL)
 		return renewal_import(&e, a->from, err);
 	buf_init_secret(&token);
-	if ((rc = token_read(a->token_file, &token, err)) == 0) {
-		e.token = buf_str(&token);
+	if (a->idevid != NULL || (rc = token_read(a->token_file, &token, err)) == 0) {
+		e.token = a->idevid != NULL ? NULL : buf_str(&token);
 		while (est_may_retry(rc = renewal_enrol(&e, err)) && pause_before(n++, err->retry_after_s, deadline_ms))
 			if (n == 1)
 				(void)fail(err);
@@ -234,11 +251,13 @@ cmd_enrol(struct arguments *a, struct err *err)
 {
 	int rc;
 
-	if (a->from == NULL && (a->notes.url[0] == '\0' || a->ca == NULL || a->token_file == NULL)) {
-		(void)fprintf(stderr, "muster-agent: enrol wants --url, --ca and --token-file, or --from (see --help)\n");
+	if ((a->token_file != NULL) + (a->idevid != NULL) + (a->from != NULL) != 1 ||
+	    (a->from == NULL && (a->notes.url[0] == '\0' || a->ca == NULL))) {
+		(void)fprintf(stderr,
+		    "muster-agent: enrol wants --url and --ca with either --token-file or --idevid, or else --from (see --help)\n");
 		return USAGE;
 	}
-	if (a->name == NULL && gethostname(a->host_name, sizeof a->host_name) == 0)
+	if (a->name == NULL && a->idevid == NULL && gethostname(a->host_name, sizeof a->host_name) == 0)
 		a->name = a->host_name;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		rc = err_nomem(err);

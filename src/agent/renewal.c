@@ -124,7 +124,8 @@ int
 renewal_enrol(const struct enrolment *e, struct err *err)
 {
 	const struct est est = {
-	    .url = e->notes->url, .label = e->notes->label, .ca_path = e->ca_path, .token = e->token};
+	    .url = e->notes->url, .label = e->notes->label, .ca_path = e->ca_path, .token = e->token,
+	    .idevid_path = e->idevid_path, .idevid_key_path = e->idevid_key_path};
 	struct buf subject = {0};
 	enum key_kind kind;
 	int lock = -1, rc;
@@ -231,7 +232,8 @@ renewal_renew(const char *dir, struct err *err)
 	if ((rc = pair_info(dir, PAIR_CURRENT, &info, NULL, err)) != 0)
 		goto out;
 	if (info.not_after <= clock_now()) {
-		rc = err_set(err, E_GONE, "the certificate has expired\nenrol again: `muster-agent enrol --again` with a new token");
+		rc = err_set(err, E_GONE, "the certificate has expired\nenrol again: `muster-agent enrol --again` with a new token "
+						"or the manufacturer's certificate");
 		goto out;
 	}
 	est.url = notes.url;

@@ -12,7 +12,8 @@
 struct enrolment {
 	const char *dir;	    /* made if it is not there */
 	const char *ca_path;	    /* the root to trust */
-	const char *token, *name;   /* the name goes into the request */
+	const char *token, *name;   /* the name goes into the request; NULL: none */
+	const char *idevid_path, *idevid_key_path; /* instead of the token: a manufacturer's certificate, and its key */
 	const struct notes *notes;  /* url, label, broker, key */
 	bool again;		    /* replace what has enrolled there */
 };

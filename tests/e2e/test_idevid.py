@@ -2,9 +2,11 @@
 for them. The clients are curl, strongSwan's pki and Python's TLS, which is OpenSSL's."""
 
 import http.client
+import shutil
 
 import maker
 import pytest
+from agent import Agent
 from der import extension, integer, oid, sequence, tlv
 from maker import BASIC_CONSTRAINTS, CLIENT_AUTH, EXT_KEY_USAGE, KEY_USAGE, SERVER_AUTH, Maker
 from muster import run
@@ -480,3 +482,76 @@ def test_what_add_refuses(home, acme):
     assert {i["name"] for i in home.json("trust", "list")["items"]} >= {"acme"}
     shown = home.json("trust", "show", "acme")
     assert shown["subject"] == "CN=Acme Root,O=Acme" and shown["not_after"] == "9999-12-31T23:59:59Z" and not shown["held"]
+
+
+# ---- the agent ---------------------------------------------------------------------------------------------------------
+
+
+class Born(Agent):
+    """One on a device that left its factory with a certificate."""
+
+    def __init__(self, home, made, **kwargs):
+        super().__init__(home, **kwargs)
+        self.made = made
+
+    def enrol(self, *args, cert=None, key=None, check=True, **kwargs):
+        return self.call("enrol", "--url", f"https://localhost:{self.home.api_port}", "--ca", self.home.dir / "ca/root.crt",
+                         "--idevid", cert or self.made.cert, "--idevid-key", key or self.made.key, "--wait", "0", *args, check=check,
+                         **kwargs)
+
+
+def test_the_agent(home, acme):
+    """Enrols with it, answers no token's question, renews without it, and comes back with it as the same device."""
+    expect(home, "PX-200")
+    agent = Born(home, acme.make("PX-200"))
+    agent.enrol()
+    shown = home.json("device", "show", agent.id)
+    assert (shown["name"], shown["type"], shown["status"]) == ("PX-200", "pump", "active")
+    agent.call("renew")
+    first = agent.id
+    assert b"--again" in agent.enrol(check=False).stderr
+    agent.enrol("--again", "--name", "another name")
+    assert agent.id == first and home.json("device", "show", first)["name"] == "PX-200"
+    shutil.rmtree(agent.dir)  # the device's memory is made anew in a repair
+    agent.enrol()
+    assert agent.id == first and len(agent.certificates()) == 4
+    home.json("trust", "unexpect", "acme", "PX-200")
+    agent.call("renew", check=False)
+    assert agent.status()["id"] == first
+
+
+def test_what_the_agent_says(home, acme):
+    """Each refusal says what to do, and leaves nothing in use; then the same command works."""
+    agent = Born(home, acme.make("PX-210", key="2048"))
+    both = agent.base / "both.pem"
+    both.write_bytes(agent.made.cert.read_bytes() + agent.made.key.read_bytes())
+    locked = agent.base / "locked.key"
+    run("openssl", "pkey", "-in", agent.made.key, "-aes128", "-passout", "pass:x", "-out", locked)
+    for args, words in (({}, [b"PX-210", b"muster trust expect", b"same command again"]),
+                        ({"cert": acme.make("PX-210", chain=False).cert}, [b"--idevid-key"]),  # not its key
+                        ({"cert": agent.base / "none.pem"}, [b"none.pem", b"must be PEM"]),
+                        ({"key": locked}, [b"--idevid-key", b"without a passphrase"])):
+        said = agent.enrol(check=False, stdin=b"x\n", **args)
+        assert said.returncode == 1 and all(w in said.stderr for w in words), (args, said.stderr)
+    alone = acme.make("PX-210", chain=False)
+    said = agent.enrol(check=False, cert=alone.cert, key=alone.key)
+    assert said.returncode == 1 and b"those of the CAs" in said.stderr
+    assert not (agent.dir / "device.pem").exists()
+    for args in (["--idevid", both], ["--idevid", both, "--token-file", "-"], ["--from", ".", "--idevid", both]):
+        assert agent.call("enrol", *args, *([] if "--from" in args else ["--url", "https://localhost:1"]), check=False).returncode == 2
+    expect(home, "PX-210")
+    agent.call("enrol", "--url", f"https://localhost:{home.api_port}", "--ca", home.dir / "ca/root.crt", "--idevid", both)
+    home.cli("device", "revoke", agent.id)
+    said = agent.enrol("--again", check=False)
+    assert said.returncode == 1 and b"is revoked" in said.stderr and b"muster trust forget" in said.stderr
+
+
+def test_the_agent_answers_a_challenge(attesting):
+    """J1"""
+    home = attesting
+    root = Maker(home.base, "Proving CA")
+    home.cli("trust", "add", root.file, "--name", "proving", "--type", "pump", "--profile", "proven", "--any-serial")
+    agent = Born(home, root.make("PX-9"))
+    agent.enrol()
+    agent.enrol("--again")
+    assert [c["profile"] for c in agent.certificates()] == ["proven", "proven"]

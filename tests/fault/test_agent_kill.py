@@ -10,6 +10,7 @@ import time
 import muster
 import pytest
 from agent import Agent
+from maker import Maker
 from muster import wait_for
 from pluginbroker import PluginBroker, add_service
 from test_est import token
@@ -75,6 +76,32 @@ def test_killed_while_it_enrols(site, number):
     assert row["uses"] == 1
     after = {d["id"] for d in home.json("device", "list", "--all")["items"]}
     assert after - before <= {agent.id} and len(agent.certificates()) == 1
+    agent.check_works(service)
+
+
+@pytest.fixture(scope="module")
+def acme(site):
+    """A manufacturer whose devices are let in."""
+    home, _ = site
+    root = Maker(home.base)
+    home.cli("trust", "add", root.file, "--name", "acme", "--type", "pump", "--any-serial")
+    return root
+
+
+@pytest.mark.parametrize("number", OWN)
+def test_killed_while_it_enrols_by_its_manufacturers_certificate(site, acme, number):
+    """I1, F5: the same command again finishes it, as one device with one certificate."""
+    home, service = site
+    agent, made = Killed(home), acme.make(f"PX-{number}")
+    command = ["--url", f"https://localhost:{home.api_port}", "--ca", home.dir / "ca/root.crt", "--broker",
+               f"localhost:{home.broker_port}", "--idevid", made.cert, "--idevid-key", made.key]
+    assert agent.call("enrol", *command, check=False, **agent.arm(number)).returncode == -signal.SIGKILL
+    agent.check_died(number)
+    again = agent.call("enrol", *command, check=False)
+    if again.returncode != 0:
+        assert number in AT_THE_BROKER and b"has enrolled" in again.stderr, again.stderr
+    assert [d["id"] for d in home.json("device", "list", "--search", f"PX-{number}")["items"]] == [agent.id]
+    assert len(agent.certificates()) == 1
     agent.check_works(service)
 
 
