@@ -101,12 +101,11 @@ serial_start(const uint8_t *serial, size_t *len_out, bool *pad_out)
 size_t
 crl_entry_len(const struct crl_entry *entry, bool is_delta)
 {
-	uint8_t time[DER_TIME_SIZE];
 	size_t len;
 	bool pad;
 
 	(void)serial_start(entry->serial, &len, &pad);
-	return 2 + 2 + pad + len + der_time_make(time, entry->revoked_at) +
+	return 2 + 2 + pad + len + der_time_len(entry->revoked_at) +
 	       (reason_is_listed(entry->reason, is_delta) ? REASON_SIZE : 0);
 }
 

@@ -143,6 +143,14 @@ put_two(uint8_t *at, unsigned value)
 	return at + 2;
 }
 
+size_t
+der_time_len(int64_t when)
+{
+	if (when < TIME_MIN || when > DER_TIME_MAX)
+		return 0;
+	return when >= TIME_2050 ? DER_TIME_SIZE : DER_TIME_SIZE - 2;
+}
+
 static size_t
 time_make(uint8_t out[DER_TIME_SIZE], int64_t when, bool generalized)
 {
@@ -150,7 +158,7 @@ time_make(uint8_t out[DER_TIME_SIZE], int64_t when, bool generalized)
 	unsigned year, month, day, second;
 	int64_t days;
 
-	if (when < TIME_MIN || when > DER_TIME_MAX)
+	if (der_time_len(when) == 0)
 		return 0;
 	days = (when - TIME_MIN) / DAY_S + TIME_MIN / DAY_S;
 	second = (unsigned)(when - days * DAY_S);

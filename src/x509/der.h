@@ -52,6 +52,7 @@ void der_put_time(struct buf *out, int64_t when);
 /* The same into OUT; returns how many bytes, 0 for a time that DER cannot say. */
 #define DER_TIME_SIZE 17
 size_t der_time_make(uint8_t out[DER_TIME_SIZE], int64_t when);
+size_t der_time_len(int64_t when); /* that alone */
 
 /* The same as GeneralizedTime, whatever the year: OCSP has no other (RFC 6960, section 4.2.1). */
 void der_put_generalized_time(struct buf *out, int64_t when);
