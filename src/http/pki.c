@@ -37,7 +37,7 @@ pki_issuing(struct core *core, const struct caller *caller, const struct http_re
 	(void)caller;
 	(void)req;
 	(void)err;
-	return certificate_reply(&core->issuing_der, reply);
+	return certificate_reply(&core->issuers.all[0].der, reply);
 }
 
 /* From the issuing CA up to the root. */
@@ -50,7 +50,7 @@ pki_chain(struct core *core, const struct caller *caller, const struct http_requ
 	(void)err;
 	reply->content_type = "application/x-pem-file";
 	reply->cacheable_s = CERTIFICATE_CACHEABLE_S;
-	buf_append(&reply->body, core->issuing_pem.data, core->issuing_pem.len);
+	buf_append(&reply->body, core->issuing_pems[0].data, core->issuing_pems[0].len);
 	buf_append(&reply->body, core->root_pem.data, core->root_pem.len);
 	return 0;
 }
@@ -78,6 +78,8 @@ sending_next(struct core *core, void *ctx, struct buf *part, bool *end_out, stru
 	(void)core;
 	if (!shared_read(sending->bytes, sending->at, LIST_PART_BYTES, part))
 		return err_set(err, E_BUSY, "its reader is slow, and newer revocation lists need the room");
+	if (buf_failed(part))
+		return err_nomem(err);
 	sending->at += part->len;
 	*end_out = sending->at == shared_len(sending->bytes);
 	return 0;

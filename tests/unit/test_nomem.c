@@ -224,6 +224,7 @@ call(const struct op *op, const char *path, const char *body, struct err *err)
 	struct http_query query = {0};
 	struct http_request req = {.method = op->method, .path = path, .body = (const uint8_t *)body,
 	    .body_len = strlen(body), .content_type = "application/json", .accept = "",
+	    .accept_encoding = "", .if_none_match = "", .if_modified_since = "",
 	    .idempotency_key = (op->is & KEYED) != 0 ? number : "", .peer = "192.0.2.1", .id = "0123456789abcdef",
 	    .query = &query, .traffic = traffic, .must_answer = true};
 	struct caller_proof proof = {0};
