@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #define SECRET_HEAP_BYTES (512 * 1024)
-#define FILES_MAX 16
+#define FILES_MAX 64
 #define COPY_BYTES (64 * 1024)
 #define SPARE_BYTES (64 * 1024 * 1024) /* of the home's disk, left to the running service */
 
@@ -204,8 +204,7 @@ collect(struct backup *b, struct err *err)
 			continue;
 		if ((rc = fs_path(path, b->dir, part->name, err)) != 0)
 			return rc;
-		/* The root's key may be offline. */
-		if (strcmp(part->name, "ca/private/root.key") == 0 && !fs_exists(path))
+		if (part->optional && !fs_exists(path))
 			continue;
 		if ((rc = source_add(b, part->name, path, 0, err)) != 0)
 			return rc;

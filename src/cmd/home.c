@@ -1,6 +1,7 @@
 /* Everything a home needs, in the order in which it is made. Runs once, locally, before any service: the only
  * place besides rollover that holds the root's key. */
 #include "cmd/home.h"
+#include "cmd/issuingca.h"
 #include "cmd/owners.h"
 #include "cmd/part.h"
 #include "cmd/serverpair.h"
@@ -37,7 +38,6 @@
 
 #define DAY 86400
 #define ROOT_DAYS 7300
-#define ISSUING_DAYS 3650
 #define BACKDATE_S 60 /* a client's clock may be a little behind */
 
 /* What the steps hand on. */
@@ -90,22 +90,15 @@ make_cas(struct build *b, struct err *err)
 	struct cacert_spec root = {.not_before = b->now - BACKDATE_S,
 	    .not_after = b->now + (int64_t)ROOT_DAYS * DAY, .country = b->options->country,
 	    .org = b->options->org, .common_name = "Muster Root CA"};
-	struct cacert_spec issuing = root;
-	const uint8_t *spki;
-	size_t spki_len;
+	struct issuingca issuing = {.kind = b->options->key, .org = b->options->org, .country = b->options->country,
+	    .now = b->now, .root_der = &b->root_der};
 	int rc;
 
-	issuing.not_after = b->now + (int64_t)ISSUING_DAYS * DAY;
-	issuing.common_name = "Muster Issuing CA";
-	if ((rc = key_generate(b->options->key, &b->root_key, err)) != 0 ||
-	    (rc = key_generate(b->options->key, &b->issuing_key, err)) != 0 ||
-	    (rc = cert_serial_make(root.serial, err)) != 0 ||
-	    (rc = cert_serial_make(issuing.serial, err)) != 0 ||
+	if ((rc = key_generate(b->options->key, &b->root_key, err)) != 0 || (rc = cert_serial_make(root.serial, err)) != 0 ||
 	    (rc = cacert_make_root(&root, b->root_key, &b->root_der, err)) != 0)
 		return rc;
-	spki = key_spki(b->issuing_key, &spki_len);
-	if ((rc = cacert_make_issuing(&issuing, spki, spki_len, b->root_der.data, b->root_der.len,
-		 b->root_key, &b->issuing_der, err)) != 0)
+	issuing.root_key = b->root_key;
+	if ((rc = issuingca_make(&issuing, &b->issuing_key, &b->issuing_der, err)) != 0)
 		return rc;
 	pem_encode(&b->root_pem, "CERTIFICATE", b->root_der.data, b->root_der.len);
 	pem_encode(&b->issuing_pem, "CERTIFICATE", b->issuing_der.data, b->issuing_der.len);

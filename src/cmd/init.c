@@ -1,6 +1,7 @@
 /* `muster init`: the command around home_create. */
 #include "cmd/commands.h"
 #include "cmd/home.h"
+#include "cmd/issuingca.h"
 
 #include "base/secret.h"
 #include "base/text.h"
@@ -49,9 +50,8 @@ init_parse(int key, char *arg, struct argp_state *state)
 		a->options.country = arg;
 		return 0;
 	case 'k':
-		if (!key_kind_parse(arg, &kind) ||
-		    (kind != KEY_EC_P256 && kind != KEY_EC_P384 && kind != KEY_RSA_3072))
-			argp_error(state, "--key must be ec-p256, ec-p384 or rsa-3072");
+		if (!issuingca_kind_parse(arg, &kind))
+			argp_error(state, "--key must be " ISSUINGCA_KINDS);
 		a->options.key = kind;
 		return 0;
 	default:

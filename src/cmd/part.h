@@ -20,6 +20,7 @@ struct part {
 	enum part_backup backup;
 	bool signers; /* the signer's, else the api's */
 	bool brokers; /* the broker's group must be able to read */
+	bool optional; /* a backup does without it: a root's key that is offline, a CA that there was not */
 };
 
 /* The I-th part, folders before what is in them; NULL behind the last. */

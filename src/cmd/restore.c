@@ -137,7 +137,7 @@ verify(struct restore *r, struct err *err)
 		r->progress.total += len;
 	}
 	for (i = 0; rc == 0 && (part = part_at(i)) != NULL; i++)
-		if (part->backup == PART_SAVED && (seen & 1ULL << i) == 0)
+		if (part->backup == PART_SAVED && !part->optional && (seen & 1ULL << i) == 0)
 			rc = err_set(err, E_INPUT, "it lacks %s", part->name);
 	return rc;
 }

@@ -125,3 +125,43 @@ ca_crl_info(struct core *core, enum shelf_kind kind, struct crl_info *info_out)
 {
 	shelf_info(publisher_shelf(core->publisher), kind, info_out);
 }
+
+const char *
+ca_chain_pem(const struct core *core, const struct store_certificate *certificate)
+{
+	const struct config *config = core_config(core);
+	struct cert_info info;
+	size_t i;
+
+	if (certificate->der != NULL && cert_info_read(certificate->der, certificate->der_len, &info, &(struct err){0}) == 0)
+		for (i = 0; i < config->n_retired; i++)
+			if (info.issuer_len == config->retired[i].name_len &&
+			    memcmp(info.issuer, config->retired[i].name, info.issuer_len) == 0)
+				return buf_str(&core->issuing_pems[i + 1]);
+	return buf_str(&core->issuing_pems[0]);
+}
+
+size_t
+ca_all(const struct core *core, const struct buf *ders_out[CA_ALL_MAX])
+{
+	size_t i;
+
+	for (i = 0; i < core->issuers.n; i++)
+		ders_out[i] = &core->issuers.all[i].der;
+	ders_out[i] = &core->root_der;
+	return i + 1;
+}
+
+int
+ca_issuer(struct core *core, const char *issuer, struct buf *der_out, struct err *err)
+{
+	const struct config *config = core_config(core);
+	const struct cert_issuer *found = config_issuer(config, issuer);
+	const struct buf *der;
+
+	if (found == NULL)
+		return err_set(err, E_NOTFOUND, "no such issuer");
+	der = &core->issuers.all[found == &config->issuer ? 0 : found - config->retired + 1].der;
+	buf_append(der_out, der->data, der->len);
+	return buf_failed(der_out) ? err_nomem(err) : 0;
+}

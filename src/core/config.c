@@ -25,6 +25,33 @@ text_read(const struct core *core, struct buf *text, struct err *err)
 	return settings_text(core->dir, text, err);
 }
 
+static int
+issuers_init(const struct core *core, struct config *config, struct err *err)
+{
+	const char *url = config->settings.pki_public_url;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < core->issuers.n; i++)
+		rc = cert_issuer_init(i == 0 ? &config->issuer : &config->retired[i - 1], core->issuers.all[i].der.data,
+		    core->issuers.all[i].der.len, url, err);
+	config->n_retired = core->issuers.n - 1;
+	return rc;
+}
+
+const struct cert_issuer *
+config_issuer(const struct config *config, const char *key_id_hex)
+{
+	size_t i;
+
+	if (strcmp(key_id_hex, "issuing") == 0 || strcmp(key_id_hex, config->issuer.key_id_hex) == 0)
+		return &config->issuer;
+	for (i = 0; i < config->n_retired; i++)
+		if (strcmp(key_id_hex, config->retired[i].key_id_hex) == 0)
+			return &config->retired[i];
+	return NULL;
+}
+
 /* CONFIG_OUT is the caller's. */
 static int
 config_make(
@@ -38,8 +65,7 @@ config_make(
 	sha256(config->digest, text->data, text->len);
 	if ((rc = settings_parse(text, &config->settings, err)) == 0 &&
 	    (rc = profiles_parse(buf_str(text), &config->profiles, err)) == 0 &&
-	    (rc = cert_issuer_init(&config->issuer, core->issuing_der.data, core->issuing_der.len,
-		 config->settings.pki_public_url, err)) == 0)
+	    (rc = issuers_init(core, config, err)) == 0)
 		*config_out = config;
 	else
 		free(config);

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "core/settings.h"
+#include "signer/issuers.h"
 #include "signer/profile.h"
 #include "x509/cert.h"
 
@@ -18,18 +19,23 @@ struct core;
 struct config {
 	struct settings settings;
 	struct profiles profiles;
-	struct cert_issuer issuer;  /* what the signer's certificates are compared with */
+	struct cert_issuer issuer;  /* today's issuing CA: what the signer's certificates are compared with */
+	struct cert_issuer retired[ISSUERS_RETIRED_MAX]; /* those before it that have not ended */
+	size_t n_retired;
 	uint8_t digest[SHA256_LEN]; /* of the text */
 	int64_t since_ms;	    /* clock_mono_ms; 0 for the first */
 	struct config *before;
 };
 
-/* Read it for the first time; core->issuing_der is there. E_NOTFOUND, E_INPUT, E_SYS. */
+/* Read it for the first time; core->issuers is there. E_NOTFOUND, E_INPUT, E_SYS. */
 MUST_CHECK int config_open(struct core *core, struct err *err);
 
 /* Read it again and use it from now on; *CHANGED_OUT: it is another text. What only a start can
  * change stays, with a warning. On failure the old one stays, whole. One thread. */
 MUST_CHECK int config_reload(struct core *core, bool *changed_out, struct err *err);
+
+/* The issuing CA with that SKI in hex, or today's by the name "issuing"; NULL if there is none. */
+const struct cert_issuer *config_issuer(const struct config *config, const char *key_id_hex);
 
 /* Has it changed so lately that the signer may not use the same one yet? */
 bool config_is_fresh(const struct core *core);

@@ -63,6 +63,22 @@ root_load(struct core *core, struct err *err)
 }
 
 static int
+issuers_open(struct core *core, struct err *err)
+{
+	bool failed = false;
+	size_t i;
+	int rc;
+
+	if ((rc = issuers_read(core->dir, clock_now(), &core->issuers, err)) != 0)
+		return rc;
+	for (i = 0; i < core->issuers.n; i++) {
+		pem_encode(&core->issuing_pems[i], "CERTIFICATE", core->issuers.all[i].der.data, core->issuers.all[i].der.len);
+		failed = failed || buf_failed(&core->issuing_pems[i]);
+	}
+	return failed ? err_nomem(err) : 0;
+}
+
+static int
 limits_open(struct core *core, struct err *err)
 {
 	const struct settings *s = &core_config(core)->settings;
@@ -96,7 +112,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 		goto out;
 	}
 	if ((rc = root_load(core, err)) != 0 ||
-	    (rc = ca_load(core, "ca/issuing.crt", &core->issuing_pem, &core->issuing_der, err)) != 0 ||
+	    (rc = issuers_open(core, err)) != 0 ||
 	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
 	    (rc = attest_new(&core->attest, err)) != 0 || (rc = operators_new(&core->operators, err)) != 0 ||
 	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
@@ -136,8 +152,8 @@ signer_check(struct core *core, struct err *err)
 	int rc;
 
 	if ((rc = signer_ca_cert(core->signer, &der, err)) == 0 &&
-	    (der.len != core->issuing_der.len ||
-		memcmp(der.data, core->issuing_der.data, der.len) != 0))
+	    (der.len != core->issuers.all[0].der.len ||
+		memcmp(der.data, core->issuers.all[0].der.data, der.len) != 0))
 		rc = err_set(err, E_SYS, "the signer has another CA certificate than ca/issuing.crt");
 	buf_clear(&der);
 	return rc;
@@ -162,6 +178,8 @@ core_start(struct core *core, struct err *err)
 void
 core_close(struct core *core)
 {
+	size_t i;
+
 	if (core == NULL)
 		return;
 	control_stop(core->control);
@@ -184,8 +202,9 @@ core_close(struct core *core)
 	config_close(core);
 	buf_clear(&core->root_pem);
 	buf_clear(&core->root_der);
-	buf_clear(&core->issuing_pem);
-	buf_clear(&core->issuing_der);
+	for (i = 0; i < ISSUERS_MAX; i++)
+		buf_clear(&core->issuing_pems[i]);
+	issuers_clear(&core->issuers);
 	attest_free(core->attest);
 	operators_free(core->operators);
 	idempotency_free(core->idempotency);

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/config.h"
+#include "signer/issuers.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -35,8 +36,9 @@ struct core {
 	struct store *store;
 	struct signer *signer;
 	struct buf root_pem;	     /* in a package's ca.crt */
-	struct buf issuing_pem;	     /* chain_pem */
-	struct buf root_der, issuing_der;
+	struct issuers issuers;	     /* today's issuing CA first */
+	struct buf issuing_pems[ISSUERS_MAX]; /* the same as PEM: chain_pem */
+	struct buf root_der;
 	uint8_t root_spki_hash[SHA256_LEN];
 	struct keypool *keypool;
 	struct sweeper *sweeper;

@@ -196,7 +196,7 @@ write_ends(const struct core *core, struct buf *out)
 	metric_family(out, "muster_certificate_not_after_timestamp_seconds", "gauge",
 	    "When a certificate of the service ends; the days that are left are (this - time()) / 86400.");
 	write_end(out, "root", &core->root_der);
-	write_end(out, "issuing", &core->issuing_der);
+	write_end(out, "issuing", &core->issuers.all[0].der);
 	write_file_end(core, out, "server", "tls/server.crt");
 	write_file_end(core, out, "broker", "broker/broker.crt");
 }

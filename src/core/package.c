@@ -76,7 +76,7 @@ readme_of_broker(const struct credential_owner *owner, struct buf *out)
 	    "Credentials of broker %s, made by Muster.\n\n"
 	    "  device.key   the private key; it exists nowhere else\n"
 	    "  device.crt   its certificate, and the issuing CA's\n"
-	    "  ca.crt       what it trusts: the root and the issuing CA, so that a client may send its own certificate alone\n\n"
+	    "  ca.crt       what it trusts: the root and the issuing CAs, so that a client may send its own certificate alone\n\n"
 	    "Keep them on the broker's machine, in a folder DIR that Mosquitto's user may read and nobody else. What the broker\n"
 	    "is told is printed where Muster is:\n\n"
 	    "  muster broker config mosquitto --files DIR --listen ADDRESS:PORT > mosquitto.conf\n",
@@ -102,13 +102,15 @@ package_build(struct core *core, const struct credential_owner *owner, const str
     struct err *err)
 {
 	struct buf certificate = {0}, trusted = {0}, json = {0}, readme = {0};
+	size_t i;
 	int rc;
 
 	pem_encode(&certificate, "CERTIFICATE", leaf_der, leaf_len);
-	buf_append(&certificate, core->issuing_pem.data, core->issuing_pem.len);
+	buf_append(&certificate, core->issuing_pems[0].data, core->issuing_pems[0].len);
 	buf_append(&trusted, core->root_pem.data, core->root_pem.len);
 	if (owner->kind == OWNER_BROKER) {
-		buf_append(&trusted, core->issuing_pem.data, core->issuing_pem.len);
+		for (i = 0; i < core->issuers.n; i++)
+			buf_append(&trusted, core->issuing_pems[i].data, core->issuing_pems[i].len);
 		readme_of_broker(owner, &readme);
 	} else if (owner->kind == OWNER_OPERATOR) {
 		readme_of_operator(core, owner, &readme);

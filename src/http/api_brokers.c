@@ -29,7 +29,7 @@ api_brokers_add(struct core *core, const struct caller *caller, const struct htt
 	    (rc = args_credential(body, &args, err)) == 0 &&
 	    (rc = broker_add(core, caller, name, &args.request, &broker, &credential, err)) == 0 &&
 	    (rc = json_reply_take(reply, 201,
-		 shape_issued_take(shape_broker(&broker), &credential, buf_str(&core->issuing_pem)), err)) == 0)
+		 shape_issued_take(shape_broker(&broker), &credential, ca_chain_pem(core, &credential.certificate)), err)) == 0)
 		(void)snprintf(reply->location, sizeof reply->location, "/v1/brokers");
 	credential_clear(&credential);
 	args_credential_clear(&args);

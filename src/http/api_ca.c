@@ -38,7 +38,7 @@ api_ca_get(struct core *core, const struct caller *caller, const struct http_req
 
 	(void)caller;
 	if ((rc = http_query_only(req, args_none, err)) != 0 ||
-	    (rc = ca_shape(&core->issuing_der, &issuing, err)) != 0 ||
+	    (rc = ca_shape(&core->issuers.all[0].der, &issuing, err)) != 0 ||
 	    (rc = ca_shape(&core->root_der, &root, err)) != 0 ||
 	    (rc = crl_shape(core, SHELF_COMPLETE, &crl, err)) != 0 ||
 	    (rc = crl_shape(core, SHELF_DELTA, &delta, err)) != 0) {

@@ -57,7 +57,7 @@ reply_issued(struct core *core, struct http_reply *reply, int status,
     const struct store_device *device, const struct credential *credential, struct err *err)
 {
 	return json_reply_take(reply, status,
-	    shape_issued_take(shape_device(device), credential, buf_str(&core->issuing_pem)), err);
+	    shape_issued_take(shape_device(device), credential, ca_chain_pem(core, &credential->certificate)), err);
 }
 
 int

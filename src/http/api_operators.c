@@ -133,7 +133,7 @@ api_operators_package(struct core *core, const struct caller *caller, const stru
 	if ((rc = args_body(req, package_names, true, &body, err)) == 0 && (rc = args_credential(body, &args, err)) == 0 &&
 	    (rc = operator_reissue(core, caller, req->params[0], &args.request, &row, &credential, err)) == 0)
 		rc = json_reply_take(reply, 201,
-		    shape_issued_take(shape_operator(&row, NULL), &credential, buf_str(&core->issuing_pem)), err);
+		    shape_issued_take(shape_operator(&row, NULL), &credential, ca_chain_pem(core, &credential.certificate)), err);
 	credential_clear(&credential);
 	args_credential_clear(&args);
 	json_decref(body);

@@ -20,7 +20,7 @@ reply_issued(struct core *core, struct http_reply *reply, int status,
     const struct store_service *service, const struct credential *credential, struct err *err)
 {
 	return json_reply_take(reply, status,
-	    shape_issued_take(shape_service(service), credential, buf_str(&core->issuing_pem)),
+	    shape_issued_take(shape_service(service), credential, ca_chain_pem(core, &credential->certificate)),
 	    err);
 }
 

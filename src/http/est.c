@@ -1,5 +1,6 @@
 /* EST (RFC 7030, 8951) under /.well-known/est, with a label that names a profile or without. Bodies are base64, wrapped or
  * not, whatever Content-Transfer-Encoding says; answers are one line, as some clients read no more. */
+#include "core/ca.h"
 #include "core/enrol.h"
 #include "core/rotation.h"
 
@@ -44,13 +45,13 @@ int
 est_cacerts(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	const struct buf *certs[] = {&core->issuing_der, &core->root_der};
+	const struct buf *certs[CA_ALL_MAX];
 	struct buf der = {0};
 	int rc;
 
 	(void)caller;
 	(void)req;
-	estmsg_put_certs(&der, certs, sizeof certs / sizeof certs[0]);
+	estmsg_put_certs(&der, certs, ca_all(core, certs));
 	rc = reply_base64(reply, "application/pkcs7-mime", &der, err);
 	buf_clear(&der);
 	return rc;

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "core/ca.h"
 #include "core/feed.h"
 #include "core/ocsp.h"
 #include "http/clients.h"
@@ -65,12 +66,13 @@ static int
 tls_load(struct core *core, struct tls **tls_out, struct err *err)
 {
 	char chain[FS_PATH_MAX], key[FS_PATH_MAX];
+	const struct buf *cas[CA_ALL_MAX];
 	int rc;
 
 	if ((rc = fs_path(chain, core->dir, "tls/server.crt", err)) != 0 ||
 	    (rc = fs_path(key, core->dir, "tls/server.key", err)) != 0)
 		return rc;
-	return tls_open(chain, key, &core->root_der, &core->issuing_der, tls_out, err);
+	return tls_open(chain, key, cas, ca_all(core, cas), tls_out, err);
 }
 
 static int

@@ -24,7 +24,8 @@ struct tls {
 	pthread_mutex_t lock; /* of ctx */
 	SSL_CTX *ctx;
 	char chain_path[FS_PATH_MAX], key_path[FS_PATH_MAX];
-	struct buf root_der, issuing_der;
+	struct buf cas[TLS_CAS_MAX];
+	size_t n_cas;
 	tls_staple_fn *staple; /* NULL: nothing is stapled */
 	void *staple_ctx;
 	atomic_bool welcomes_strangers;
@@ -78,21 +79,32 @@ files_load(const struct tls *tls, SSL_CTX *ctx, struct err *err)
 	return 0;
 }
 
-/* Is the server's certificate of our issuing CA's? Then SERIAL_OUT[SERIAL_LEN]. Another's status is not ours to tell. */
+static bool
+is_issued_by(const struct buf *der, X509 *cert)
+{
+	const uint8_t *p = der->data;
+	X509 *ca = d2i_X509(NULL, &p, (long)der->len);
+	bool is_issued = ca != NULL && X509_check_issued(ca, cert) == X509_V_OK;
+
+	X509_free(ca);
+	ERR_clear_error();
+	return is_issued;
+}
+
+/* Is the server's certificate of one of our CAs'? Then SERIAL_OUT[SERIAL_LEN]. Another's status is not ours to tell. */
 static bool
 serial_of(const struct tls *tls, X509 *cert, uint8_t *serial_out)
 {
-	const uint8_t *p = tls->issuing_der.data;
-	X509 *issuing = d2i_X509(NULL, &p, (long)tls->issuing_der.len);
 	const ASN1_INTEGER *serial = cert != NULL ? X509_get0_serialNumber(cert) : NULL;
-	bool is_ours = issuing != NULL && serial != NULL && X509_check_issued(issuing, cert) == X509_V_OK &&
-	    ASN1_STRING_length(serial) == SERIAL_LEN;
+	size_t i;
 
-	if (is_ours)
-		memcpy(serial_out, ASN1_STRING_get0_data(serial), SERIAL_LEN);
-	X509_free(issuing);
-	ERR_clear_error();
-	return is_ours;
+	if (serial == NULL || ASN1_STRING_length(serial) != SERIAL_LEN)
+		return false;
+	memcpy(serial_out, ASN1_STRING_get0_data(serial), SERIAL_LEN);
+	for (i = 0; i < tls->n_cas; i++)
+		if (is_issued_by(&tls->cas[i], cert))
+			return true;
+	return false;
 }
 
 /* About the certificate of this very session: a reload may have put another one in its place meanwhile. */
@@ -118,7 +130,8 @@ static int
 ctx_new(const struct tls *tls, SSL_CTX **ctx_out, struct err *err)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	int rc;
+	size_t i;
+	int rc = 0;
 
 	if (ctx == NULL)
 		return tls_fail(err, E_NOMEM, "cannot set up TLS");
@@ -136,8 +149,9 @@ ctx_new(const struct tls *tls, SSL_CTX **ctx_out, struct err *err)
 	}
 	(void)SSL_CTX_set_tlsext_status_cb(ctx, on_status);
 	(void)SSL_CTX_set_tlsext_status_arg(ctx, (void *)tls);
-	if ((rc = trust_add(ctx, &tls->root_der, err)) == 0 &&
-	    (rc = trust_add(ctx, &tls->issuing_der, err)) == 0 && (rc = files_load(tls, ctx, err)) == 0) {
+	for (i = 0; rc == 0 && i < tls->n_cas; i++)
+		rc = trust_add(ctx, &tls->cas[i], err);
+	if (rc == 0 && (rc = files_load(tls, ctx, err)) == 0) {
 		*ctx_out = ctx;
 		ctx = NULL;
 	}
@@ -147,21 +161,26 @@ out:
 }
 
 int
-tls_open(const char *chain_path, const char *key_path, const struct buf *root_der,
-    const struct buf *issuing_der, struct tls **tls_out, struct err *err)
+tls_open(const char *chain_path, const char *key_path, const struct buf *const *cas, size_t n, struct tls **tls_out,
+    struct err *err)
 {
 	struct tls *tls = calloc(1, sizeof *tls);
+	bool failed = false;
+	size_t i;
 	int rc;
 
 	if (tls == NULL)
 		return err_nomem(err);
 	(void)pthread_mutex_init(&tls->lock, NULL);
-	buf_append(&tls->root_der, root_der->data, root_der->len);
-	buf_append(&tls->issuing_der, issuing_der->data, issuing_der->len);
+	for (i = 0; i < n && i < TLS_CAS_MAX; i++) {
+		buf_append(&tls->cas[i], cas[i]->data, cas[i]->len);
+		failed = failed || buf_failed(&tls->cas[i]);
+	}
+	tls->n_cas = i;
 	if (!text_copy(tls->chain_path, sizeof tls->chain_path, chain_path) ||
 	    !text_copy(tls->key_path, sizeof tls->key_path, key_path))
 		rc = err_set(err, E_INPUT, "a path is longer than %d bytes", FS_PATH_MAX - 1);
-	else if (buf_failed(&tls->root_der) || buf_failed(&tls->issuing_der))
+	else if (failed)
 		rc = err_nomem(err);
 	else
 		rc = ctx_new(tls, &tls->ctx, err);
@@ -287,11 +306,13 @@ tls_goodbye(struct ssl_st *ssl)
 void
 tls_close(struct tls *tls)
 {
+	size_t i;
+
 	if (tls == NULL)
 		return;
 	SSL_CTX_free(tls->ctx);
-	buf_clear(&tls->root_der);
-	buf_clear(&tls->issuing_der);
+	for (i = 0; i < tls->n_cas; i++)
+		buf_clear(&tls->cas[i]);
 	(void)pthread_mutex_destroy(&tls->lock);
 	free(tls);
 }

@@ -7,15 +7,18 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct ssl_st;
 struct tls;
 
-/* Load the chain (leaf first) and the key, both PEM, of the server; trust clients' certificates that ROOT_DER and
- * ISSUING_DER vouch for. E_INPUT (a file is not there, or they do not fit), E_NOMEM, E_SYS. */
-MUST_CHECK int tls_open(const char *chain_path, const char *key_path, const struct buf *root_der,
-    const struct buf *issuing_der, struct tls **tls_out, struct err *err);
+#define TLS_CAS_MAX 16
+
+/* Load the chain (leaf first) and the key, both PEM, of the server; trust clients' certificates that the N CAS (DER, the root
+ * among them) vouch for. E_INPUT (a file is not there, or they do not fit), E_NOMEM, E_SYS. */
+MUST_CHECK int tls_open(const char *chain_path, const char *key_path, const struct buf *const *cas, size_t n,
+    struct tls **tls_out, struct err *err);
 
 /* Read both files again, for connections from now on. On failure the old ones stay. Any thread. */
 MUST_CHECK int tls_reload(struct tls *tls, struct err *err);
@@ -25,7 +28,7 @@ MUST_CHECK int tls_reload(struct tls *tls, struct err *err);
 typedef bool tls_staple_fn(void *ctx, const uint8_t *serial, struct buf *der_out);
 
 /* Staple what FN gives to handshakes that ask for it (RFC 6066, section 8), from now on and after each reload, if the
- * certificate is of the issuing CA's. FN is asked once ahead. Before the first session. */
+ * certificate is of one of the CAs'. FN is asked once ahead. Before the first session. */
 void tls_staple(struct tls *tls, tls_staple_fn *fn, void *ctx);
 
 /* A new server-side session; NULL when out of memory. Any thread. */

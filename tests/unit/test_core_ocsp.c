@@ -43,7 +43,7 @@ status_of(struct fixture *f, const uint8_t *serial)
 
 	assert_int_equal(ask(f, serial, true, &answer, &must_block), 0);
 	assert_false(must_block);
-	assert_ok(ocsp_verify(answer.der.data, answer.der.len, &f->core->issuing_der, serial, &info, &err));
+	assert_ok(ocsp_verify(answer.der.data, answer.der.len, &f->core->issuers.all[0].der, serial, &info, &err));
 	if (answer.next_update > 0)
 		assert_int_equal(answer.next_update, info.next_update);
 	buf_clear(&answer.der);

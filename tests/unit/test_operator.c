@@ -160,7 +160,7 @@ test_certificates(void **state)
 	leaf_of(f, "tls/server.crt", &server);
 	fixture_register(f, "stranger", &device, &credential);
 	assert_int_equal(operator_from_certificate(f->core, server.data, server.len, &caller, &err), E_UNAUTH);
-	assert_int_equal(operator_from_certificate(f->core, f->core->issuing_der.data, f->core->issuing_der.len,
+	assert_int_equal(operator_from_certificate(f->core, f->core->issuers.all[0].der.data, f->core->issuers.all[0].der.len,
 			     &caller, &err),
 	    E_UNAUTH);
 	/* The same serial, another certificate: another CA of the same name could have made it. */

@@ -56,7 +56,7 @@ test_files(void **state)
 	free(text);
 	text = file_of(f, &owner, "device.crt");
 	pem_encode(&expected, "CERTIFICATE", leaf, sizeof leaf);
-	buf_text(&expected, buf_str(&f->core->issuing_pem));
+	buf_text(&expected, buf_str(&f->core->issuing_pems[0]));
 	assert_string_equal(text, buf_str(&expected));
 	free(text);
 	text = file_of(f, &owner, "README.txt");

@@ -85,7 +85,7 @@ setup(void **state)
 	buf_append(&f->ca_der, der, len);
 	OPENSSL_free(der);
 	server_files(f, &f->ca);
-	assert_ok(tls_open(f->crt, f->key, &f->ca_der, &f->ca_der, &f->tls, &err));
+	assert_ok(tls_open(f->crt, f->key, (const struct buf *[]){&f->ca_der}, 1, &f->tls, &err));
 	*state = f;
 	return 0;
 }
@@ -312,13 +312,13 @@ test_files_that_do_not_fit(void **state)
 	struct secret pem = {0};
 	struct err err = {0};
 
-	assert_int_equal(tls_open(f->crt, "/nonexistent", &f->ca_der, &f->ca_der, &tls, &err), E_INPUT);
+	assert_int_equal(tls_open(f->crt, "/nonexistent", (const struct buf *[]){&f->ca_der}, 1, &tls, &err), E_INPUT);
 	assert_non_null(strstr(err.text, "/nonexistent"));
-	assert_int_equal(tls_open(f->crt, f->key, &garbage, &f->ca_der, &tls, &err), E_INPUT);
+	assert_int_equal(tls_open(f->crt, f->key, (const struct buf *[]){&f->ca_der, &garbage}, 2, &tls, &err), E_INPUT);
 	assert_ok(key_generate(KEY_EC_P256, &other, &err));
 	assert_ok(key_to_pem(other, &pem, &err));
 	assert_ok(fs_write(f->key, 0600, (gid_t)-1, pem.data, pem.len, &err));
-	assert_int_equal(tls_open(f->crt, f->key, &f->ca_der, &f->ca_der, &tls, &err), E_INPUT);
+	assert_int_equal(tls_open(f->crt, f->key, (const struct buf *[]){&f->ca_der}, 1, &tls, &err), E_INPUT);
 	assert_null(tls);
 	tls_close(NULL);
 	secret_clear(&pem);
