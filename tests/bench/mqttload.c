@@ -5,7 +5,11 @@
  *   mqttload hold    [OPTIONS] FLEET    -c connections, all begun at once, and again where they are
  * lost; each loss, each refusal, and when all are there, is told
  *
- * FLEET is PEM, a key and a certificate of it for each client, whose id is its common name. It ends
+ * With -t each publishes one message when it has come, and is told of when that is acknowledged;
+ * with -o who is lost stays away.
+ *
+ * FLEET is PEM, a certificate for each client, whose id is its common name, behind its key or one
+ * that it shares with those before. It ends
  * after -s seconds or at SIGTERM; then a line of JSON tells what was done, what it cost this
  * process, and how much failed. Times are those of CLOCK_MONOTONIC, in milliseconds. */
 #include "base/buf.h"
@@ -37,7 +41,7 @@
 #define AT_ONCE 500
 
 enum mode { CONNECT, PUBLISH, HOLD };
-enum state { IDLE, CONNECTING, HANDSHAKE, ASKED, SUBSCRIBING, UP, REFUSED };
+enum state { IDLE, CONNECTING, HANDSHAKE, ASKED, SUBSCRIBING, TELLING, UP, REFUSED };
 enum packet {
 	P_CONNECT = 0x10,
 	P_CONNACK = 0x20,
@@ -75,6 +79,7 @@ static struct {
 	const char *cafile, *filter, *subscriber;
 	int port;
 	long connections, seconds, qos, rate, window, payload;
+	bool tells, once;
 } opt = {.cafile = "ca.pem", .port = 8883, .connections = 32, .window = 20, .payload = 64};
 
 static struct {
@@ -87,7 +92,7 @@ static struct {
 	long begun, done, sent, received, failed;
 	bool whole; /* hold: all are there, and that was said */
 	double began;
-	float *took; /* connect: ms each */
+	float *took; /* connect, hold: ms each */
 	size_t n_took, took_cap;
 } load;
 
@@ -119,38 +124,50 @@ now_ms(void)
  * --------------------------------------------------------------------------------------------------
  */
 
-static FILE *
-key_read(const char *path, EVP_PKEY **key_out)
-{
-	FILE *f = fopen(path, "r");
-
-	if (f == NULL || (*key_out = PEM_read_PrivateKey(f, NULL, NULL, NULL)) == NULL)
-		die("cannot read a key in %s", path);
-	return f;
-}
-
+/* The next key or certificate; false at the end. */
 static bool
-certificate_read(FILE *f, struct credentials *out)
+block_read(FILE *f, struct credentials *c)
 {
-	if ((out->cert = PEM_read_X509(f, NULL, NULL, NULL)) == NULL)
+	char *name, *header;
+	const unsigned char *at;
+	unsigned char *der;
+	long len;
+
+	if (PEM_read(f, &name, &header, &der, &len) != 1)
 		return false;
-	if (X509_NAME_get_text_by_NID(X509_get_subject_name(out->cert), NID_commonName, out->id,
-		sizeof out->id) != UUID_LEN)
-		die("a certificate that is none of a device or service");
+	at = der;
+	c->cert = NULL;
+	if (strcmp(name, PEM_STRING_X509) == 0) {
+		if ((c->cert = d2i_X509(NULL, &at, len)) == NULL ||
+		    X509_NAME_get_text_by_NID(X509_get_subject_name(c->cert), NID_commonName, c->id,
+			sizeof c->id) != UUID_LEN)
+			die("a certificate that is none of a device or service");
+	} else if ((c->key = d2i_AutoPrivateKey(NULL, &at, len)) == NULL) {
+		die("%s is no key", name);
+	}
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_free(der);
 	return true;
 }
 
 static void
 fleet_read(const char *path)
 {
-	struct credentials c;
-	FILE *f = key_read(path, &c.key);
+	struct credentials c = {0};
+	FILE *f = fopen(path, "r");
 
-	for (; certificate_read(f, &c); load.n_fleet++) {
+	if (f == NULL)
+		die("cannot read %s", path);
+	while (block_read(f, &c)) {
+		if (c.cert == NULL)
+			continue;
+		if (c.key == NULL)
+			die("a certificate without a key");
 		load.fleet = reallocarray(load.fleet, load.n_fleet + 1, sizeof c);
 		if (load.fleet == NULL)
 			die("out of memory");
-		load.fleet[load.n_fleet] = c;
+		load.fleet[load.n_fleet++] = c;
 	}
 	(void)fclose(f);
 	if (load.n_fleet < (size_t)opt.connections)
@@ -268,6 +285,8 @@ client_fail(struct client *c, const char *why)
 	double pause_ms = errno == ECONNREFUSED ? AGAIN_MS : 0;
 	bool refused = c->state == ASKED;
 
+	bool stays = opt.mode == HOLD && (refused || (opt.once && c->state == UP));
+
 	if (opt.mode == HOLD && (c->state == UP || refused)) {
 		(void)printf("%s %s %.3f\n", refused ? "refused" : "lost", c->who->id, now_ms());
 		load.whole = load.whole && c->state != UP;
@@ -276,8 +295,8 @@ client_fail(struct client *c, const char *why)
 	}
 	if (opt.mode == PUBLISH)
 		die("a connection was lost");
-	load.n_refused += refused;
-	client_close(c, refused && opt.mode == HOLD ? REFUSED : IDLE);
+	load.n_refused += stays;
+	client_close(c, stays ? REFUSED : IDLE);
 	c->again = now_ms() + pause_ms;
 }
 
@@ -310,20 +329,32 @@ client_begin(struct client *c)
 }
 
 static void
+took_note(const struct client *c)
+{
+	if (load.n_took == load.took_cap) {
+		load.took_cap = load.took_cap * 2 + 1024;
+		if ((load.took = reallocarray(load.took, load.took_cap, sizeof *load.took)) == NULL)
+			die("out of memory");
+	}
+	load.took[load.n_took++] = (float)(now_ms() - c->began);
+	load.done++;
+}
+
+static void
 client_up(struct client *c)
 {
+	if (opt.tells && c->state != TELLING) {
+		c->state = TELLING;
+		c->credit = 1;
+		put_publish(c);
+		return;
+	}
+	if (opt.mode != PUBLISH)
+		took_note(c);
 	if (opt.mode == CONNECT) {
 		put_packet(&c->out, P_DISCONNECT, NULL, 0);
 		(void)SSL_write(c->ssl, c->out.data, (int)c->out.len);
 		(void)SSL_shutdown(c->ssl);
-		if (load.n_took == load.took_cap) {
-			load.took_cap = load.took_cap * 2 + 1024;
-			if ((load.took = reallocarray(
-				 load.took, load.took_cap, sizeof *load.took)) == NULL)
-				die("out of memory");
-		}
-		load.took[load.n_took++] = (float)(now_ms() - c->began);
-		load.done++;
 		client_close(c, IDLE);
 		c->who += c->stride;
 		if (c->who >= load.fleet + load.n_fleet)
@@ -334,6 +365,8 @@ client_up(struct client *c)
 	load.n_under_way--;
 	c->credit = (unsigned)opt.window * (opt.qos == 0 ? 2 : 1);
 	load.n_up++;
+	if (opt.tells)
+		(void)printf("up %s %.3f %.3f\n", c->who->id, now_ms(), now_ms() - c->began);
 }
 
 /* ---- what they hear
@@ -361,6 +394,10 @@ client_hear(struct client *c, unsigned kind, const uint8_t *body, size_t len)
 			client_up(c);
 		break;
 	case P_PUBACK:
+		if (c->state == TELLING) {
+			client_up(c);
+			break;
+		}
 		c->credit++;
 		load.done++;
 		break;
@@ -639,9 +676,11 @@ prepare(void)
 		    .filter = opt.filter};
 	if (opt.subscriber == NULL)
 		return;
-	f = key_read(opt.subscriber, &subscriber.key);
-	if (!certificate_read(f, &subscriber))
-		die("%s has no certificate", opt.subscriber);
+	f = fopen(opt.subscriber, "r");
+	while (f != NULL && subscriber.cert == NULL && block_read(f, &subscriber))
+		continue;
+	if (subscriber.cert == NULL || subscriber.key == NULL)
+		die("%s has no key and certificate", opt.subscriber);
 	(void)fclose(f);
 	load.clients[i] = (struct client){.who = &subscriber, .fd = -1, .filter = "devices/#"};
 }
@@ -656,7 +695,9 @@ usage(void)
 		    "  -f FILTER   each subscribes to it when it is connected; {id} is its id\n"
 		    "  publish: -q QOS (0)   -w WINDOW of messages under way for each (20)   -z "
 		    "BYTES (64)\n"
-		    "           -S FILE      one more client, PEM, who hears devices/#\n",
+		    "           -S FILE      one more client, PEM, who hears devices/#\n"
+		    "  hold: -t   each publishes a message when it has come, and is told of\n"
+		    "        -o   who is lost stays away\n",
 	    stderr);
 	exit(2);
 }
@@ -675,7 +716,7 @@ options_read(int argc, char **argv)
 		m++;
 	opt.mode = (enum mode)m;
 	optind = 2;
-	while ((o = getopt(argc, argv, "p:a:c:s:r:f:q:w:z:S:")) != -1) {
+	while ((o = getopt(argc, argv, "p:a:c:s:r:f:q:w:z:S:to")) != -1) {
 		long n = optarg == NULL ? 0 : strtol(optarg, NULL, 10);
 
 		switch (o) {
@@ -709,12 +750,20 @@ options_read(int argc, char **argv)
 		case 'S':
 			opt.subscriber = optarg;
 			break;
+		case 't':
+			opt.tells = true;
+			opt.qos = 1;
+			break;
+		case 'o':
+			opt.once = true;
+			break;
 		default:
 			usage();
 		}
 	}
 	if (m > HOLD || optind != argc - 1 || opt.connections < 1 || opt.qos < 0 || opt.qos > 1 ||
-	    opt.window < 1 || opt.payload < 0 || opt.payload > PAYLOAD_MAX)
+	    opt.window < 1 || opt.payload < 0 || opt.payload > PAYLOAD_MAX ||
+	    ((opt.tells || opt.once) && opt.mode != HOLD))
 		usage();
 }
 

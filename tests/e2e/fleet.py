@@ -55,8 +55,8 @@ class Fleet:
 class Load(muster.Process):
     """One that runs until SECONDS are over, or it is ended."""
 
-    def __init__(self, mode, broker, pem, connections, seconds=0, **options):
-        args = [x for k, v in options.items() for x in (f"-{k}", v)]
+    def __init__(self, mode, broker, pem, connections, seconds=0, flags=(), **options):
+        args = [*flags, *(x for k, v in options.items() for x in (f"-{k}", v))]
         super().__init__([TOOLS / "mqttload", mode, "-p", broker.port, "-a", broker.home.dir / "broker/ca.pem", "-c",
                           connections, "-s", seconds, *args, pem], preexec=many_files)
 

@@ -310,9 +310,9 @@ class Credentials:
 class Subscriber:
     """mosquitto_sub, as (topic, message) pairs. With LASTING what is sent while it is away waits for it."""
 
-    def __init__(self, credentials, topics, lasting=False):
+    def __init__(self, credentials, topics, lasting=False, args=()):
         # Without a terminal it would keep what it says to itself.
-        argv = ["stdbuf", "-oL", "mosquitto_sub", *credentials.mqtt(), "-d", "-F", "> %t %p"]
+        argv = ["stdbuf", "-oL", "mosquitto_sub", *credentials.mqtt(), "-d", "-F", "> %t %p", *args]
         for topic in topics:
             argv += ["-t", topic]
         if lasting:
