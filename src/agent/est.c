@@ -7,16 +7,19 @@
 
 #include <curl/curl.h>
 #include <string.h>
+#include <strings.h>
 
 #define ANSWER_MAX 65536
 #define CONNECT_TIMEOUT_S 10
 #define TIMEOUT_S 60
 #define RETRY_AFTER_MAX_S 86400
+#define RENEW_AT "Muster-Renew-At:"
 
 struct answer {
 	struct buf body;
 	long status;
 	curl_off_t retry_after_s;
+	int64_t renew_at; /* Muster's own header; 0: none */
 };
 
 int
@@ -53,6 +56,23 @@ cert_path(const struct est *est)
 	return est->pair_path != NULL ? est->pair_path : est->idevid_path;
 }
 
+static size_t
+on_header(char *data, size_t size, size_t n, void *ctx)
+{
+	struct answer *answer = ctx;
+	size_t len = strlen(RENEW_AT), end = size * n;
+	char number[24];
+
+	while (end > 0 && (data[end - 1] == '\r' || data[end - 1] == '\n'))
+		end--;
+	if (end > len && end - len < sizeof number && strncasecmp(data, RENEW_AT, len) == 0) {
+		memcpy(number, data + len, end - len);
+		number[end - len] = '\0';
+		(void)integer_parse(number + strspn(number, " "), 0, INT64_MAX / 2, &answer->renew_at);
+	}
+	return size * n;
+}
+
 static void
 options_set(CURL *curl, const struct est *est, struct answer *answer)
 {
@@ -66,6 +86,8 @@ options_set(CURL *curl, const struct est *est, struct answer *answer)
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer->body);
+	(void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, answer);
 	if (cert_path(est) != NULL) {
 		(void)curl_easy_setopt(curl, CURLOPT_SSLCERT, cert_path(est));
 		(void)curl_easy_setopt(curl, CURLOPT_SSLKEY, est->pair_path != NULL ? est->pair_path : est->idevid_key_path);
@@ -190,7 +212,8 @@ out:
 
 /* One of EST's operations, answered with certificates. */
 static int
-exchange(const struct est *est, const char *operation, const struct buf *body, struct buf *pem_out, struct err *err)
+exchange(const struct est *est, const char *operation, const struct buf *body, struct buf *pem_out, int64_t *renew_at_out,
+    struct err *err)
 {
 	bool labelled = est->label != NULL && est->label[0] != '\0';
 	struct answer answer = {0};
@@ -205,6 +228,8 @@ exchange(const struct est *est, const char *operation, const struct buf *body, s
 		rc = status_error(est, &answer, err);
 	else if ((rc = base64_decode(&der, buf_str(&answer.body), answer.body.len, err)) == 0)
 		rc = estmsg_get_certs(der.data, der.len, pem_out, err);
+	if (rc == 0 && renew_at_out != NULL)
+		*renew_at_out = answer.renew_at;
 out:
 	buf_clear(&path);
 	buf_clear(&der);
@@ -217,7 +242,7 @@ est_cacerts(const struct est *est, struct buf *pem_out, struct err *err)
 {
 	struct est anonymous = {.url = est->url, .label = est->label, .ca_path = est->ca_path};
 
-	return exchange(&anonymous, "cacerts", NULL, pem_out, err);
+	return exchange(&anonymous, "cacerts", NULL, pem_out, NULL, err);
 }
 
 int
@@ -240,14 +265,15 @@ est_challenge(const struct est *est, char nonce_out[EST_NONCE_SIZE], struct err 
 }
 
 int
-est_enrol(const struct est *est, const struct buf *csr, struct buf *pem_out, struct err *err)
+est_enrol(const struct est *est, const struct buf *csr, struct buf *pem_out, int64_t *renew_at_out, struct err *err)
 {
 	struct buf body = {0};
 	int rc;
 
 	base64_encode(&body, csr->data, csr->len);
 	rc = buf_failed(&body) ? err_nomem(err)
-			       : exchange(est, est->pair_path != NULL ? "simplereenroll" : "simpleenroll", &body, pem_out, err);
+			       : exchange(est, est->pair_path != NULL ? "simplereenroll" : "simpleenroll", &body, pem_out,
+				     renew_at_out, err);
 	buf_clear(&body);
 	return rc;
 }

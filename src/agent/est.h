@@ -6,6 +6,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define EST_NONCE_SIZE 129
 
@@ -30,10 +31,12 @@ MUST_CHECK int est_cacerts(const struct est *est, struct buf *pem_out, struct er
  * est_enrol. */
 MUST_CHECK int est_challenge(const struct est *est, char nonce_out[EST_NONCE_SIZE], struct err *err);
 
-/* Send the request CSR (DER) and append what comes back: PEM, the certificate among it. With a pair it is a renewal, else an
+/* Send the request CSR (DER) and append what comes back: PEM, the certificate among it; *RENEW_AT_OUT is when the
+ * service wants it to be renewed, 0 if it does not say; may be NULL. With a pair it is a renewal, else an
  * enrolment. E_UNAUTH, E_DENIED (also: it is not the server that ca_path vouches for), E_CONFLICT, E_GONE, E_INPUT: it was
  * refused, and the text says why; E_BUSY, E_LIMIT: not now, err.retry_after_s may say when; E_NOMEM, E_SYS. */
-MUST_CHECK int est_enrol(const struct est *est, const struct buf *csr, struct buf *pem_out, struct err *err);
+MUST_CHECK int est_enrol(const struct est *est, const struct buf *csr, struct buf *pem_out, int64_t *renew_at_out,
+    struct err *err);
 
 /* May the same call work later? */
 bool est_may_retry(int rc);

@@ -3,6 +3,7 @@
 
 #include "base/killpoint.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "x509/chain.h"
 #include "x509/pem.h"
 
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define FILE_MAX (CHAIN_PEM_MAX + 16384)
+#define RENEW_AT "Renew-At: "
 #define KEY_FILE "next.key"
 #define CERT_BEGIN "-----BEGIN CERTIFICATE-----"
 #define CERT_END "-----END CERTIFICATE-----\n"
@@ -60,6 +62,23 @@ out:
 	buf_clear(&der);
 	buf_clear(&pem);
 	return rc;
+}
+
+int64_t
+pair_renew_at(const char *dir, enum pair which)
+{
+	char path[FS_PATH_MAX], *end;
+	int64_t when = 0;
+	struct buf pem;
+
+	buf_init_secret(&pem);
+	if (fs_path(path, dir, names[which], NULL) == 0 && fs_read(path, FILE_MAX, &pem, NULL) == 0 &&
+	    strncmp(buf_str(&pem), RENEW_AT, strlen(RENEW_AT)) == 0 && (end = strchr((char *)pem.data, '\n')) != NULL) {
+		*end = '\0';
+		(void)integer_parse((char *)pem.data + strlen(RENEW_AT), 0, INT64_MAX / 2, &when);
+	}
+	buf_clear(&pem);
+	return when;
 }
 
 /* ---- the key ----------------------------------------------------------------------------------------------------- */
@@ -150,7 +169,8 @@ chain_order(const char *certs, const struct key *key, struct buf *out, struct er
 }
 
 int
-pair_keep(const char *dir, const struct key *key, const char *certs, const char *root_pem, int64_t now, struct err *err)
+pair_keep(const char *dir, const struct key *key, const char *certs, const char *root_pem, int64_t now,
+    int64_t renew_at, struct err *err)
 {
 	struct chain_question question = {.root_pem = root_pem, .use = CHAIN_CLIENT, .now = now};
 	char path[FS_PATH_MAX];
@@ -168,6 +188,8 @@ pair_keep(const char *dir, const struct key *key, const char *certs, const char 
 	}
 	if ((rc = key_to_pem(key, &pem, err)) != 0)
 		goto out;
+	if (renew_at > 0) /* ahead of the blocks, where who reads PEM does not look */
+		buf_printf(&file, RENEW_AT "%lld\n", (long long)renew_at);
 	buf_append(&file, pem.data, pem.len);
 	buf_append(&file, chain.data, chain.len);
 	if ((rc = buf_failed(&file) ? err_nomem(err) : fs_write(path, 0600, (gid_t)-1, file.data, file.len, err)) != 0)

@@ -32,10 +32,13 @@ MUST_CHECK int pair_info(const char *dir, enum pair which, struct cert_info *out
  * is on disk before this returns. E_SYS, E_FULL. */
 MUST_CHECK int pair_key_next(const char *dir, enum key_kind kind, struct key **key_out, struct err *err);
 
-/* Keep KEY with its certificate, which is one of those in CERTS (PEM, in any order), as the next pair. E_INPUT: there is
+/* Keep KEY with its certificate, which is one of those in CERTS (PEM, in any order), as the next pair; RENEW_AT as pair_renew_at tells. E_INPUT: there is
  * none for that key; as chain_check: what is there does not lead up to ROOT_PEM. */
 MUST_CHECK int pair_keep(const char *dir, const struct key *key, const char *certs, const char *root_pem, int64_t now,
-    struct err *err);
+    int64_t renew_at, struct err *err);
+
+/* When the service wants the pair's certificate to be renewed; 0: it did not say. */
+int64_t pair_renew_at(const char *dir, enum pair which);
 
 /* The next pair takes the other one's place. 0 too if there is no next one. E_SYS. */
 MUST_CHECK int pair_promote(const char *dir, struct err *err);

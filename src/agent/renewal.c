@@ -20,12 +20,18 @@
 #define DEVICE_JSON_MAX 65536
 
 int64_t
-renewal_due(const struct cert_info *info, int64_t since)
+renewal_due(const struct cert_info *info, int64_t since, int64_t renew_at)
 {
 	int64_t from = since > info->not_before && since < info->not_after ? since : info->not_before;
 	int64_t left = info->not_after - from;
 	unsigned chance = (unsigned)info->serial[SERIAL_LEN - 2] << 8 | info->serial[SERIAL_LEN - 1];
 
+	if (renew_at > info->not_before && renew_at < info->not_after) {
+		left = info->not_after - info->not_before;
+		if (left / 10 > (info->not_after - renew_at) / 3)
+			left = (info->not_after - renew_at) / 3 * 10;
+		return renew_at + left / 10 * chance / 65536;
+	}
 	return from + left / 3 * 2 + left / 10 * chance / 65536;
 }
 
@@ -35,14 +41,15 @@ obtain_once(const char *dir, const struct est *est, enum key_kind kind, const st
 	struct buf csr = {0}, certs = {0}, root = {0};
 	char challenge[EST_NONCE_SIZE];
 	struct key *key = NULL;
+	int64_t renew_at = 0;
 	int rc;
 
 	if ((rc = fs_read(est->ca_path, CHAIN_PEM_MAX, &root, err)) != 0 || (rc = pair_key_next(dir, kind, &key, err)) != 0 ||
 	    (rc = est_cacerts(est, &certs, err)) != 0 || (rc = est_challenge(est, challenge, err)) != 0 ||
-	    (rc = csr_build(key, subject->data, subject->len, challenge, &csr, err)) != 0 || (rc = est_enrol(est, &csr, &certs, err)) != 0)
+	    (rc = csr_build(key, subject->data, subject->len, challenge, &csr, err)) != 0 || (rc = est_enrol(est, &csr, &certs, &renew_at, err)) != 0)
 		goto out;
 	KILLPOINT(41, "agent: the certificate has come and is not kept");
-	rc = pair_keep(dir, key, buf_str(&certs), buf_str(&root), clock_now(), err);
+	rc = pair_keep(dir, key, buf_str(&certs), buf_str(&root), clock_now(), renew_at, err);
 out:
 	key_free(key);
 	buf_clear(&root);
@@ -171,6 +178,21 @@ broker_read(const char *from, struct notes *notes, struct err *err)
 	return rc;
 }
 
+/* When the package says that its certificate is to be renewed; 0: it does not. */
+static int64_t
+renew_at_read(const char *from)
+{
+	char path[FS_PATH_MAX], text[CLOCK_TEXT_MAX];
+	struct buf json = {0};
+	int64_t when = 0;
+
+	if (fs_path(path, from, "device.json", NULL) != 0 || fs_read(path, DEVICE_JSON_MAX, &json, NULL) != 0 ||
+	    !jsonpeek_text(buf_str(&json), "renew_at", text, sizeof text) || !clock_parse(text, &when))
+		when = 0;
+	buf_clear(&json);
+	return when;
+}
+
 int
 renewal_import(const struct enrolment *e, const char *from, struct err *err)
 {
@@ -194,7 +216,7 @@ renewal_import(const struct enrolment *e, const char *from, struct err *err)
 	(void)text_copy(notes.key, sizeof notes.key, key_kind_name(key_kind_of(key)));
 	if ((notes.url[0] == '\0' || (rc = est_url_check(notes.url, err)) == 0) &&
 	    (rc = folder_open(e->dir, &lock, err)) == 0 && (rc = is_free(e, err)) == 0 &&
-	    (rc = pair_keep(e->dir, key, buf_str(&certs), buf_str(&root), clock_now(), err)) == 0 &&
+	    (rc = pair_keep(e->dir, key, buf_str(&certs), buf_str(&root), clock_now(), renew_at_read(from), err)) == 0 &&
 	    (rc = surroundings_keep(e, ca_path, &notes, err)) == 0)
 		rc = pair_promote(e->dir, err);
 out:
@@ -231,11 +253,6 @@ renewal_renew(const char *dir, struct err *err)
 	}
 	if ((rc = pair_info(dir, PAIR_CURRENT, &info, NULL, err)) != 0)
 		goto out;
-	if (info.not_after <= clock_now()) {
-		rc = err_set(err, E_GONE, "the certificate has expired\nenrol again: `muster-agent enrol --again` with a new token "
-						"or the manufacturer's certificate");
-		goto out;
-	}
 	est.url = notes.url;
 	est.label = notes.label;
 	(void)pair_path(dir, PAIR_CURRENT, current);
@@ -243,6 +260,11 @@ renewal_renew(const char *dir, struct err *err)
 	if (!key_kind_parse(notes.key, &kind))
 		kind = info.kind;
 	rc = buf_failed(&subject) ? err_nomem(err) : obtain(dir, &est, kind, &subject, err);
+	/* Its profile may give a grace; only the service knows. */
+	if (rc != 0 && !est_may_retry(rc) && info.not_after <= clock_now())
+		rc = err_set(err, E_GONE,
+		    "the certificate has expired, and the service does not renew it\nenrol again: `muster-agent enrol --again` with a new token "
+		    "or the manufacturer's certificate");
 out:
 	if (lock >= 0)
 		(void)close(lock);

@@ -30,8 +30,8 @@ MUST_CHECK int renewal_import(const struct enrolment *e, const char *from, struc
  * already. E_NOTFOUND: nobody has enrolled; else as est_enrol, pair_keep. */
 MUST_CHECK int renewal_renew(const char *dir, struct err *err);
 
-/* When is a certificate that came at SINCE to be renewed? At two thirds of what was left of it then, and up to a tenth
- * later, each certificate at its own time, so that a fleet that enrolled together does not come back together. */
-int64_t renewal_due(const struct cert_info *info, int64_t since);
+/* When is a certificate that came at SINCE to be renewed? At RENEW_AT, which the service has said, or if that is 0 at two thirds
+ * of what was left of it then; and up to a tenth later, each certificate at its own time, so that a fleet that enrolled together does not come back together. */
+int64_t renewal_due(const struct cert_info *info, int64_t since, int64_t renew_at);
 
 #endif

@@ -169,7 +169,7 @@ due_find(struct run *r)
 		log_info("the certificate ends at %s, and no service was named to renew it", when);
 		return;
 	}
-	r->due = renewal_due(&info, since);
+	r->due = renewal_due(&info, since, pair_renew_at(r->options->dir, PAIR_CURRENT));
 	clock_text(when, r->due);
 	log_info("the certificate will be renewed at %s", when);
 }

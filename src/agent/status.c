@@ -130,7 +130,7 @@ status_print(const char *dir, bool as_json, struct err *err)
 	put(&f, "days_left", true, "%lld", (long long)((info.not_after - clock_now()) / DAY));
 	put_time(&f, "obtained_at", since);
 	if (notes.url[0] != '\0')
-		put_time(&f, "renewal_at", renewal_due(&info, since));
+		put_time(&f, "renewal_at", renewal_due(&info, since, pair_renew_at(dir, PAIR_CURRENT)));
 	put(&f, "next_pair", true, "%s", pair_path(dir, PAIR_NEXT, path) ? "true" : "false");
 	if (notes.connected_at[0] != '\0')
 		put(&f, "connected_at", false, "%s", notes.connected_at);

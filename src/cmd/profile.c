@@ -57,7 +57,7 @@ cmd_profile_show(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field fields[] = {{"Name:", "name"}, {"Keys:", "keys"},
 	    {"Validity:", "validity"}, {"Usages:", "usages"}, {"Reuse of keys:", "reuse_key"},
-	    {"Challenges:", "attest"},
+	    {"Challenges:", "attest"}, {"Renew at:", "renew"}, {"Grace (s):", "grace_s"},
 	    {"Org:", "org"}, {"Country:", "country"}};
 	const char *name = NULL;
 	struct buf path = {0};

@@ -15,6 +15,7 @@ static const struct {
     {ROLE_BROKER, "broker"},
     {ROLE_ENROLLEE, "enrollee"},
     {ROLE_DEVICE, "device"},
+    {ROLE_LATE, "late-device"},
 };
 
 const char *

@@ -19,7 +19,8 @@ enum role {
 	ROLE_AUDITOR = 8,  /* reads everything, changes nothing */
 	ROLE_BROKER = 16,
 	ROLE_ENROLLEE = 32, /* a device with an enrolment token, or its manufacturer's certificate */
-	ROLE_DEVICE = 64    /* a device with its certificate */
+	ROLE_DEVICE = 64,   /* a device with its certificate, */
+	ROLE_LATE = 128	    /* and with one that has ended, within its profile's grace */
 };
 
 const char *role_name(enum role role); /* "admin", …; never NULL */

@@ -200,8 +200,7 @@ make_with_key(struct core *core, const struct credential_owner *owner,
 		goto out;
 	}
 	if ((rc = password_make(out->password, err)) != 0 ||
-	    (rc = package_build(core, owner, &pem, out->certificate.der, out->certificate.der_len,
-		 out->password, &out->archive, err)) != 0 ||
+	    (rc = package_build(core, owner, &pem, &out->certificate, out->password, &out->archive, err)) != 0 ||
 	    (rc = link_mint(core, request, out, err)) != 0)
 		goto out;
 	out->has_package = true;

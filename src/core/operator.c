@@ -348,6 +348,18 @@ owner_find(struct store_tx *tx, const struct store_certificate *row, struct call
 	return E_NOTFOUND;
 }
 
+/* Is the certificate within its time, or its device within the grace that its profile gives to those that slept? */
+static bool
+is_in_time(struct core *core, const struct store_certificate *row, int64_t now, bool *late_out)
+{
+	const struct profile *profile = profile_find(&core_config(core)->profiles, row->profile);
+
+	*late_out = row->not_after < now;
+	if (row->not_before > now)
+		return false;
+	return !*late_out || (row->owner_kind == OWNER_DEVICE && profile != NULL && row->not_after + profile->grace_s >= now);
+}
+
 int
 operator_from_certificate(struct core *core, const uint8_t *cert, size_t len,
     struct caller *caller_out, struct err *err)
@@ -357,6 +369,7 @@ operator_from_certificate(struct core *core, const uint8_t *cert, size_t len,
 	struct cert_info info;
 	struct store_tx *tx = NULL;
 	int64_t now = core->now();
+	bool late = false;
 	int rc;
 
 	if ((rc = cert_info_read(cert, len, &info, err)) != 0)
@@ -366,9 +379,11 @@ operator_from_certificate(struct core *core, const uint8_t *cert, size_t len,
 		return rc;
 	if ((rc = store_certificate_by_serial(tx, info.serial, &row, err)) == 0)
 		rc = memcmp(row.fingerprint, fingerprint, SHA256_LEN) == 0 && row.state == CERTIFICATE_ACTIVE &&
-			row.not_before <= now && row.not_after >= now
+			is_in_time(core, &row, now, &late)
 		    ? owner_find(tx, &row, caller_out, err)
 		    : E_NOTFOUND;
+	if (rc == 0 && late)
+		caller_out->role = ROLE_LATE;
 	if (rc == E_NOTFOUND)
 		rc = err_set(err, E_UNAUTH, "this client certificate is nobody's who may call the API");
 	store_rollback(&tx);

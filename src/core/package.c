@@ -1,6 +1,7 @@
 /* The package's files. Its JSON is for programs, its README for the person who opens it. */
 #include "core/package.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "core/archive.h"
 #include "x509/pem.h"
@@ -32,13 +33,22 @@ broker_json(const char *public_host)
 }
 
 static int
-device_json(struct core *core, const struct credential_owner *owner, struct buf *out, struct err *err)
+device_json(struct core *core, const struct credential_owner *owner, const struct store_certificate *leaf, struct buf *out,
+    struct err *err)
 {
-	json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:o}", "id", owner->id, "name",
+	const struct profile *profile = profile_find(&core_config(core)->profiles, leaf->profile);
+	char when[CLOCK_TEXT_MAX] = "";
+	json_t *object;
+	char *text;
+
+	if (profile != NULL)
+		clock_text(when, profile_renew_at(profile, leaf->not_before, leaf->not_after));
+	object = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:o, s:s?}", "id", owner->id, "name",
 	    owner->name, "kind", store_owner_kind_name(owner->kind), "broker",
 	    broker_json(core_config(core)->settings.broker_public_host), "client_id", owner->id, "publish",
-	    json_loads(owner->write_json, 0, NULL), "subscribe", json_loads(owner->read_json, 0, NULL));
-	char *text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2));
+	    json_loads(owner->write_json, 0, NULL), "subscribe", json_loads(owner->read_json, 0, NULL), "renew_at",
+	    when[0] != '\0' ? when : NULL);
+	text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2));
 
 	json_decref(object);
 	if (text == NULL)
@@ -98,14 +108,13 @@ readme_of_operator(const struct core *core, const struct credential_owner *owner
 
 int
 package_build(struct core *core, const struct credential_owner *owner, const struct secret *key_pem,
-    const uint8_t *leaf_der, size_t leaf_len, const char *password, struct buf *archive_out,
-    struct err *err)
+    const struct store_certificate *leaf, const char *password, struct buf *archive_out, struct err *err)
 {
 	struct buf certificate = {0}, trusted = {0}, json = {0}, readme = {0};
 	size_t i;
 	int rc;
 
-	pem_encode(&certificate, "CERTIFICATE", leaf_der, leaf_len);
+	pem_encode(&certificate, "CERTIFICATE", leaf->der, leaf->der_len);
 	buf_append(&certificate, core->issuing_pems[0].data, core->issuing_pems[0].len);
 	buf_append(&trusted, core->root_pem.data, core->root_pem.len);
 	if (owner->kind == OWNER_BROKER) {
@@ -117,7 +126,7 @@ package_build(struct core *core, const struct credential_owner *owner, const str
 	} else {
 		readme_of_client(core, owner, &readme);
 	}
-	if ((rc = device_json(core, owner, &json, err)) != 0)
+	if ((rc = device_json(core, owner, leaf, &json, err)) != 0)
 		goto out;
 	if (buf_failed(&certificate) || buf_failed(&trusted) || buf_failed(&readme)) {
 		rc = err_nomem(err);

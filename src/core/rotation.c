@@ -240,6 +240,15 @@ room_look(struct core *core, const struct renewal *r, struct err *err)
 	return rc;
 }
 
+/* Whoever slept through its end gets one successor, which it may ask for again if the answer was lost. */
+static int
+late_check(const struct caller *caller, const struct renewal *r, struct err *err)
+{
+	if (caller->role == ROLE_LATE && r->shown.superseded)
+		return err_set(err, E_CONFLICT, "the certificate has ended and has a successor: enrol anew, with a token");
+	return 0;
+}
+
 static int
 renew(struct core *core, const struct caller *caller, const struct credential_request *request, struct renewal *r,
     struct err *err)
@@ -249,7 +258,8 @@ renew(struct core *core, const struct caller *caller, const struct credential_re
 
 	if ((rc = idempotency_claim(core, caller, r->key, &claim, err)) != 0)
 		return rc;
-	if ((rc = renewed_before(core, caller, r, err)) == E_NOTFOUND && (rc = room_look(core, r, err)) == 0 &&
+	if ((rc = renewed_before(core, caller, r, err)) == E_NOTFOUND && (rc = late_check(caller, r, err)) == 0 &&
+	    (rc = room_look(core, r, err)) == 0 &&
 	    (rc = credential_make(core, &r->owner, request, &r->credential, err)) == 0 &&
 	    (rc = renewal_commit(core, caller, r, err)) != 0)
 		credential_abandon(core, &r->owner, &r->credential);

@@ -132,6 +132,15 @@ reply_key_and_certificate(struct http_reply *reply, const struct credential *cre
 	return 0;
 }
 
+/* When the certificate is to be renewed, as its profile says. */
+static int64_t
+renew_at(struct core *core, const struct store_certificate *certificate)
+{
+	const struct profile *profile = profile_find(&core_config(core)->profiles, certificate->profile);
+
+	return profile != NULL ? profile_renew_at(profile, certificate->not_before, certificate->not_after) : 0;
+}
+
 typedef int reply_fn(struct http_reply *reply, const struct credential *credential, struct err *err);
 typedef int issue_fn(struct core *core, const struct caller *caller, const void *csr, size_t csr_len,
     const char *profile, struct store_device *device_out, struct credential *credential_out, struct err *err);
@@ -148,6 +157,7 @@ issue(struct core *core, const struct caller *caller, const struct http_request 
 	if ((rc = csr_get(req, &csr, err)) == 0 &&
 	    (rc = fn(core, caller, csr.data, csr.len, label_of(req), &device, &credential, err)) == 0)
 		rc = show(reply, &credential, err);
+	reply->renew_at = rc == 0 ? renew_at(core, &credential.certificate) : 0;
 	credential_clear(&credential);
 	store_device_clear(&device);
 	buf_clear(&csr);

@@ -180,6 +180,7 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
     const struct reply_options *options)
 {
 	static const char basic[] = "Basic realm=\"enrolment token as password\", charset=\"UTF-8\"";
+	char renew_at[32];
 	const struct {
 		const char *name, *value;
 	} headers[] = {
@@ -191,6 +192,7 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
 		reply->is_page ? page_policy : "default-src 'none'; frame-ancestors 'none'"},
 	    {"Strict-Transport-Security", options->is_tls ? HSTS : NULL},
 	    {"Location", reply->location[0] != '\0' ? reply->location : NULL},
+	    {"Muster-Renew-At", reply->renew_at != 0 ? renew_at : NULL},
 	    {"Content-Disposition", reply->disposition[0] != '\0' ? reply->disposition : NULL},
 	    {"Allow", options->allow},
 	    {"ETag", reply->etag[0] != '\0' ? reply->etag : NULL},
@@ -202,6 +204,8 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
 	};
 	char number[64];
 	size_t i;
+
+	(void)snprintf(renew_at, sizeof renew_at, "%lld", (long long)reply->renew_at);
 
 	for (i = 0; i < sizeof headers / sizeof headers[0]; i++)
 		if (headers[i].value != NULL)

@@ -52,6 +52,7 @@ struct http_reply {
 	const char *content_type; /* NULL: application/json */
 	struct buf body;
 	char location[256];	/* "" : no header */
+	int64_t renew_at;	/* Muster-Renew-At, seconds UTC; 0: no header */
 	char disposition[128];	/* Content-Disposition; "" : no header */
 	bool is_base64;		/* Content-Transfer-Encoding: base64, as EST has it */
 	bool wants_basic;	/* of a 401: a Basic password is asked for */

@@ -5,6 +5,7 @@
 #define WRITERS (ROLE_ADMIN | ROLE_OPERATOR)
 #define AUDITORS (ROLE_ADMIN | ROLE_AUDITOR)
 #define FOLLOWERS (ROLE_ADMIN | ROLE_BROKER)
+#define RENEWERS (ROLE_DEVICE | ROLE_LATE)
 #define ON_BOTH (ON_API | ON_PKI)
 
 /* clang-format off */
@@ -46,7 +47,7 @@ const struct route routes[] = {
     ROUTE("POST",   "/v1/trust/{name}/serials/remove", WRITERS, ROUTE_NORMAL, ON_API, api_trust_unexpect),
     ROUTE("POST",   "/v1/trust/{name}/serials/forget", WRITERS, ROUTE_NORMAL, ON_API, api_trust_forget),
 
-    ROUTE("POST",   "/v1/attest/challenge", WRITERS | ROLE_ENROLLER | ROLE_ENROLLEE | ROLE_DEVICE, ROUTE_NORMAL, ON_API,
+    ROUTE("POST",   "/v1/attest/challenge", WRITERS | ROLE_ENROLLER | ROLE_ENROLLEE | RENEWERS, ROUTE_NORMAL, ON_API,
 	api_attest_challenge),
 
     ROUTE("GET",    "/v1/policies", READERS, ROUTE_NORMAL, ON_API, api_policies_list),
@@ -91,13 +92,13 @@ const struct route routes[] = {
     ROUTE("GET",    "/.well-known/est/cacerts", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, est_cacerts),
     ROUTE("GET",    "/.well-known/est/csrattrs", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, est_csrattrs),
     ROUTE("POST",   "/.well-known/est/simpleenroll", ROLE_ENROLLEE, ROUTE_NORMAL, ON_API, est_simpleenroll),
-    ROUTE("POST",   "/.well-known/est/simplereenroll", ROLE_DEVICE, ROUTE_NORMAL, ON_API, est_simplereenroll),
+    ROUTE("POST",   "/.well-known/est/simplereenroll", RENEWERS, ROUTE_NORMAL, ON_API, est_simplereenroll),
     ROUTE("POST",   "/.well-known/est/serverkeygen", ROLE_ENROLLEE, ROUTE_NORMAL, ON_API, est_serverkeygen),
     ROUTE("GET",    "/.well-known/est/{label}/cacerts", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, est_cacerts),
     ROUTE("GET",    "/.well-known/est/{label}/csrattrs", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, est_csrattrs),
     ROUTE("POST",   "/.well-known/est/{label}/simpleenroll", ROLE_ENROLLEE, ROUTE_NORMAL, ON_API,
 	est_simpleenroll),
-    ROUTE("POST",   "/.well-known/est/{label}/simplereenroll", ROLE_DEVICE, ROUTE_NORMAL, ON_API,
+    ROUTE("POST",   "/.well-known/est/{label}/simplereenroll", RENEWERS, ROUTE_NORMAL, ON_API,
 	est_simplereenroll),
     ROUTE("POST",   "/.well-known/est/{label}/serverkeygen", ROLE_ENROLLEE, ROUTE_NORMAL, ON_API,
 	est_serverkeygen),

@@ -293,10 +293,17 @@ profile_usages(const struct profile *p)
 	return names;
 }
 
+/* As it stands in the configuration. */
+static json_t *
+renew(const struct profile *p)
+{
+	return p->renew_before_s != 0 ? duration(p->renew_before_s) : json_sprintf("%d%%", (int)p->renew_percent);
+}
+
 json_t *
 shape_profile(const struct profile *p)
 {
-	return json_pack("{s:s, s:o, s:I, s:o, s:o, s:b, s:b, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:I, s:o, s:o, s:b, s:b, s:o, s:I, s:o, s:o}",
 	    "name", p->name,
 	    "keys", profile_keys(p),
 	    "validity_s", (json_int_t)p->validity_s,
@@ -304,6 +311,8 @@ shape_profile(const struct profile *p)
 	    "usages", profile_usages(p),
 	    "reuse_key", (int)p->reuse_key,
 	    "attest", (int)p->attest,
+	    "renew", renew(p),
+	    "grace_s", (json_int_t)p->grace_s,
 	    "org", text_or_null(p->org),
 	    "country", text_or_null(p->country));
 }

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20" /* TLS 1.3 brings its own */
 #define PEER_CHAIN_MAX 16384			 /* bytes of a client's certificates */
@@ -254,6 +255,34 @@ tls_welcome_strangers(struct tls *tls)
 	atomic_store_explicit(&tls->welcomes_strangers, true, memory_order_relaxed);
 }
 
+/* Is its end all that is wrong with it? The last error may hide another, so all is looked at again, as of the second before. */
+static bool
+has_only_ended(const SSL *ssl, X509 *cert)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	struct tm end;
+	bool good = false;
+
+	if (ctx != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &end) == 1 &&
+	    X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), cert, SSL_get_peer_cert_chain(ssl)) == 1 &&
+	    X509_STORE_CTX_set_default(ctx, "ssl_client") == 1) {
+		X509_STORE_CTX_set_depth(ctx, PEER_DEPTH_MAX);
+		X509_STORE_CTX_set_time(ctx, 0, timegm(&end) - 1);
+		good = X509_verify_cert(ctx) == 1;
+	}
+	X509_STORE_CTX_free(ctx);
+	ERR_clear_error();
+	return good;
+}
+
+static bool
+is_believed(const SSL *ssl, X509 *cert)
+{
+	long result = SSL_get_verify_result(ssl);
+
+	return result == X509_V_OK || (result == X509_V_ERR_CERT_HAS_EXPIRED && has_only_ended(ssl, cert));
+}
+
 bool
 tls_peer_certificate(const struct ssl_st *ssl, struct buf *der_out)
 {
@@ -261,7 +290,7 @@ tls_peer_certificate(const struct ssl_st *ssl, struct buf *der_out)
 	uint8_t *at;
 	int len;
 
-	if (cert == NULL || SSL_get_verify_result(ssl) != X509_V_OK || !SSL_is_init_finished(ssl) ||
+	if (cert == NULL || !SSL_is_init_finished(ssl) || !is_believed(ssl, cert) ||
 	    (len = i2d_X509(cert, NULL)) <= 0 || (at = buf_extend(der_out, (size_t)len)) == NULL)
 		return false;
 	return i2d_X509(cert, &at) == len;

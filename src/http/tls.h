@@ -39,7 +39,8 @@ struct ssl_st *tls_session(struct tls *tls);
 void tls_welcome_strangers(struct tls *tls);
 
 /* The one question about a client's certificate: true, with its DER appended to DER_OUT, if the peer proved to
- * hold one that our CA vouches for and that is valid now. Anything else is nobody. */
+ * hold one that our CA vouches for and that is valid now, or was until its end: who decides by the certificate looks at its times.
+ * Anything else is nobody. */
 bool tls_peer_certificate(const struct ssl_st *ssl, struct buf *der_out);
 
 /* What such a nobody has shown, and proved to hold the first one's key: true, with the certificates appended to PEM_OUT in their

@@ -14,12 +14,15 @@
 #define SECTION "profile "
 #define VALIDITY_MIN 60
 #define VALIDITY_MAX (100LL * 365 * 86400)
+#define GRACE_MAX (365LL * 86400)
+#define RENEW_PERCENT 66
 
 /* A section as it stands in the file. */
 struct section {
 	char keys[CONF_TEXT_SIZE];
 	int64_t validity_s;
 	bool server_auth, code_signing, key_agreement, reuse_key, attest;
+	char renew[CONF_TEXT_SIZE], grace[CONF_TEXT_SIZE];
 	char org[CONF_TEXT_SIZE], country[CONF_TEXT_SIZE];
 };
 
@@ -39,6 +42,10 @@ static const struct conf_key keys[] = {
 	"A device may have its key certified again.", 0, 0, NULL},
     {"profile", "attest", CONF_SWITCH, AT(attest), "off",
 	"A device must sign a fresh challenge with the key to be certified, which it has made itself.", 0, 0, NULL},
+    {"profile", "renew", CONF_TEXT, AT(renew), "66%",
+	"When a device renews: after so much of the certificate's life, or so long before its end, such as 30d.", 0, 0, NULL},
+    {"profile", "grace", CONF_TEXT, AT(grace), "0",
+	"So long after its end a certificate may still be renewed by itself; 0: then a new token is needed.", 0, 0, NULL},
     {"profile", "org", CONF_TEXT, AT(org), "", "The subject's organization (O).", 0, 0, NULL},
     {"profile", "country", CONF_TEXT, AT(country), "", "The subject's country (C), two capitals.", 0, 0, NULL},
 };
@@ -90,6 +97,35 @@ parse_keys(const char *text, struct profile *out, struct err *err)
 	return 0;
 }
 
+/* "66%" or "30d". */
+static int
+parse_renew(const char *text, struct profile *out, struct err *err)
+{
+	char number[CONF_TEXT_SIZE];
+	int64_t percent = 0, before_s = 0;
+	size_t len = strlen(text);
+
+	(void)text_copy(number, sizeof number, text);
+	if (len > 1 && text[len - 1] == '%')
+		number[len - 1] = '\0';
+	if (len > 1 && text[len - 1] == '%' ? !integer_parse(number, 10, 95, &percent) : !duration_parse(text, &before_s))
+		return err_set(err, E_INPUT, "must be from 10%% to 95%% of the certificate's life, or a duration before its end such as 30d");
+	out->renew_percent = percent;
+	out->renew_before_s = before_s;
+	return 0;
+}
+
+static int
+parse_grace(const char *text, struct profile *out, struct err *err)
+{
+	int64_t grace_s = 0;
+
+	if (strcmp(text, "0") != 0 && (!duration_parse(text, &grace_s) || grace_s > GRACE_MAX))
+		return err_set(err, E_INPUT, "must be 0, or a duration such as 30d, up to 365d");
+	out->grace_s = grace_s;
+	return 0;
+}
+
 /* One key of a section, through conf_set's checks. */
 static int
 profile_set(struct profile *p, const char *name, const char *value, struct err *err)
@@ -109,6 +145,9 @@ profile_set(struct profile *p, const char *name, const char *value, struct err *
 		return rc;
 	if (key == &keys[0] && section.keys[0] == '\0')
 		return err_set(err, E_INPUT, "names no kind of key");
+	if ((key->offset == AT(renew) && (rc = parse_renew(section.renew, p, err)) != 0) ||
+	    (key->offset == AT(grace) && (rc = parse_grace(section.grace, p, err)) != 0))
+		return rc;
 	subject.country = section.country;
 	subject.org = section.org;
 	if ((rc = name_check(&subject, err)) != 0)
@@ -138,7 +177,8 @@ add(struct profiles *profiles, const char *name)
 {
 	struct profile *p = &profiles->list[profiles->n++];
 
-	*p = (struct profile){.keys = {KEY_RSA_2048}, .n_keys = 1, .validity_s = builtins[0].validity_s};
+	*p = (struct profile){.keys = {KEY_RSA_2048}, .n_keys = 1, .validity_s = builtins[0].validity_s,
+	    .renew_percent = RENEW_PERCENT};
 	(void)text_copy(p->name, sizeof p->name, name);
 	return p;
 }
@@ -209,6 +249,16 @@ profile_allows_key(const struct profile *profile, enum key_kind kind)
 		if (profile->keys[i] == kind)
 			return true;
 	return false;
+}
+
+int64_t
+profile_renew_at(const struct profile *profile, int64_t not_before, int64_t not_after)
+{
+	int64_t life = not_after - not_before;
+
+	if (profile->renew_before_s == 0)
+		return not_before + life / 100 * profile->renew_percent + life % 100 * profile->renew_percent / 100;
+	return profile->renew_before_s < life / 2 ? not_after - profile->renew_before_s : not_before + life / 2;
 }
 
 /* RFC 5480, section 3, and RFC 3279, section 2.3.1: keyEncipherment is RSA's way, keyAgreement EC's. */

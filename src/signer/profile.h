@@ -22,6 +22,9 @@ struct profile {
 	bool server_auth, code_signing, key_agreement; /* beside clientAuth */
 	bool attest;	/* a request must carry a challenge (core/attest.h) */
 	bool reuse_key; /* the same device may bring the same key again */
+	int64_t renew_percent; /* of its life, after which a certificate is to be renewed; or 0: */
+	int64_t renew_before_s; /* so long before its end */
+	int64_t grace_s; /* so long after its end it may still be renewed by itself; 0: not at all */
 	char org[65];	/* subject O; "" for none */
 	char country[3]; /* subject C, two capitals; "" for none */
 };
@@ -41,6 +44,9 @@ MUST_CHECK int profiles_parse(const char *text, struct profiles *out, struct err
 const struct profile *profile_find(const struct profiles *profiles, const char *name);
 
 bool profile_allows_key(const struct profile *profile, enum key_kind kind);
+
+/* When is a certificate of these times to be renewed? With a duration, at the earliest at half of its life. */
+int64_t profile_renew_at(const struct profile *profile, int64_t not_before, int64_t not_after);
 
 /* keyUsage and extendedKeyUsage of a certificate for a key of KIND, as cert.h writes them. */
 unsigned profile_key_usage(const struct profile *profile, enum key_kind kind);

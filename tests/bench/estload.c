@@ -137,7 +137,7 @@ device_ask(long i, char id_out[UUID_LEN + 1], struct err *err)
 	}
 	if (rc == 0 && (rc = key_generate(KEY_EC_P256, &key, err)) == 0 &&
 	    (rc = csr_build(key, subject.data, subject.len, "", &csr, err)) == 0 &&
-	    (rc = est_enrol(&est, &csr, &leaf, err)) == 0 &&
+	    (rc = est_enrol(&est, &csr, &leaf, NULL, err)) == 0 &&
 	    (rc = subject_read(&leaf, &rest, id_out, err)) == 0)
 		rc = pair_write(i, key, &leaf, err);
 	key_free(key);

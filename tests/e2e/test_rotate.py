@@ -4,12 +4,14 @@ real Mosquitto with the plugin, and its own clients."""
 import hashlib
 import json
 import os
+import shutil
 import signal
 
+import muster
 import pytest
-from agent import Agent
+from agent import AGENT, Agent
 from muster import run, wait_for
-from pluginbroker import PluginBroker, add_service, onboard
+from pluginbroker import PluginBroker, add_service, not_after, onboard
 
 
 SETTINGS = {"rotation.per_second": "500"}
@@ -215,6 +217,55 @@ def test_broker_and_service_away(fresh):
         wait_for(lambda: retained(service, device.id) == "", 20, "the broker to forget it")
     finally:
         broker.stop()
+
+
+@pytest.mark.release_only  # a sanitizer must be loaded first, and so must libfaketime
+def test_slept_through_its_end():
+    """F1, F7: within its profile's grace a device whose certificate has ended renews it, by the agent, and does nothing else
+    with it; without a grace, or once it was revoked, it is nobody."""
+    home = muster.Home(init=False)
+    try:
+        run("faketime", "-f", "-9d", muster.MUSTER, "--dir", home.dir, "init", "--host", "localhost,127.0.0.1")
+        home.configure({"server.sandbox": "off", "api.listen": f"127.0.0.1:{home.api_port}", "broker.pid_file": str(home.pid_file),
+                        "api.public_url": f"https://localhost:{home.api_port}", "pki.listen": f"127.0.0.1:{home.pki_port}",
+                        "broker.listen": f"127.0.0.1:{home.broker_port}"})
+        profiles = "\n".join(f"[profile {n}]\nkeys = ec-p256\nvalidity = 1d\n{grace}" for n, grace in
+                             (("sleepy", "grace = 30d\nrenew = 6h\n"), ("strict", "")))
+        with (home.dir / "muster.conf").open("a") as f:
+            f.write(f"\n{profiles}\n")
+        # Not by faketime's program, which does not end its child.
+        library = run("faketime", "-f", "-8d", "sh", "-c", "echo $LD_PRELOAD").stdout.decode().strip()
+        home.process = muster.Process([muster.MUSTER, "--dir", home.dir, "serve"],
+                                      env={**os.environ, "LD_PRELOAD": library, "FAKETIME": "-8d"})
+        home.process.wait_line(" ready$")
+        agents = {}
+        for name, profile in (("sleepy", "sleepy"), ("strict", "strict"), ("stolen", "sleepy")):
+            made = home.json("device", "register", "--name", name, "--type", "t", "--key", "ec-p256", "--profile", profile)
+            agents[name] = Agent(home, name)
+            files = muster.open_package(home, made)
+            run("faketime", "-f", "-8d", AGENT, "enrol", "--dir", agents[name].dir, "--from", files.dir, "--url",
+                f"https://localhost:{home.api_port}")
+        assert json.loads((files.dir / "device.json").read_text())["renew_at"]
+        home.stop()
+        home.start()
+        home.cli("device", "revoke", agents["stolen"].id)
+        for name in ("strict", "stolen"):
+            refused = agents[name].call("renew", check=False)
+            assert refused.returncode == 1 and b"has expired" in refused.stderr and b"--again" in refused.stderr
+        sleepy = agents["sleepy"]
+        tls = home.tls(sleepy.dir / "device.pem", sleepy.dir / "device.pem")
+        for method, path, status in (("GET", "/v1/devices", 403), ("POST", "/.well-known/est/simpleenroll", 403),
+                                     ("GET", "/v1/feed/snapshot", 403)):
+            assert home.request(method, path, token=None, tls=tls).status == status, path
+        sleepy.call("renew")
+        assert sleepy.status()["next_pair"] is True
+        assert [c["state"] for c in home.json("device", "certificates", sleepy.id)["items"]] == ["active", "active"]
+        # Six hours before its end, as the profile says, and the agent was told.
+        kept = (sleepy.dir / "next.pem").read_text()
+        assert int(kept.splitlines()[0].removeprefix("Renew-At: ")) == not_after(sleepy.dir / "next.pem") - 6 * 3600
+    finally:
+        home.close()
+        shutil.rmtree(home.base)
 
 
 def answers(home):

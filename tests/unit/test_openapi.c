@@ -60,7 +60,7 @@ role_of(const char *name)
 {
 	unsigned bit;
 
-	for (bit = ROLE_ADMIN; bit <= ROLE_DEVICE; bit <<= 1)
+	for (bit = ROLE_ADMIN; bit <= ROLE_LATE; bit <<= 1)
 		if (name != NULL && strcmp(role_name((enum role)bit), name) == 0)
 			return bit;
 	return 0x8000;
@@ -103,7 +103,7 @@ compare_callers(struct found *f, const struct route *route, json_t *operation)
 		found(f, "%s %s: security", route->method, route->pattern);
 	if (security_names(operation, "mutualTLS") != (!anybody && (route->who & (ROLE_BROKER | ROLE_ENROLLEE | ROLE_DEVICE)) != 0) ||
 	    security_names(operation, "enrolmentToken") != (!anybody && (route->who & ROLE_ENROLLEE) != 0) ||
-	    security_names(operation, "bearer") != (!anybody && (route->who & ~(ROLE_ENROLLEE | ROLE_DEVICE)) != 0))
+	    security_names(operation, "bearer") != (!anybody && (route->who & ~(ROLE_ENROLLEE | ROLE_DEVICE | ROLE_LATE)) != 0))
 		found(f, "%s %s: the wrong kind of credentials", route->method, route->pattern);
 	if ((json_object_get(responses, "401") != NULL) != !anybody || (json_object_get(responses, "403") != NULL) != !anybody)
 		found(f, "%s %s: 401 and 403 are for those who need credentials", route->method, route->pattern);

@@ -144,6 +144,51 @@ set_state(struct fixture *f, const uint8_t *serial, enum certificate_state to)
 	assert_ok(store_commit(&tx, &err));
 }
 
+static int64_t late;
+
+static int64_t
+late_now(void)
+{
+	return late;
+}
+
+/* F1: within its profile's grace a device's certificate that has ended is its own, to renew; nobody else's, and not a second
+ * longer. */
+static void
+test_grace(struct fixture *f, const struct credential *credential, const struct buf *broker)
+{
+	const struct store_certificate *cert = &credential->certificate;
+	struct profiles *profiles = &fixture_config(f->core)->profiles;
+	struct caller caller;
+	struct err err = {0};
+	size_t i;
+
+	f->core->now = late_now;
+	late = cert->not_after + 1;
+	assert_int_equal(operator_from_certificate(f->core, cert->der, cert->der_len, &caller, &err), E_UNAUTH);
+	for (i = 0; i < profiles->n; i++)
+		profiles->list[i].grace_s = 3600;
+	assert_ok(operator_from_certificate(f->core, cert->der, cert->der_len, &caller, &err));
+	assert_int_equal(caller.role, ROLE_LATE);
+	assert_memory_equal(caller.who, "device:", 7);
+	late = cert->not_after;
+	assert_ok(operator_from_certificate(f->core, cert->der, cert->der_len, &caller, &err));
+	assert_int_equal(caller.role, ROLE_DEVICE);
+	late = cert->not_after + 3601;
+	assert_int_equal(operator_from_certificate(f->core, cert->der, cert->der_len, &caller, &err), E_UNAUTH);
+	late = cert->not_after + 60;
+	set_state(f, cert->serial, CERTIFICATE_HELD);
+	assert_int_equal(operator_from_certificate(f->core, cert->der, cert->der_len, &caller, &err), E_UNAUTH);
+	set_state(f, cert->serial, CERTIFICATE_ACTIVE);
+	f->core->now = in_three_years;
+	for (i = 0; i < profiles->n; i++)
+		profiles->list[i].grace_s = 10LL * 365 * 86400;
+	assert_int_equal(operator_from_certificate(f->core, broker->data, broker->len, &caller, &err), E_UNAUTH);
+	for (i = 0; i < profiles->n; i++)
+		profiles->list[i].grace_s = 0;
+	f->core->now = clock_now;
+}
+
 /* Only a broker's and a device's certificate is somebody's, and only while it is valid. C9, F1 */
 static void
 test_certificates(void **state)
@@ -186,6 +231,7 @@ test_certificates(void **state)
 	assert_memory_equal(caller.who, "device:", 7);
 	assert_string_equal(caller.who + 7, device.id);
 	assert_memory_equal(caller.serial, credential.certificate.serial, SERIAL_LEN);
+	test_grace(f, &credential, &broker);
 	set_state(f, info.serial, CERTIFICATE_HELD);
 	assert_int_equal(operator_from_certificate(f->core, broker.data, broker.len, &caller, &err), E_UNAUTH);
 	set_state(f, info.serial, CERTIFICATE_ACTIVE);

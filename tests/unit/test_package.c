@@ -20,13 +20,15 @@ file_of(struct fixture *f, const struct credential_owner *owner, const char *nam
 	struct secret key = {0};
 	struct buf archive = {0};
 	struct err err = {0};
+	const struct store_certificate row = {.der = (uint8_t *)leaf, .der_len = sizeof leaf, .profile = "short",
+	    .not_before = 1000000, .not_after = 1000000 + 100000};
 	FILE *pipe;
 
 	assert_non_null(text);
 	assert_ok(password_make(password, &err));
 	assert_ok(secret_alloc(&key, strlen(KEY), &err));
 	memcpy(key.data, KEY, strlen(KEY));
-	assert_ok(package_build(f->core, owner, &key, leaf, sizeof leaf, password, &archive, &err));
+	assert_ok(package_build(f->core, owner, &key, &row, password, &archive, &err));
 	assert_null(memmem(archive.data, archive.len, "MIGH", 4));
 	assert_ok(fs_path(path, f->home.base, "package.zip", &err));
 	assert_ok(fs_write(path, 0600, (gid_t)-1, archive.data, archive.len, &err));
@@ -82,7 +84,7 @@ test_json(void **state)
 	/* B1, B5: a name is text, whatever is in it */
 	const struct credential_owner owner = {OWNER_SERVICE, ID, "\"},{\"x\":\\ </script> K\xc3\xb6ln",
 	    STORE_TENANT_DEFAULT, "[\"a/b\"]", "[\"c/#\",\"d\"]"};
-	const char *id, *name, *kind, *host, *client;
+	const char *id, *name, *kind, *host, *client, *renew_at;
 	json_t *json, *publish, *subscribe;
 	size_t i;
 	char *text;
@@ -93,10 +95,11 @@ test_json(void **state)
 		text = file_of(f, &owner, "device.json");
 		json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 		assert_non_null(json);
-		assert_int_equal(json_unpack(json, "{s:s, s:s, s:s, s:{s:s, s:i !}, s:s, s:o, s:o !}", "id", &id, "name",
+		assert_int_equal(json_unpack(json, "{s:s, s:s, s:s, s:{s:s, s:i !}, s:s, s:o, s:o, s:s !}", "id", &id, "name",
 				     &name, "kind", &kind, "broker", "host", &host, "port", &port, "client_id", &client,
-				     "publish", &publish, "subscribe", &subscribe),
+				     "publish", &publish, "subscribe", &subscribe, "renew_at", &renew_at),
 		    0);
+		assert_string_equal(renew_at, "1970-01-13T08:06:40Z"); /* at 66% */
 		assert_string_equal(id, ID);
 		assert_string_equal(client, ID);
 		assert_string_equal(kind, "service");

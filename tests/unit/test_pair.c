@@ -114,17 +114,19 @@ test_pair(void **state)
 	/* In whatever order they come, with the root among them. */
 	pem_encode(&certs, "CERTIFICATE", root.data, root.len);
 	pem_encode(&certs, "CERTIFICATE", issuing.data, issuing.len);
-	assert_int_equal(pair_keep(dir, key, buf_str(&certs), buf_str(&root_pem), FIXTURE_NOW + 1, &err), E_INPUT);
+	assert_int_equal(pair_keep(dir, key, buf_str(&certs), buf_str(&root_pem), FIXTURE_NOW + 1, 0, &err), E_INPUT);
 	put_cert(&certs, key);
-	assert_int_not_equal(pair_keep(dir, key, buf_str(&certs), buf_str(&root_pem), FIXTURE_NOW - 1, &err), 0);
+	assert_int_not_equal(pair_keep(dir, key, buf_str(&certs), buf_str(&root_pem), FIXTURE_NOW - 1, 0, &err), 0);
 	assert_int_not_equal(
-	    pair_keep(dir, key, buf_str(&certs), buf_str(&root_pem), FIXTURE_NOW + 2LL * FIXTURE_YEAR, &err), 0);
+	    pair_keep(dir, key, buf_str(&certs), buf_str(&root_pem), FIXTURE_NOW + 2LL * FIXTURE_YEAR, 0, &err), 0);
 	assert_ok(key_generate(KEY_EC_P256, &other, &err));
 	put_cert(&foreign, other);
-	assert_int_equal(pair_keep(dir, key, buf_str(&foreign), buf_str(&root_pem), FIXTURE_NOW + 1, &err), E_INPUT);
-	assert_int_not_equal(pair_keep(dir, key, buf_str(&certs), buf_str(&foreign), FIXTURE_NOW + 1, &err), 0);
+	assert_int_equal(pair_keep(dir, key, buf_str(&foreign), buf_str(&root_pem), FIXTURE_NOW + 1, 0, &err), E_INPUT);
+	assert_int_not_equal(pair_keep(dir, key, buf_str(&certs), buf_str(&foreign), FIXTURE_NOW + 1, 0, &err), 0);
 	assert_false(pair_path(dir, PAIR_NEXT, path));
-	assert_ok(pair_keep(dir, key, buf_str(&certs), buf_str(&root_pem), FIXTURE_NOW + 1, &err));
+	assert_ok(pair_keep(dir, key, buf_str(&certs), buf_str(&root_pem), FIXTURE_NOW + 1, FIXTURE_NOW + 77, &err));
+	assert_int_equal(pair_renew_at(dir, PAIR_NEXT), FIXTURE_NOW + 77);
+	assert_int_equal(pair_renew_at(dir, PAIR_CURRENT), 0);
 	assert_true(pair_path(dir, PAIR_NEXT, path));
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
@@ -225,14 +227,24 @@ test_due(void **state)
 	int64_t first, last;
 
 	(void)state;
-	first = renewal_due(&info, 0);
+	first = renewal_due(&info, 0, 0);
 	assert_int_equal(first, 1000 + 2000);
 	memset(info.serial, 0xff, sizeof info.serial);
-	last = renewal_due(&info, 0);
+	last = renewal_due(&info, 0, 0);
 	assert_true(last > first && last < first + 300);
-	assert_int_equal(renewal_due(&info, 5000), last); /* a file that was copied later */
+	assert_int_equal(renewal_due(&info, 5000, 0), last); /* a file that was copied later */
 	memset(info.serial, 0, sizeof info.serial);
-	assert_int_equal(renewal_due(&info, 1000 + 1500), 1000 + 1500 + 1000);
+	assert_int_equal(renewal_due(&info, 1000 + 1500, 0), 1000 + 1500 + 1000);
+	/* The service's word, with a little later at most; not one that is no time of this certificate. */
+	assert_int_equal(renewal_due(&info, 0, 3500), 3500);
+	memset(info.serial, 0xff, sizeof info.serial);
+	last = renewal_due(&info, 0, 3500);
+	assert_true(last > 3600 && last < 3500 + 500 / 3);
+	last = renewal_due(&info, 0, 1500);
+	assert_true(last > 1700 && last < 1500 + 300);
+	memset(info.serial, 0, sizeof info.serial);
+	assert_int_equal(renewal_due(&info, 0, 5000), 1000 + 2000);
+	assert_int_equal(renewal_due(&info, 0, 1000), 1000 + 2000);
 }
 
 static void

@@ -119,6 +119,30 @@ test_new_section(void **state)
 }
 
 static void
+test_renewal_and_grace(void **state)
+{
+	const struct profile *p;
+	struct profiles profiles;
+	struct err err = {0};
+
+	(void)state;
+	assert_ok(profiles_parse("[profile x]\nrenew = 80%\ngrace = 30d\n[profile y]\nrenew = 30d\n[profile z]\nrenew = 30d\n"
+				 "renew = 50%\ngrace = 30d\ngrace = 0\n", &profiles, &err));
+	p = must_find(&profiles, "standard");
+	assert_int_equal(profile_renew_at(p, 1000, 2000), 1660);
+	assert_int_equal(p->grace_s, 0);
+	p = must_find(&profiles, "x");
+	assert_int_equal(profile_renew_at(p, 1000, 2000), 1800);
+	assert_int_equal(p->grace_s, 30 * DAY);
+	p = must_find(&profiles, "y");
+	assert_int_equal(profile_renew_at(p, 0, 365 * DAY), 335 * DAY);
+	assert_int_equal(profile_renew_at(p, 1000, 2000), 1500); /* it does not live as long */
+	p = must_find(&profiles, "z");
+	assert_int_equal(profile_renew_at(p, 1000, 2000), 1500);
+	assert_int_equal(p->grace_s, 0);
+}
+
+static void
 test_mistakes_name_section_and_key(void **state)
 {
 	static const struct {
@@ -134,6 +158,15 @@ test_mistakes_name_section_and_key(void **state)
 	    {"keys = rsa-2048 ec-p256, rsa-2048", "twice"},
 	    {"keys = ec-p256\001", "printable"},
 	    {"validity = 0d", "from 60s"},
+	    {"renew = ", "10%"},
+	    {"renew = %", "10%"},
+	    {"renew = 9%", "10%"},
+	    {"renew = 96%", "10%"},
+	    {"renew = 50", "10%"},
+	    {"renew = -1d", "10%"},
+	    {"grace = 366d", "365d"},
+	    {"grace = 1", "365d"},
+	    {"grace = ", "365d"},
 	    {"validity = 59s", "from 60s"},
 	    {"validity = 36501d", "3153600000s"},
 	    {"validity = -1d", "duration"},
@@ -382,6 +415,7 @@ main(void)
 	    cmocka_unit_test(test_override),
 	    cmocka_unit_test(test_the_last_word_counts),
 	    cmocka_unit_test(test_new_section),
+	    cmocka_unit_test(test_renewal_and_grace),
 	    cmocka_unit_test(test_mistakes_name_section_and_key),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_a_long_name_is_no_other_profiles),

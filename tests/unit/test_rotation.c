@@ -169,11 +169,41 @@ test_the_same_key_each_day(void **state)
 	EVP_PKEY_free(key);
 }
 
+/* A device that slept: one successor, whose answer it may ask for again; not another. */
+static void
+test_a_late_device(void **state)
+{
+	struct fixture *f = *state;
+	struct credential first, second, again;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	struct store_device device;
+	struct caller caller;
+	struct err err = {0};
+
+	fixture_register(f, "late", &device, &first);
+	caller = device_caller(&device, &first);
+	caller.role = ROLE_LATE;
+	assert_ok(renew_key(f, &caller, &first, key, &second, &err));
+	assert_ok(renew_key(f, &caller, &first, key, &again, &err));
+	assert_memory_equal(again.certificate.serial, second.certificate.serial, SERIAL_LEN);
+	credential_clear(&again);
+	assert_int_equal(renew(f, &caller, &first, &again, &err), E_CONFLICT);
+	assert_non_null(strstr(err.text, "token"));
+	caller.role = ROLE_DEVICE;
+	assert_ok(renew(f, &caller, &first, &again, &err));
+	credential_clear(&first);
+	credential_clear(&second);
+	credential_clear(&again);
+	store_device_clear(&device);
+	EVP_PKEY_free(key);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_the_same_key_each_day),
+	    cmocka_unit_test(test_a_late_device),
 	    cmocka_unit_test(test_a_revocation_in_between),
 	};
 

