@@ -228,7 +228,7 @@ check_key(const struct parts *parts, struct csr *csr, struct err *err)
 	else if ((rc = spki_verify_by(pkey, csr->kind, hash, parts->info.at, parts->info.len,
 		      parts->signature.at, parts->signature.len, err)) == E_INPUT)
 		rc = err_set(err, E_INPUT, "the request is not signed by its own key");
-	EVP_PKEY_free(pkey);
+	spki_close(csr->kind, pkey);
 	if (rc != 0)
 		return rc;
 	memcpy(csr->spki, parts->spki.at, parts->spki.len);

@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "x509/weakkey.h"
@@ -180,17 +181,60 @@ read_parts(const uint8_t *spki, size_t len, struct parts *out, struct err *err)
 	return refuse_algorithm(&oid, err);
 }
 
+/* EC keys that were closed: giving a new one its curve costs more than all else of opening it, so they get the next
+ * point instead. Public keys hold nothing to be wiped. */
+#define IDLE_MAX 8
+static struct {
+	pthread_mutex_t lock;
+	EVP_PKEY *list[KEY_KINDS][IDLE_MAX];
+	size_t n[KEY_KINDS];
+} idle = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static EVP_PKEY *
+idle_take(enum key_kind kind)
+{
+	EVP_PKEY *pkey = NULL;
+
+	(void)pthread_mutex_lock(&idle.lock);
+	if (idle.n[kind] > 0)
+		pkey = idle.list[kind][--idle.n[kind]];
+	(void)pthread_mutex_unlock(&idle.lock);
+	return pkey;
+}
+
+/* False: there are enough. */
+static bool
+idle_give(enum key_kind kind, EVP_PKEY *pkey)
+{
+	bool given;
+
+	(void)pthread_mutex_lock(&idle.lock);
+	if ((given = idle.n[kind] < IDLE_MAX))
+		idle.list[kind][idle.n[kind]++] = pkey;
+	(void)pthread_mutex_unlock(&idle.lock);
+	return given;
+}
+
+static EVP_PKEY *
+ec_new(enum key_kind kind)
+{
+	const EVP_PKEY *curve = alg_curve(kind);
+	EVP_PKEY *pkey = EVP_PKEY_new();
+
+	if (curve != NULL && pkey != NULL && EVP_PKEY_copy_parameters(pkey, curve) == 1)
+		return pkey;
+	EVP_PKEY_free(pkey);
+	return NULL;
+}
+
 /* Setting an encoded point checks that it lies on the curve; with cofactor 1 that is all. */
 static int
 open_ec(const struct parts *parts, EVP_PKEY **pkey_out, struct err *err)
 {
-	const EVP_PKEY *curve = alg_curve(parts->kind);
-	EVP_PKEY *pkey = EVP_PKEY_new();
+	EVP_PKEY *pkey = idle_take(parts->kind);
 
-	if (curve == NULL || pkey == NULL || EVP_PKEY_copy_parameters(pkey, curve) != 1) {
-		EVP_PKEY_free(pkey);
+	if (pkey == NULL && (pkey = ec_new(parts->kind)) == NULL)
 		return alg_error(err, E_SYS, "cannot load an EC key");
-	}
 	if (EVP_PKEY_set1_encoded_public_key(pkey, parts->point.at, parts->point.len) != 1) {
 		EVP_PKEY_free(pkey);
 		return alg_error(err, E_INPUT, "the EC key's point is not on its curve");
@@ -273,6 +317,13 @@ spki_open(
 	return 0;
 }
 
+void
+spki_close(enum key_kind kind, EVP_PKEY *pkey)
+{
+	if (pkey != NULL && (key_kind_is_rsa(kind) || !idle_give(kind, pkey)))
+		EVP_PKEY_free(pkey);
+}
+
 int
 spki_check(const uint8_t *spki, size_t len, enum key_kind *kind_out, struct err *err)
 {
@@ -281,7 +332,7 @@ spki_check(const uint8_t *spki, size_t len, enum key_kind *kind_out, struct err 
 
 	if ((rc = spki_open(spki, len, kind_out, &pkey, err)) != 0)
 		return rc;
-	EVP_PKEY_free(pkey);
+	spki_close(*kind_out, pkey);
 	return 0;
 }
 
@@ -324,7 +375,7 @@ spki_verify(const uint8_t *spki, size_t spki_len, enum key_kind kind, const void
 	if ((rc = open_parts(&parts, &pkey, err)) != 0)
 		return rc;
 	rc = spki_verify_by(pkey, kind, alg_kinds[kind].hash, data, len, sig, sig_len, err);
-	EVP_PKEY_free(pkey);
+	spki_close(kind, pkey);
 	return rc;
 }
 

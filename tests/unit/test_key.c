@@ -122,6 +122,41 @@ test_spki_is_the_keys(void **state)
 	}
 }
 
+/* Keys that are opened one behind the other are each their own, also behind one whose point is on no curve. */
+static void
+test_no_key_is_taken_for_the_one_before(void **state)
+{
+	struct key *other = NULL;
+	struct buf sig = {0}, others = {0};
+	struct err err = {0};
+	uint8_t off_curve[KEY_SPKI_MAX];
+	const uint8_t *spki, *others_spki;
+	size_t len, others_len;
+	enum key_kind kind;
+	int i;
+
+	(void)state;
+	assert_ok(key_generate(KEY_EC_P256, &other, &err));
+	spki = key_spki(keys[KEY_EC_P256], &len);
+	others_spki = key_spki(other, &others_len);
+	memcpy(off_curve, spki, len);
+	off_curve[len - 1] ^= 1;
+	assert_ok(key_sign(keys[KEY_EC_P256], "data", 4, &sig, &err));
+	assert_ok(key_sign(other, "data", 4, &others, &err));
+	for (i = 0; i < 20; i++) {
+		assert_ok(spki_verify(spki, len, KEY_EC_P256, "data", 4, sig.data, sig.len, &err));
+		assert_ok(spki_verify(others_spki, others_len, KEY_EC_P256, "data", 4, others.data, others.len, &err));
+		assert_int_equal(
+		    spki_verify(others_spki, others_len, KEY_EC_P256, "data", 4, sig.data, sig.len, &err), E_INPUT);
+		assert_int_equal(spki_check(off_curve, len, &kind, &err), E_INPUT);
+		assert_int_equal(
+		    spki_verify(spki, len, KEY_EC_P256, "data", 4, others.data, others.len, &err), E_INPUT);
+	}
+	buf_clear(&sig);
+	buf_clear(&others);
+	key_free(other);
+}
+
 /* Exactly the file that OpenSSL would write. */
 static void
 test_pem_is_openssls(void **state)
@@ -479,6 +514,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_spki_is_the_keys),
+	    cmocka_unit_test(test_no_key_is_taken_for_the_one_before),
 	    cmocka_unit_test(test_pem_is_openssls),
 	    cmocka_unit_test(test_short_private_number_keeps_its_width),
 	    cmocka_unit_test(test_signatures_verify_elsewhere),
