@@ -4,6 +4,7 @@
 #include "core/enrol.h"
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/text.h"
 #include "core/audit.h"
 #include "core/check.h"
@@ -355,6 +356,7 @@ enrol(struct core *core, const struct caller *caller, const void *csr, size_t cs
 	    rotation_renew_vouched(core, caller, e.vouch.known, &asked, e.kind.profile, makes_key, &device, &credential, err) :
 	    enrol_new(core, &e, &asked, makes_key, spki_hash, &device, &credential, err);
 	if (rc == 0 && (rc = answer_check(&device, &credential, spki_hash, makes_key, err)) == 0) {
+		KILLPOINT(29, "an enrolment stored, or found again, the device not told");
 		*device_out = device;
 		*credential_out = credential;
 		goto out;

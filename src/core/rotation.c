@@ -4,6 +4,7 @@
 #include "core/rotation.h"
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/text.h"
 #include "core/audit.h"
 #include "core/device.h"
@@ -189,6 +190,7 @@ renewal_commit(struct core *core, const struct caller *caller, struct renewal *r
 	struct store_tx *tx = NULL;
 	int rc;
 
+	KILLPOINT(26, "a renewal's certificate signed and compared, nothing stored");
 	hex_encode(fingerprint, certificate->fingerprint, SHA256_LEN);
 	if ((rc = store_begin(core->store, &tx, err)) != 0)
 		return rc;
@@ -204,6 +206,8 @@ renewal_commit(struct core *core, const struct caller *caller, struct renewal *r
 		 certificate->key)) == 0)
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);
+	if (rc == 0)
+		KILLPOINT(27, "a renewal stored, the device not told");
 	return rc;
 }
 
@@ -381,8 +385,10 @@ rotation_sweep(struct core *core, struct err *err)
 		if ((rc = retire(tx, &system, due, n, now, &revocation, err)) == 0)
 			rc = store_commit(&tx, err);
 		store_rollback(&tx);
-		if (rc == 0)
-			rc = revocation_finish(core, &revocation, err);
+		if (rc != 0)
+			return rc;
+		KILLPOINT(28, "superseded certificates revoked, nobody told");
+		rc = revocation_finish(core, &revocation, err);
 	} while (rc == 0 && n == REVOCATION_MAX);
 	return rc;
 }

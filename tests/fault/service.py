@@ -7,7 +7,7 @@ import muster
 from load import Load, make_csrs
 from muster import wait_for
 
-KNOWN = ("devices", "asked", "states", "links", "delivered", "tried", "answers", "errors")
+KNOWN = ("devices", "asked", "states", "links", "delivered", "tried", "answers", "errors", "secret", "pairs", "unanswered")
 # The load comes from one address, faster than anybody's; the checker looks into the ACL file.
 SETTINGS = {**muster.ACL_FILE, "limits.links_per_min": "0", "limits.links_all_per_min": "0"}
 
@@ -46,6 +46,12 @@ class Service:
         for name in KNOWN:
             setattr(fresh, name, getattr(self.load, name))
         self.load = fresh.start()
+
+    def enrols_by_est(self):
+        """From now on, the load has devices with keys of their own."""
+        reply = self.home.request("POST", "/v1/tokens", {"type": "pump", "name": "load", "uses": 100000, "profile": "constrained"})
+        assert reply.status == 201, reply.body
+        self.load.secret = reply.json["token"]
 
     def check(self):
         self.load.stop()

@@ -29,6 +29,12 @@ MUTANTS = {
     "the link's conditional update": (
         "src/store/package.c", " AND state = 0 AND expires_at > $1", " AND expires_at > $1 - 1000000000",
         ["unit:store_package"]),
+    "the second look at what a renewal shows": (
+        "src/core/rotation.c", "if ((rc = shown_read(tx, caller, r, err)) == 0 && (rc = room_check", "if ((rc = room_check",
+        ["e2e:test_f3_a_renewal_that_races_a_revocation"]),
+    "what a renewal's key was given before": (
+        "src/core/rotation.c", "(rc = idempotency_note(tx, caller, &r->idempotency, r->id, certificate->serial, now, err)) == 0 &&",
+        "", ["fault:test_killed_at_a_point[27]"]),
     "the tenant filter": (
         "src/store/device.c", "WHERE id = $1 AND tenant_id = $2", "WHERE id = $1 AND $2 = $2",
         ["unit:store_device"]),
@@ -46,7 +52,7 @@ def passes(copy, test):
     if kind == "unit":
         argv = ["meson", "test", "-C", copy / "build", "--no-rebuild", name]
     else:
-        argv = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", copy / "tests/fault", "-k", name]
+        argv = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", copy / "tests" / kind, "-k", name]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=copy,
                           env={**os.environ, "MUSTER_BUILD": str(copy / "build"), "MUSTER_LONG": "no"})
     assert re.search(r"Ok: +1|\d+ (passed|failed)|Fail: +1", done.stdout), f"{test}: no such test\n{done.stdout[-2000:]}"
