@@ -10,6 +10,7 @@
 #include "core/broker.h"
 #include "core/ca.h"
 #include "core/keypool.h"
+#include "core/ocsp.h"
 #include "core/ratelimit.h"
 #include "signer/client.h"
 #include "store/store.h"
@@ -143,7 +144,7 @@ write_gauge(struct buf *out, const char *name, const char *help, int64_t value)
 	metric_value(out, name, value, NULL);
 }
 
-/* One line for each issuer there is. */
+/* A line for each issuer there is, and each list that it has. */
 static void
 write_crl(struct core *core, struct buf *out)
 {
@@ -155,16 +156,42 @@ write_crl(struct core *core, struct buf *out)
 	    {"muster_crl_number", "Number of the present revocation list."},
 	    {"muster_crl_entries", "Entries of the present revocation list."},
 	};
-	struct crl_info info;
+	static const char *const kinds[SHELF_KINDS] = {[SHELF_COMPLETE] = "complete", [SHELF_DELTA] = "delta"};
+	struct crl_info infos[SHELF_KINDS];
+	size_t i, k;
+
+	for (k = 0; k < SHELF_KINDS; k++)
+		ca_crl_info(core, (enum shelf_kind)k, &infos[k]);
+	for (i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+		metric_family(out, shown[i].name, "gauge", shown[i].help);
+		for (k = 0; k < SHELF_KINDS; k++) {
+			const int64_t values[] = {infos[k].this_update, infos[k].next_update, (int64_t)infos[k].number,
+			    (int64_t)infos[k].n_entries};
+
+			if (infos[k].number > 0)
+				metric_value(out, shown[i].name, values[i], "issuer", core_config(core)->issuer.key_id_hex, "kind",
+				    kinds[k], NULL);
+		}
+	}
+}
+
+static void
+write_ocsp(struct core *core, struct buf *out)
+{
+	static const char *const sources[OCSP_SOURCES] = {[OCSP_FROM_MEMORY] = "memory", [OCSP_SIGNED] = "signed",
+	    [OCSP_RENEWED] = "renewed", [OCSP_PUT_OFF] = "later"};
+	struct ocsp_figures figures;
 	size_t i;
 
-	ca_crl_info(core, SHELF_COMPLETE, &info);
-	for (i = 0; i < sizeof shown / sizeof shown[0]; i++) {
-		const int64_t values[] = {info.this_update, info.next_update, (int64_t)info.number, (int64_t)info.n_entries};
-
-		metric_family(out, shown[i].name, "gauge", shown[i].help);
-		metric_value(out, shown[i].name, values[i], "issuer", core_config(core)->issuer.key_id_hex, NULL);
-	}
+	ocsp_look(core, &figures);
+	metric_family(out, "muster_ocsp_answers_total", "counter",
+	    "OCSP answers: from memory, signed for who asked, signed ahead, or tryLater because the signer was away.");
+	for (i = 0; i < OCSP_SOURCES; i++)
+		metric_value(out, "muster_ocsp_answers_total", (int64_t)figures.answers[i], "source", sources[i], NULL);
+	write_gauge(out, "muster_ocsp_answers_kept", "Answers in memory.", (int64_t)figures.kept);
+	write_gauge(out, "muster_ocsp_this_update_timestamp_seconds", "When the latest OCSP answer was signed; 0: none was.",
+	    figures.this_update);
+	write_gauge(out, "muster_ocsp_next_update_timestamp_seconds", "When that answer ends.", figures.next_update);
 }
 
 static void
@@ -290,6 +317,7 @@ metrics_write(struct core *core, struct buf *out)
 	metric_value(out, "muster_build_info", 1, "version", MUSTER_VERSION, NULL);
 	write_counters(core->metrics, out);
 	write_crl(core, out);
+	write_ocsp(core, out);
 	write_ends(core, out);
 	write_keypool(core, out);
 	write_gauge(out, "muster_signer_calls_waiting", "Calls of the signer that wait for their answer.",

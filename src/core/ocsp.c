@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +27,8 @@ struct ocsp {
 	struct ocsp_issuer ids;
 	uint8_t key_id[KEY_ID_LEN];
 	struct ocspcache *cache;
+	atomic_uint_fast64_t answers[OCSP_SOURCES];
+	atomic_int_fast64_t this_update, next_update; /* of the last one signed */
 
 	pthread_t thread;
 	bool started;
@@ -68,6 +71,21 @@ look_up(struct core *core, struct ocsp_single *singles, size_t n, struct err *er
 	return rc;
 }
 
+static void
+count(struct ocsp *o, enum ocsp_source source, uint64_t n)
+{
+	(void)atomic_fetch_add_explicit(&o->answers[source], n, memory_order_relaxed);
+}
+
+/* The signer has just signed N answers like this one. */
+static void
+note_signed(struct ocsp *o, enum ocsp_source source, uint64_t n, const struct ocspcache_answer *answer)
+{
+	count(o, source, n);
+	atomic_store_explicit(&o->this_update, answer->this_update, memory_order_relaxed);
+	atomic_store_explicit(&o->next_update, answer->next_update, memory_order_relaxed);
+}
+
 static bool
 is_cacheable(const struct ocsp_request *request)
 {
@@ -108,6 +126,7 @@ sign(struct ocsp *o, const struct ocsp_request *request, struct ocspcache_answer
 		return rc;
 	if (out->der.len == 0)
 		return err_set(err, E_BUSY, "the signer's log knows the certificate as revoked, the store does not");
+	note_signed(o, OCSP_SIGNED, 1, out);
 	if (!is_cacheable(request) || singles[0].status == OCSP_UNKNOWN) {
 		out->next_update = 0;
 	} else {
@@ -157,7 +176,8 @@ renew(struct ocsp *o, const struct ocspcache_key *keys, size_t n, struct err *er
 	}
 	if ((rc = look_up(o->core, singles, n, err)) == 0 &&
 	    (rc = signer_ocsp(o->core->signer, o->key_id, core_config(o->core)->settings.ocsp_validity_s, wanted, n, ders,
-		 &answer.this_update, &answer.next_update, err)) == 0)
+		 &answer.this_update, &answer.next_update, err)) == 0) {
+		note_signed(o, OCSP_RENEWED, n, &answer);
 		for (i = 0; i < n; i++) {
 			answer.der = ders[i];
 			if (answer.der.len == 0 || singles[i].status == OCSP_UNKNOWN)
@@ -165,6 +185,7 @@ renew(struct ocsp *o, const struct ocspcache_key *keys, size_t n, struct err *er
 			ocspcache_etag(&answer);
 			ocspcache_put(o->cache, &keys[i], generations[i], &answer);
 		}
+	}
 	for (i = 0; i < n; i++) {
 		if (rc != 0)
 			ocspcache_retry(o->cache, &keys[i]);
@@ -341,14 +362,17 @@ ocsp_answer(struct core *core, const uint8_t *der, size_t len, const char *peer,
 		return say(out, OCSP_MALFORMED, err);
 	if (!is_ours(o, &request))
 		return say(out, OCSP_UNAUTHORIZED, err);
-	if (from_memory(o, &request, out))
+	if (from_memory(o, &request, out)) {
+		count(o, OCSP_FROM_MEMORY, 1);
 		return buf_failed(&out->der) ? err_nomem(err) : 0;
+	}
 	if (!may_block) {
 		*must_block_out = true;
 		return ratelimit_take(core->signatures, peer, clock_mono_ms(), err);
 	}
 	if ((rc = sign(o, &request, out, err)) != E_BUSY)
 		return rc;
+	count(o, OCSP_PUT_OFF, 1);
 	return say(out, OCSP_TRY_LATER, err);
 }
 
@@ -380,4 +404,17 @@ ocsp_forget(struct core *core, const uint8_t *serial)
 {
 	if (core->ocsp != NULL) /* before anything is served there is nothing to forget */
 		ocspcache_forget(core->ocsp->cache, serial);
+}
+
+void
+ocsp_look(struct core *core, struct ocsp_figures *out)
+{
+	struct ocsp *o = core->ocsp;
+	size_t i;
+
+	for (i = 0; i < OCSP_SOURCES; i++)
+		out->answers[i] = atomic_load_explicit(&o->answers[i], memory_order_relaxed);
+	out->kept = ocspcache_count(o->cache);
+	out->this_update = atomic_load_explicit(&o->this_update, memory_order_relaxed);
+	out->next_update = atomic_load_explicit(&o->next_update, memory_order_relaxed);
 }

@@ -34,4 +34,14 @@ bool ocsp_staple(struct core *core, const uint8_t *serial, struct buf *der_out);
 /* The status of SERIAL has changed in the store. Before that is acknowledged; any thread, short. */
 void ocsp_forget(struct core *core, const uint8_t *serial);
 
+/* Since the start: answers by how they came about, how many are kept, and the times of the one that was signed last (0: none
+ * was). Any thread. */
+enum ocsp_source { OCSP_FROM_MEMORY, OCSP_SIGNED, OCSP_RENEWED, OCSP_PUT_OFF, OCSP_SOURCES };
+struct ocsp_figures {
+	uint64_t answers[OCSP_SOURCES];
+	size_t kept;
+	int64_t this_update, next_update;
+};
+void ocsp_look(struct core *core, struct ocsp_figures *out);
+
 #endif

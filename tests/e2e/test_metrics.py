@@ -35,7 +35,7 @@ def figures():
 
 def moved(before, after):
     """What changed, but for what changes by itself."""
-    own = re.compile(r"^(process_|muster_workers_busy|muster_keypool_ready|muster_http_connections|muster_crl_|muster_store_|"
+    own = re.compile(r"^(process_|muster_workers_busy|muster_keypool_ready|muster_http_connections|muster_crl_|muster_ocsp_|muster_store_|"
                      r"muster_http_request_duration_seconds_(bucket|sum)|muster_signer_calls_waiting)|route=\"/metrics\"")
     return {name: value - before.get(name, 0) for name, value in after.items()
             if value != before.get(name, 0) and not own.search(name)}
@@ -107,14 +107,28 @@ def test_times_and_sizes(home):
         said = muster.openssl("x509", "-noout", "-enddate", "-in", home.dir / path, "-dateopt", "iso_8601").stdout.decode()
         assert said.strip() == time.strftime("notAfter=%Y-%m-%d %H:%M:%SZ", time.gmtime(ends[name]))
     crl = {k: v for k, v in f.items() if k.startswith("muster_crl_")}
-    (this,) = (v for k, v in crl.items() if "this_update" in k)
-    (next_,) = (v for k, v in crl.items() if "next_update" in k)
+    (this,) = (v for k, v in crl.items() if "this_update" in k and "complete" in k)
+    (next_,) = (v for k, v in crl.items() if "next_update" in k and "complete" in k)
     assert now - 600 < this <= now + 1 and next_ - this == 7 * 86400
     assert f["process_resident_memory_bytes"] > 1 << 20 and 10 < f["process_open_fds"] < f["process_max_fds"]
     assert f["process_cpu_seconds_total"] > 0 and now - 600 < f["process_start_time_seconds"] <= now + 1
     assert f['muster_keypool_wanted{key="rsa-2048"}'] == 2
     assert f["muster_store_group_size_count"] == f["muster_store_commit_duration_seconds_count"] > 0
     assert f["muster_workers"] == 64 and f["muster_workers_busy"] >= 1
+
+
+def test_ocsp(home):
+    """An answer is signed once, then given from memory."""
+    device = muster.open_package(home, home.request("POST", "/v1/devices", {"name": "o", "type": "t", "key": "ec-p256"}).json)
+    names = {source: f'muster_ocsp_answers_total{{source="{source}"}}' for source in ("memory", "signed", "later")}
+    before = figures()
+    for _ in range(3):
+        muster.openssl("ocsp", "-issuer", home.dir / "ca/issuing.crt", "-cert", device.dir / "device.crt", "-no_nonce",
+                       "-CAfile", home.dir / "ca/root.crt", "-url", f"http://127.0.0.1:{home.pki_port}/ocsp")
+    after = figures()
+    assert {source: after[name] - before[name] for source, name in names.items()} == {"memory": 2, "signed": 1, "later": 0}
+    assert after["muster_ocsp_answers_kept"] >= 1
+    assert after["muster_ocsp_this_update_timestamp_seconds"] <= time.time() + 1 < after["muster_ocsp_next_update_timestamp_seconds"]
 
 
 def test_brokers(home):
