@@ -42,7 +42,7 @@ def callers(home):
 def routes(home):
     for path, item in home.request("GET", "/v1/openapi.json").json["paths"].items():
         target = path
-        for name in ("id", "name", "fingerprint", "token", "label", "issuer"):
+        for name in ("id", "name", "fingerprint", "token", "label", "issuer", "request"):
             target = target.replace("{%s}" % name, "not-there")
         assert "{" not in target, path
         for method, operation in item.items():
