@@ -22,6 +22,7 @@ enum {
 	OPT_POLICY,
 	OPT_STATUS,
 	OPT_SEARCH,
+	OPT_EXPIRING,
 	OPT_REASON,
 	OPT_PENDING
 };
@@ -30,7 +31,7 @@ enum {
 struct arguments {
 	const char *id;
 	const char *name, *type, *location, *policy;
-	const char *status, *search, *reason, *idempotency_key;
+	const char *status, *search, *expiring, *reason, *idempotency_key;
 	const char *labels[LABELS_MAX];
 	size_t n_labels;
 	bool wants_id, wants_name, wants_change, pending;
@@ -78,6 +79,9 @@ parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_SEARCH:
 		a->search = arg;
+		return 0;
+	case OPT_EXPIRING:
+		a->expiring = arg;
 		return 0;
 	case OPT_REASON:
 		a->reason = arg;
@@ -251,6 +255,9 @@ static const struct argp_option list_options[] = {
     {"type", OPT_TYPE, "WORD", 0, "Only of this type", 0},
     {"location", OPT_LOCATION, "TEXT", 0, "Only at this location", 0},
     {"search", OPT_SEARCH, "TEXT", 0, "Names or ids that begin with TEXT, whatever the case", 0},
+    {"expiring", OPT_EXPIRING, "DURATION", 0,
+	"Only those whose certificate has no successor and ends within DURATION, such as 30d, or has ended; the next to end first",
+	0},
     {0}};
 
 static const struct argp device_list_argp = {list_options, parse, "",
@@ -260,6 +267,7 @@ static const struct argp device_list_argp = {list_options, parse, "",
     "Examples:\n\n"
     "  muster device list --type pump --status suspended\n"
     "  muster device list --search 'pump 1'\n"
+    "  muster device list --expiring 30d\n"
     "  muster --json device list --all\n\n" CLI_HELP_END,
     list_child, NULL, NULL};
 
@@ -268,6 +276,8 @@ cmd_device_list(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field columns[] = {{"ID", "id"}, {"STATUS", "status"},
 	    {"TYPE", "type"}, {"NAME", "name"}, {"LOCATION", "location"}};
+	static const struct print_field with_end[] = {{"ID", "id"}, {"EXPIRES", "expires_at"}, {"TYPE", "type"},
+	    {"NAME", "name"}, {"LOCATION", "location"}};
 	struct arguments a = {.child = &a.list};
 	struct buf path = {0};
 
@@ -278,7 +288,8 @@ cmd_device_list(struct cli *cli, int argc, char **argv)
 	rest_query(&path, "type", a.type);
 	rest_query(&path, "location", a.location);
 	rest_query(&path, "search", a.search);
-	return call_list(cli, &path, &a.list, columns, sizeof columns / sizeof columns[0]);
+	rest_query(&path, "expiring", a.expiring);
+	return call_list(cli, &path, &a.list, a.expiring != NULL ? with_end : columns, sizeof columns / sizeof columns[0]);
 }
 
 /* METHOD on one device, and the device shown. */

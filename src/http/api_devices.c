@@ -2,6 +2,7 @@
 #include "core/device.h"
 #include "core/rekey.h"
 
+#include "base/text.h"
 #include "http/api_certificates.h"
 #include "http/args.h"
 #include "http/json.h"
@@ -15,7 +16,9 @@ static const char *const register_names[] = {
     "name", "type", "location", "labels", "policy", "pending", ARGS_CREDENTIAL_NAMES, NULL};
 static const char *const update_names[] = {"name", "type", "location", "labels", "policy", NULL};
 static const char *const list_names[] = {
-    "limit", "after", "status", "type", "location", "search", NULL};
+    "limit", "after", "status", "type", "location", "search", "expiring", NULL};
+#define EXPIRING_MAX (100LL * 365 * 86400)
+
 static const char *const revoke_names[] = {"reason", NULL};
 static const char *const package_names[] = {ARGS_CREDENTIAL_NAMES, NULL};
 
@@ -98,9 +101,10 @@ out:
 }
 
 static int
-filter_read(const struct http_request *req, struct store_device_filter *filter, struct err *err)
+filter_read(struct core *core, const struct http_request *req, struct store_device_filter *filter, struct err *err)
 {
-	const char *status = http_query_get(req, "status");
+	const char *status = http_query_get(req, "status"), *expiring = http_query_get(req, "expiring");
+	int64_t within_s;
 	enum device_status value;
 	int rc;
 
@@ -113,6 +117,11 @@ filter_read(const struct http_request *req, struct store_device_filter *filter, 
 			return err_field(err, E_INPUT, "status",
 			    "must be one of pending, active, suspended, revoked, archived");
 		filter->status = (int)value;
+	}
+	if (expiring != NULL) {
+		if (!duration_parse(expiring, &within_s) || within_s > EXPIRING_MAX)
+			return err_field(err, E_INPUT, "expiring", "must be a duration such as 30d or 8h");
+		filter->expiring_by = core->now() + within_s;
 	}
 	filter->type = http_query_get(req, "type");
 	filter->location = http_query_get(req, "location");
@@ -131,7 +140,7 @@ api_devices_list(struct core *core, const struct caller *caller, const struct ht
 	size_t n = 0, i;
 	int rc;
 
-	if ((rc = filter_read(req, &filter, err)) != 0)
+	if ((rc = filter_read(core, req, &filter, err)) != 0)
 		return rc;
 	if ((rows = calloc(filter.limit, sizeof *rows)) == NULL || (items = json_array()) == NULL) {
 		rc = err_nomem(err);

@@ -46,7 +46,7 @@ time_or_null(int64_t when)
 json_t *
 shape_device(const struct store_device *row)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:o}",
+	json_t *shape = json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:o}",
 	    "id", row->id,
 	    "name", row->name,
 	    "type", row->type,
@@ -57,6 +57,12 @@ shape_device(const struct store_device *row)
 	    "created_at", json_time(row->created_at),
 	    "updated_at", json_time(row->updated_at),
 	    "last_seen_at", time_or_null(row->last_seen));
+
+	if (row->expires_at != 0 && json_object_set_new(shape, "expires_at", json_time(row->expires_at)) != 0) {
+		json_decref(shape);
+		shape = NULL;
+	}
+	return shape;
 }
 
 /* What the device says of it; null if nothing. */

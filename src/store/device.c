@@ -4,6 +4,7 @@
 #include "store/cursor.h"
 #include "store/tx.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +160,18 @@ by_name(const struct store_device_filter *filter)
 	return BY_NAME("");
 }
 
+/* By the end of the certificate without a successor: $3 and $4 where the page before ended, $2 the last end. The indexed
+ * table drives; of a device there is one such certificate. */
+static const char by_expiry[] =
+    "SELECT d.id, d.tenant_id, d.name, d.type, d.location, d.labels, d.status, d.policy, d.created_at, d.updated_at,"
+    " d.last_seen, c.not_after FROM certificate c CROSS JOIN device d ON d.id = c.owner_id"
+    " WHERE c.owner_kind = 0 AND c.state = 0 AND c.retire_at = 0 AND c.tenant_id = $1 AND d.tenant_id = $1"
+    " AND c.not_after <= $2 AND (c.not_after, c.owner_id) > ($3, $4)"
+    " AND ($6 IS NULL OR d.status = $6) AND ($7 IS NULL OR d.type = $7)"
+    " AND ($8 IS NULL OR d.location = $8) AND ($9 IS NULL OR d.policy = $9)"
+    " AND ((d.name_key >= $10 AND d.name_key < $11) OR (d.id >= $10 AND d.id < $11))"
+    " ORDER BY c.not_after, c.owner_id LIMIT $5";
+
 /* A page under way. */
 struct page {
 	const struct store_device_filter *filter;
@@ -183,7 +196,10 @@ fill(struct page *page, struct db *db, const char *sql, const struct db_arg *arg
 			page->more = true;
 			break;
 		}
-		row_read(&rows, &page->rows[page->n++]);
+		row_read(&rows, &page->rows[page->n]);
+		if (filter->expiring_by != 0)
+			page->rows[page->n].expires_at = db_col_int(&rows, 11);
+		page->n++;
 	}
 	return db_end(&rows, err);
 }
@@ -215,6 +231,21 @@ fill_by_id(struct page *page, struct db *db, struct err *err)
 	    err);
 }
 
+static int
+fill_by_expiry(struct page *page, struct db *db, struct err *err)
+{
+	const struct store_device_filter *f = page->filter;
+	int64_t after = 0;
+
+	if (page->at.key[0] != '\0' && !integer_parse(page->at.key, 0, INT64_MAX, &after))
+		return err_field(err, E_INPUT, "after", "belongs to another list");
+	return fill(page, db, by_expiry,
+	    DB_ARGS(db_int(f->tenant_id), db_int(f->expiring_by), db_int(after), db_text(page->at.id),
+		db_int((int64_t)f->limit + 1), f->status >= 0 ? db_int(f->status) : db_text(NULL), db_text(f->type),
+		db_text(f->location), db_text(f->policy), db_text(page->prefix), db_text(page->prefix_end)),
+	    err);
+}
+
 /* Where the page starts. Without `search` the range is everything. */
 static int
 page_begin(struct page *page, struct err *err)
@@ -231,6 +262,10 @@ page_begin(struct page *page, struct err *err)
 	}
 	(void)text_copy(page->prefix_end, sizeof page->prefix_end, page->prefix);
 	(void)text_copy(page->prefix_end + strlen(page->prefix), 5, ABOVE_ALL);
+	if (filter->expiring_by != 0) {
+		page->at.phase = 'e';
+		return filter->after == NULL ? 0 : cursor_read(filter->after, "e", &page->at, err);
+	}
 	page->at.phase = 'n';
 	/* (prefix, "") is less than every match. */
 	(void)text_copy(page->at.key, sizeof page->at.key, page->prefix);
@@ -251,6 +286,8 @@ page_next(const struct page *page, size_t n_by_name, char next_out[STORE_CURSOR_
 	const struct store_device *last = &page->rows[page->n - 1];
 	struct cursor cursor = {.phase = page->at.phase, .id = BEFORE_ALL};
 
+	if (cursor.phase == 'e')
+		(void)snprintf(cursor.key, sizeof cursor.key, "%lld", (long long)last->expires_at);
 	if (cursor.phase == 'n')
 		text_lower(cursor.key, sizeof cursor.key, last->name);
 	if (cursor.phase == 'n' || page->n > n_by_name)
@@ -270,8 +307,10 @@ store_device_list(struct store_tx *tx, const struct store_device_filter *filter,
 		return rc;
 	if (page.at.phase == 'n')
 		rc = fill_by_name(&page, tx->db, err);
-	n_by_name = page.n;
-	if (rc == 0 && !page.more && page.prefix[0] != '\0') {
+	else if (page.at.phase == 'e')
+		rc = fill_by_expiry(&page, tx->db, err);
+	n_by_name = page.at.phase == 'e' ? 0 : page.n;
+	if (rc == 0 && !page.more && page.at.phase != 'e' && page.prefix[0] != '\0') {
 		if (page.at.phase == 'n')
 			page.at = (struct cursor){.phase = 'i'};
 		rc = fill_by_id(&page, tx->db, err);

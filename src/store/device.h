@@ -40,6 +40,7 @@ struct store_device {
 	char policy[STORE_WORD_SIZE];
 	int64_t created_at, updated_at;
 	int64_t last_seen; /* by store_device_seen alone; 0: never */
+	int64_t expires_at; /* its certificate's end, in a list by that alone; else 0 */
 };
 
 void store_device_clear(struct store_device *row);
@@ -66,11 +67,12 @@ struct store_device_filter {
 	const char *location; /* NULL for all, else equal */
 	const char *policy;   /* NULL for all, else equal */
 	const char *search;   /* NULL, or a prefix of name (ASCII letters case-insensitive) or of id */
+	int64_t expiring_by;  /* 0, or only those whose certificate, if it has no successor, ends by then or has ended */
 	size_t limit;	      /* 1 … 1000 */
 	const char *after;    /* NULL, or an earlier page's `next` */
 };
 
-/* One page in the order of (name in lower case, id); with `search`, matches by name come first, then those
+/* One page in the order of (name in lower case, id), or with `expiring_by` of (the certificate's end, id); with `search`, matches by name come first, then those
  * by id alone, in the order of id. ROWS_OUT (filter->limit of them, the caller's) gets *N_OUT rows, each to be cleared. NEXT_OUT
  * is "" on the last page. Cost does not grow with the number of devices before the page: keyset, an index
  * for each filter. E_INPUT (field "after") for a cursor that is not ours. */

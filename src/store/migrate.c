@@ -6,7 +6,8 @@
 /* Made by script/embed. */
 extern const char migration_sqlite_001[], migration_sqlite_002[], migration_sqlite_003[], migration_sqlite_004[],
     migration_sqlite_005[], migration_sqlite_006[], migration_sqlite_007[],
-    migration_sqlite_008[], migration_sqlite_009[], migration_sqlite_010[], migration_sqlite_011[];
+    migration_sqlite_008[], migration_sqlite_009[], migration_sqlite_010[], migration_sqlite_011[],
+    migration_sqlite_012[];
 
 const struct migration *const migrate_sqlite[] = {
     &(const struct migration){"001_init", migration_sqlite_001},
@@ -20,6 +21,7 @@ const struct migration *const migrate_sqlite[] = {
     &(const struct migration){"009_rotation", migration_sqlite_009},
     &(const struct migration){"010_crl", migration_sqlite_010},
     &(const struct migration){"011_trust", migration_sqlite_011},
+    &(const struct migration){"012_expiring", migration_sqlite_012},
     NULL,
 };
 

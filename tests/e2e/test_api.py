@@ -32,6 +32,25 @@ def pages(home, query):
             return items
 
 
+def test_expiring(home):
+    """The next to end first, of those that have no successor; by the end that the certificate has."""
+    made = [home.request("POST", "/v1/devices", {"name": f"ends {n}", "type": "ends", "key": "ec-p256", "valid": valid}).json
+            for n, valid in enumerate(("20d", "5d", "90d", "10d"))]
+    items = home.json("device", "list", "--expiring", "30d", "--type", "ends")["items"]
+    assert [i["name"] for i in items] == ["ends 1", "ends 3", "ends 0"]
+    assert items[0]["expires_at"] == made[1]["certificate"]["not_after"]
+    assert items[0]["expires_at"] in home.cli("device", "list", "--expiring", "30d").stdout.decode()
+    first = home.request("GET", "/v1/devices?expiring=30d&type=ends&limit=1").json
+    rest = home.request("GET", f"/v1/devices?expiring=30d&type=ends&after={first['next']}").json
+    assert [i["name"] for i in first["items"] + rest["items"]] == ["ends 1", "ends 3", "ends 0"] and rest["next"] is None
+    home.cli("device", "revoke", made[1]["id"])
+    home.cli("device", "suspend", made[3]["id"])
+    assert [i["name"] for i in home.json("device", "list", "--expiring", "30d", "--type", "ends")["items"]] == ["ends 0"]
+    for wrong in ("", "30", "-1d", "0d", "x", "99999999999d"):
+        assert home.request("GET", f"/v1/devices?expiring={wrong}").status == 400, wrong
+    assert home.request("GET", f"/v1/devices?after={first['next']}").status == 400
+
+
 def test_registration_answers_as_described(home):
     reply = home.request("POST", "/v1/devices", {"name": "Größe 1 µm", "type": "sensor", "location": "Süd", "key": "ec-p256",
                                                  "labels": {"a": "b"}})

@@ -385,6 +385,76 @@ test_damaged_row_is_an_error(void **state)
 	store_rollback(&tx);
 }
 
+static void
+certify(struct fixture *f, unsigned n, const char *owner_id, int64_t not_after, enum certificate_state state)
+{
+	struct store_certificate c = fixture_certificate(n, owner_id);
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	c.not_after = not_after;
+	c.state = state;
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_certificate_insert(tx, &c, &err));
+	assert_ok(store_commit(&tx, &err));
+}
+
+/* Those whose last certificate ends by then, the next to end first; in pages, each once. */
+static void
+test_expiring(void **state)
+{
+	struct fixture *f = *state;
+	struct store_device_filter filter = ALL;
+	static const int64_t ends[] = {500, 300, 300, 2000, 100, 300};
+	char next[STORE_CURSOR_SIZE] = "", seen[64] = "";
+	struct store_device d[6], rows[2];
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	size_t n, i;
+
+	for (i = 0; i < 6; i++) {
+		d[i] = fixture_device((unsigned)i + 1, i % 2 == 0 ? "even" : "odd");
+		insert(f, &d[i]);
+		certify(f, (unsigned)i, d[i].id, ends[i], CERTIFICATE_ACTIVE);
+	}
+	certify(f, 10, d[5].id, 5000, CERTIFICATE_ACTIVE); /* the sixth has a successor */
+	certify(f, 11, d[0].id, 50, CERTIFICATE_REVOKED);
+	assert_ok(store_begin(f->store, &tx, &err));
+	{
+		struct store_certificate successor = fixture_certificate(10, d[5].id);
+
+		assert_ok(store_certificate_retire(tx, d[5].id, successor.serial, 4000, &err));
+	}
+	assert_ok(store_commit(&tx, &err));
+	filter.expiring_by = 1000;
+	filter.limit = 2;
+	do {
+		filter.after = next[0] != '\0' ? next : NULL;
+		assert_ok(store_read(f->store, &tx, &err));
+		assert_ok(store_device_list(tx, &filter, rows, &n, next, &err));
+		store_rollback(&tx);
+		for (i = 0; i < n; i++) {
+			(void)snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%c%lld ", rows[i].id[7],
+			    (long long)rows[i].expires_at);
+			store_device_clear(&rows[i]);
+		}
+	} while (next[0] != '\0');
+	assert_string_equal(seen, "5100 2300 3300 1500 ");
+	filter.after = NULL;
+	filter.search = "EV";
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_ok(store_device_list(tx, &filter, rows, &n, next, &err));
+	assert_int_equal(n, 2);
+	assert_string_equal(rows[0].name, "even");
+	store_device_clear(&rows[0]);
+	store_device_clear(&rows[1]);
+	filter.search = NULL;
+	filter.expiring_by = 0;
+	filter.after = next; /* of the other list */
+	assert_int_equal(store_device_list(tx, &filter, rows, &n, next, &err), E_INPUT);
+	store_rollback(&tx);
+}
+
 /* --- the plans: each filter walks its own index, in order, with no sort and no full scan --- */
 
 static void
@@ -428,6 +498,9 @@ test_plans(void **state)
 	filter.policy = NULL;
 	filter.search = "s"; /* the second phase: by id */
 	expect_plan(f, filter, "PRIMARY KEY (id>? AND id<?)");
+	filter = (struct store_device_filter)ALL;
+	filter.expiring_by = 1000;
+	expect_plan(f, filter, "certificate_expiring (tenant_id=? AND (not_after,owner_id)>(?,?) AND not_after<?)");
 }
 
 #define case_of(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
@@ -445,6 +518,7 @@ main(void)
 	    case_of(test_longest_names),
 	    case_of(test_each_streams_in_order),
 	    case_of(test_damaged_row_is_an_error),
+	    case_of(test_expiring),
 	    case_of(test_plans),
 	};
 
