@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DROP_BATCH 2000 /* serial numbers a transaction */
+
 /* ---- anchors ----------------------------------------------------------------------------------------------------- */
 
 int
@@ -166,6 +168,24 @@ open_named(struct core *core, int (*begin)(struct store *store, struct store_tx 
 	return rc == 0 ? store_trust_get(*tx_out, caller->tenant_id, name, row_out, err) : rc;
 }
 
+/* A long list goes by the piece: who revokes a device meanwhile must not wait for all of it. */
+static int
+serials_drop(struct core *core, const char *id, struct err *err)
+{
+	struct store_tx *tx = NULL;
+	size_t n = 0;
+	int rc;
+
+	do {
+		if ((rc = store_begin_urgent(core->store, &tx, err)) == 0 &&
+		    (rc = store_trust_serials_drop(tx, id, DROP_BATCH, &n, err)) == 0)
+			rc = store_commit(&tx, err);
+		store_rollback(&tx);
+	} while (rc == 0 && n == DROP_BATCH);
+	return rc;
+}
+
+/* It ends with the first transaction: an anchor on hold lets nobody in, should the others fail. */
 int
 trust_remove(struct core *core, const struct caller *caller, const char *name, struct err *err)
 {
@@ -174,8 +194,12 @@ trust_remove(struct core *core, const struct caller *caller, const char *name, s
 	int rc;
 
 	if ((rc = open_named(core, store_begin_urgent, caller, name, &tx, &row, err)) == 0 &&
-	    (rc = store_trust_remove(tx, row.id, err)) == 0 &&
+	    (rc = store_trust_hold(tx, row.id, true, err)) == 0 &&
 	    (rc = audit_write(tx, caller, core->now(), "trust.remove", "trust", row.name, err, NULL)) == 0)
+		rc = store_commit(&tx, err);
+	store_rollback(&tx);
+	if (rc == 0 && (rc = serials_drop(core, row.id, err)) == 0 &&
+	    (rc = store_begin_urgent(core->store, &tx, err)) == 0 && (rc = store_trust_remove(tx, row.id, err)) == 0)
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);
 	store_trust_clear(&row);
@@ -191,7 +215,7 @@ trust_resume(struct core *core, const struct caller *caller, const char *name, s
 
 	if ((rc = open_named(core, store_begin, caller, name, &tx, &row, err)) == 0 && !row.held)
 		rc = err_set(err, E_CONFLICT, "the trust anchor is not on hold");
-	if (rc == 0 && (rc = store_trust_release(tx, row.id, err)) == 0 &&
+	if (rc == 0 && (rc = store_trust_hold(tx, row.id, false, err)) == 0 &&
 	    (rc = audit_write(tx, caller, core->now(), "trust.resume", "trust", row.name, err, NULL)) == 0 &&
 	    (rc = store_commit(&tx, err)) == 0) {
 		row.held = false;

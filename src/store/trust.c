@@ -185,9 +185,22 @@ store_trust_remove(struct store_tx *tx, const char *id, struct err *err)
 }
 
 int
-store_trust_release(struct store_tx *tx, const char *id, struct err *err)
+store_trust_serials_drop(struct store_tx *tx, const char *id, size_t max, size_t *n_out, struct err *err)
 {
-	return db_exec(tx->db, "UPDATE trust SET held = 0 WHERE id = $1", DB_ARGS(db_text(id)), NULL, err);
+	int64_t changed = 0;
+	int rc = db_exec(tx->db,
+	    "DELETE FROM trust_serial WHERE trust_id = $1 AND serial IN"
+	    " (SELECT serial FROM trust_serial WHERE trust_id = $1 ORDER BY serial LIMIT $2)",
+	    DB_ARGS(db_text(id), db_int((int64_t)max)), &changed, err);
+
+	*n_out = (size_t)changed;
+	return rc;
+}
+
+int
+store_trust_hold(struct store_tx *tx, const char *id, bool held, struct err *err)
+{
+	return db_exec(tx->db, "UPDATE trust SET held = $1 WHERE id = $2", DB_ARGS(db_int(held), db_text(id)), NULL, err);
 }
 
 int

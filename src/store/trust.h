@@ -53,10 +53,13 @@ MUST_CHECK int store_trust_count(struct store_tx *tx, int64_t name_hash, int64_t
 MUST_CHECK int store_trust_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const char *after,
     struct store_trust *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE], struct err *err);
 
-/* With the serial numbers expected by it: the cost grows with them. */
+/* With the serial numbers expected by it: the cost grows with them, so that most should have been dropped before. */
 MUST_CHECK int store_trust_remove(struct store_tx *tx, const char *id, struct err *err);
 
-MUST_CHECK int store_trust_release(struct store_tx *tx, const char *id, struct err *err);
+/* Drop at most MAX of its serial numbers; *N_OUT were. */
+MUST_CHECK int store_trust_serials_drop(struct store_tx *tx, const char *id, size_t max, size_t *n_out, struct err *err);
+
+MUST_CHECK int store_trust_hold(struct store_tx *tx, const char *id, bool held, struct err *err);
 
 /* Hold all of every tenant's, for a restored store. */
 MUST_CHECK int store_trust_hold_all(struct store_tx *tx, struct err *err);

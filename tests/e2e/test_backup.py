@@ -14,7 +14,9 @@ import time
 
 import muster
 import pytest
+from maker import Maker
 from muster import openssl, run, wait_for
+from test_est import Device, post
 
 pytestmark = pytest.mark.heavy
 
@@ -212,6 +214,43 @@ def test_i13_enrolment_tokens_do_not_come_back(fresh, clones):
             "Content-Type": "application/pkcs10", "Authorization": f"Basic {secret}"}).status == 401
     assert all(t["revoked_at"] for t in new.json("token", "list", "--all")["items"])
     assert new.json("token", "create", "--type", "pump")["revoked_at"] is None
+    new.cli("audit", "verify")
+
+
+def test_i13_trust_anchors_are_on_hold(fresh, clones):
+    """I13: no log tells which anchors and serial numbers were taken back after the backup, or which manufacturer's certificate was
+    whose, so nobody enrols by one until an operator has looked; then a device that was known is the same, with what became of it."""
+    home = fresh().start()
+    acme, gone = Maker(home.base), Maker(home.base, "Gone CA")
+    for maker, name in ((acme, "acme"), (gone, "gone")):
+        home.cli("trust", "add", maker.file, "--name", name, "--type", "pump", "--any-serial")
+    kept, stolen, late = acme.make("PX-1"), acme.make("PX-2"), acme.make("PX-3")
+
+    def enrol(at, made):
+        return post(at, "simpleenroll", Device(at, "x").request(), tls=made.tls(at))
+
+    found = [enrol(home, made).status for made in (kept, stolen)]
+    ids = {s["serial"]: s["device_id"] for s in home.json("trust", "serials", "acme")["items"]}
+    assert found == [200, 200] and not ids  # no list
+    file = backup(home, "--with-keys")
+    by_time = [d["id"] for d in home.json("device", "list", "--all")["items"]]
+    thief = next(r["target"].split(":")[1] for r in home.json("audit", "list", "--all")["items"]
+                 if r["action"] == "device.enrol" and r["actor"].endswith(stolen.fingerprint))
+    home.cli("device", "revoke", thief)
+    home.cli("trust", "remove", "gone")
+    assert enrol(home, late).status == 200
+    log = home.base / "newest.log"
+    shutil.copy(home.dir / "signer.log", log)
+    home.stop()
+    new = clones(home, file, "--signer-log", log).start()
+    assert all(i["held"] for i in new.json("trust", "list")["items"]) and len(by_time) == 2
+    for made in (kept, stolen, late, gone.make("PX-9")):
+        reply = enrol(new, made)
+        assert reply.status == 403 and "muster trust resume" in reply.json["detail"]
+    new.cli("trust", "resume", "acme")
+    assert enrol(new, kept).status == 200
+    assert enrol(new, stolen).status == 409 and new.json("device", "show", thief)["status"] == "revoked"
+    assert enrol(new, gone.make("PX-9")).status == 403
     new.cli("audit", "verify")
 
 
