@@ -1,5 +1,5 @@
-/* OCSP requests. What we accept OpenSSL accepts, and both read the same certificates, digests and nonce in it; what an
- * answer can be made of is an answer that OpenSSL reads. */
+/* OCSP requests. In what both we and OpenSSL accept (it also reads the requestor's name and signature, which are nothing to
+ * us) both read the same certificates, digests and nonce; of what we accept an answer can be made that OpenSSL reads. */
 #include "fuzz.h"
 #include "x509/ocsp.h"
 
@@ -43,7 +43,9 @@ check_with_openssl(const struct ocsp_request *ours, const uint8_t *der, size_t l
 	size_t i;
 	int n;
 
-	FUZZ_ASSERT(theirs != NULL && at == der + len);
+	if (theirs == NULL)
+		return;
+	FUZZ_ASSERT(at == der + len);
 	FUZZ_ASSERT(OCSP_request_onereq_count(theirs) == (int)ours->n);
 	for (i = 0; i < ours->n; i++)
 		check_id(OCSP_onereq_get0_id(OCSP_request_onereq_get0(theirs, (int)i)), &ours->ids[i]);
