@@ -57,6 +57,7 @@ static const struct check {
     {"registration", NEED_API, check_registration},
     {"rates", NEED_API, check_rates},
     {"audit", NEED_API, check_audit},
+    {"rotation", NEED_API, check_rotation},
     {"broker", NEED_HOME, check_broker},
     {"broker-strangers", NEED_HOME, check_broker_strangers},
     {"broker-process", NEED_HOME, check_broker_process},
@@ -427,7 +428,7 @@ static const struct argp argp = {options, parse, "[ID]",
     "\vEach line is one check: how it went, its name, what was found, and below it the remedy, which is the command "
     "to run where there is one. Nothing is changed.\n\n"
     "Without ID it looks at the installation: configuration, permissions, disk, limits, clock, the signer's log, the "
-    "CAs' and both servers' certificates, the API, the public pages, the audit, and the broker: whether it answers, refuses "
+    "CAs' and both servers' certificates, the API, the public pages, the audit, whether devices can be told to rekey, and the broker: whether it answers, refuses "
     "strangers, and is configured for the mode in muster.conf. In plugin mode also whether the broker's plugin reaches "
     "the service, whether every broker follows it, and whose credentials end; in acl-file mode whether the broker was "
     "told of the last change, and has the current ACL file and revocation list. With the ID of a "

@@ -87,7 +87,7 @@ check_fn check_home, check_permissions, check_disk, check_limits, check_clock, c
 check_fn check_issuing_ca, check_server_certificate, check_broker_certificate, check_https, check_pki, check_ocsp;
 
 /* doctor_api.c: what the API itself tells */
-check_fn check_server, check_registration, check_rates, check_audit;
+check_fn check_server, check_registration, check_rates, check_audit, check_rotation;
 
 /* doctor_broker.c */
 check_fn check_broker, check_broker_strangers, check_broker_process, check_broker_config,

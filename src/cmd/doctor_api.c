@@ -162,3 +162,29 @@ check_audit(struct doctor *d, struct finding *f)
 		finding_set(f, VERDICT_OK, "its %lld rows are as they were written", (long long)rows);
 	}
 }
+
+/* Do devices hear that they are to make themselves new keys? */
+void
+check_rotation(struct doctor *d, struct finding *f)
+{
+	const json_t *connection;
+	json_t *answer = NULL;
+	struct err err = {0};
+
+	if (rest_call(d->cli, "GET", "/v1/rotations", NULL, &answer, &err) != 0) {
+		finding_err(f, VERDICT_FAIL, &err);
+		return;
+	}
+	connection = json_object_get(answer, "connection");
+	if (strcmp(doctor_text(connection, "state"), "failed") == 0) {
+		finding_set(f, VERDICT_WARN, "devices are not told to rekey since %s: %s", doctor_text(connection, "since"),
+		    doctor_text(connection, "why"));
+		finding_remedy(f, "see to it that the broker runs where Muster looks for it: broker.connect in %s/muster.conf, or, if that is "
+		    "empty, broker.listen; then send the service SIGHUP", d->dir);
+	} else if (strcmp(doctor_text(connection, "state"), "idle") == 0) {
+		finding_set(f, VERDICT_OK, "no device is being told to rekey");
+	} else {
+		finding_set(f, VERDICT_OK, "devices are told to rekey: the connection to the broker is %s", doctor_text(connection, "state"));
+	}
+	json_decref(answer);
+}

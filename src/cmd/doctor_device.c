@@ -57,6 +57,32 @@ check_device(struct doctor *d, struct finding *f)
 	}
 }
 
+/* When a certificate that is renewed by itself has had its chance: half-way from its profile's time to its end. Without a word
+ * of the profile near its end. */
+static int64_t
+overdue_at(const struct doctor *d, const json_t *cert, int64_t begin, int64_t end)
+{
+	int64_t percent, before_s, renew_at = end - (end - begin) * EXPIRY_WARN_PERCENT / 100 * 2;
+	char number[16] = "";
+	json_t *profile = NULL;
+	struct buf path = {0};
+	size_t len;
+
+	buf_text(&path, "/v1/profiles/");
+	rest_segment(&path, doctor_text(cert, "profile"));
+	if (!buf_failed(&path) && rest_call(d->cli, "GET", buf_str(&path), NULL, &profile, NULL) == 0) {
+		(void)text_copy(number, sizeof number, doctor_text(profile, "renew"));
+		len = strlen(number);
+		if (duration_parse(number, &before_s))
+			renew_at = before_s < (end - begin) / 2 ? end - before_s : begin + (end - begin) / 2;
+		else if (len > 0 && (number[len - 1] = '\0', integer_parse(number, 1, 99, &percent)))
+			renew_at = begin + (end - begin) / 100 * percent;
+	}
+	json_decref(profile);
+	buf_clear(&path);
+	return renew_at + (end - renew_at) / 2;
+}
+
 void
 check_device_certificate(struct doctor *d, struct finding *f)
 {
@@ -78,9 +104,9 @@ check_device_certificate(struct doctor *d, struct finding *f)
 		finding_set(f, VERDICT_FAIL, "its certificate is not valid before %s", text);
 		finding_remedy(f, "set this machine's clock: timedatectl set-ntp true");
 		return;
-	} else if (end - d->now < (end - begin) * EXPIRY_WARN_PERCENT / 100) {
+	} else if (d->now >= overdue_at(d, cert, begin, end)) {
 		clock_text(text, end);
-		finding_set(f, VERDICT_WARN, "its certificate expires at %s", text);
+		finding_set(f, VERDICT_WARN, "its certificate expires at %s, and the time of its profile to renew it is over", text);
 	} else {
 		clock_text(text, end);
 		finding_set(f, VERDICT_OK, "its certificate is valid until %s", text);

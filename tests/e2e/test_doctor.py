@@ -120,7 +120,7 @@ def test_elsewhere_only_what_the_api_tells(home, broker, device):
     result = run(muster.MUSTER, *args, "--json", "doctor", device.id, "--package", device.dir, check=False)
     findings = Findings(result)
     assert not findings.bad and findings.status == 0
-    assert set(findings.all) == {"clock-sync", "server", "registration", "rates", "audit", "broker-feed", "broker-credentials",
+    assert set(findings.all) == {"clock-sync", "server", "registration", "rates", "audit", "rotation", "broker-feed", "broker-credentials",
                                  "device", "device-certificate", "device-revocation", "device-refusals", "device-files"}
     assert findings["broker-feed"]["status"] == "n/a"  # nobody follows, and the mode cannot be told from there
     result = run(muster.MUSTER, *args[:4], "--token", "wrong", "--json", "doctor", check=False)

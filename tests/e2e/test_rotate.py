@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import signal
+import time
 
+import doctor
 import muster
 import pytest
 from agent import AGENT, Agent
@@ -78,6 +80,7 @@ def test_one_device(home, service, make):
     heard.stop()
     assert retained(service, agent.id) == ""
     wait_for(lambda: connection(home)["state"] == "idle", 10, "nothing left to say")
+    assert doctor.doctor(home)["rotation"]["status"] == "ok"
 
 
 def test_away(home, following, service):
@@ -206,6 +209,8 @@ def test_broker_and_service_away(fresh):
         wait_for(lambda: connection(home)["state"] == "failed", 10, "the failure to be shown")
         assert "cannot reach" in connection(home)["why"] or "broker" in connection(home)["why"]
         assert rotation(home, device.id)["state"] == "waiting"
+        found = doctor.doctor(home)["rotation"]
+        assert found["status"] == "warn" and "cannot reach the broker" in found["finding"] and "broker.connect" in found["remedy"]
         os.kill(home.child("api"), signal.SIGKILL)
         broker.start()
         wait_for(lambda: answers(home) and rotation(home, device.id)["state"] == "told", 30, "it to be told")
@@ -216,6 +221,40 @@ def test_broker_and_service_away(fresh):
         home.cli("device", "rotate", "--cancel", device.id)
         wait_for(lambda: retained(service, device.id) == "", 20, "the broker to forget it")
     finally:
+        broker.stop()
+
+
+def connects(home, agent, pair):
+    return run("mosquitto_pub", "-h", "localhost", "-p", home.broker_port, "--cafile", agent.dir / "ca.crt", "--cert", pair, "--key",
+               pair, "-i", f"probe-{time.monotonic_ns()}", "-q", "1", "-t", f"probe/{agent.id}", "-m", "x", check=False).returncode == 0
+
+
+def test_with_an_acl_file(fresh):
+    """F4: in ACL-file mode, too; nobody reports who connected, so the old pair is good for the overlap and not any longer."""
+    home = fresh(settings={**muster.ACL_FILE, "rotation.overlap": "4s"}).start()
+    broker = muster.Broker(home)
+    agent = Agent(home, "by file")
+    try:
+        made = home.json("service", "add", "hears", "--read", "devices/#")
+        service = muster.open_package(home, made)
+        agent.enrol()
+        wait_for(lambda: agent.id in (home.dir / "broker/acl").read_text(), 10, "the device in the ACL file")
+        before = agent.base / "before.pem"
+        shutil.copy(agent.dir / "device.pem", before)
+        assert connects(home, agent, before)
+        agent.start()
+        agent.said("connected to the broker$")
+        ask(home, agent.id)
+        wait_state(home, agent.id, "renewed", "done", seconds=30)
+        during = connects(home, agent, before)
+        assert during or rotation(home, agent.id)["state"] == "done"
+        agent.said("connected to the broker with the new pair", 20)
+        wait_state(home, agent.id, "done")
+        wait_for(lambda: not connects(home, agent, before), 10, "the old pair to be refused")
+        assert connects(home, agent, agent.dir / "device.pem")
+        wait_for(lambda: retained(service, agent.id) == "", 10, "the broker to forget it")
+    finally:
+        agent.close()
         broker.stop()
 
 
