@@ -21,10 +21,12 @@ basic_password(struct caller_proof *proof, const char *credentials)
 {
 	struct buf text;
 	const char *colon;
+	int rc;
 
 	buf_init_secret(&text);
-	if (base64_decode(&text, credentials, strlen(credentials), NULL) == 0 && !buf_failed(&text) &&
-	    strlen(buf_str(&text)) == text.len && (colon = strchr(buf_str(&text), ':')) != NULL &&
+	rc = base64_decode(&text, credentials, strlen(credentials), NULL);
+	proof->is_unread = rc == E_NOMEM || buf_failed(&text);
+	if (rc == 0 && !buf_failed(&text) && strlen(buf_str(&text)) == text.len && (colon = strchr(buf_str(&text), ':')) != NULL &&
 	    !text_copy(proof->token, sizeof proof->token, colon + 1))
 		proof->token[0] = '\0';
 	buf_clear(&text);
@@ -77,6 +79,8 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
 	static const char *const via[] = {NULL, "token", "enrolment", "mtls", "idevid", "socket"};
 	int rc = E_UNAUTH;
 
+	if (proof->is_unread)
+		return err_nomem(err);
 	switch (proof->via) {
 	case CALLER_VIA_NOTHING:
 		return unauthenticated(err);

@@ -26,6 +26,7 @@ struct caller_proof {
 	enum caller_via via;
 	bool is_local_admin;		  /* VIA_SOCKET: the kernel says that this is one of the home's own */
 	unsigned uid;			  /* VIA_SOCKET */
+	bool is_unread;			  /* there was no memory to read it */
 	char token[CALLER_TOKEN_MAX + 1]; /* VIA_TOKEN, VIA_ENROLMENT; "" if it was none */
 	struct buf certificate; /* VIA_CERTIFICATE: DER, verified by TLS; VIA_IDEVID: PEM, as tls_peer_stranger has it */
 };
@@ -38,7 +39,7 @@ void caller_proof_clear(struct caller_proof *proof);
 
 /* Who is it? Asks the store, so on a worker. A failed attempt is counted and audited. E_UNAUTH, always in the same words, but for
  * manufacturers' certificates, which are no secret to be guessed: what is wrong with one its device is told, with E_DENIED if it
- * is not expected. E_BUSY, E_SYS. */
+ * is not expected. E_NOMEM, E_BUSY, E_SYS. */
 MUST_CHECK int caller_resolve(struct core *core, const struct caller_proof *proof, const char *peer,
     struct caller *caller_out, struct err *err);
 
