@@ -3,14 +3,18 @@
  * right one), nobody is blamed for it, nothing is half done, and, where LeakSanitizer is there to say, nothing leaks.
  * tests/fault/test_memory.py does the like to whole processes. */
 #include "core_fixture.h"
+#include "csr_fixture.h"
 
+#include "base/text.h"
 #include "core/broker.h"
+#include "core/enrol.h"
 #include "core/operator.h"
 #include "x509/ocsp.h"
 #include "http/caller.h"
 #include "http/reply.h"
 #include "http/request.h"
 #include "http/router.h"
+#include "x509/estmsg.h"
 #include "http/traffic.h"
 
 #include <dlfcn.h>
@@ -153,7 +157,10 @@ static unsigned n_wrong; /* answers */
 static char bearer[16 + TOKEN_SIZE];
 /* What a request may name, by {device} and so on. */
 static struct store_device device;
-static char link_token[128], csr[2048], number[16], ocsp[256];
+static char link_token[128], csr[2048], est[1000], number[16], ocsp[256];
+static char basic[128];	     /* an enrolment token, as EST has it */
+static struct buf renewing;  /* a device's certificate, DER */
+static EVP_PKEY *asking;     /* whose request it is */
 
 /* A request about a certificate that was never issued: such answers are signed each time. */
 static void
@@ -172,17 +179,29 @@ ocsp_make(void)
 	buf_clear(&text);
 }
 
-/* A certification request with a new key, as it stands in JSON. */
+/* A certification request with a new key, as it stands in JSON and as EST has it: for the device that renews, or as "swept". */
 static void
-csr_make(void)
+request_make(bool renews)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509_REQ *req = X509_REQ_new();
+	const uint8_t *der_at = renewing.data;
+	X509 *shown = renews ? d2i_X509(NULL, &der_at, (long)renewing.len) : NULL;
+	X509_NAME *name = shown != NULL ? X509_NAME_dup(X509_get_subject_name(shown)) : X509_NAME_new();
 	BIO *bio = BIO_new(BIO_s_mem());
+	struct buf der = {0}, text = {0};
+	const uint8_t *at;
 	char line[128];
+	X509_REQ *req;
 
-	assert_int_equal(X509_REQ_set_pubkey(req, key), 1);
-	assert_true(X509_REQ_sign(req, key, EVP_sha256()) > 0);
+	if (shown == NULL)
+		assert_int_equal(
+		    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const uint8_t *)"swept", -1, -1, 0), 1);
+	EVP_PKEY_free(asking);
+	asking = EVP_EC_gen("P-256");
+	csr_make(asking, name, &der);
+	base64_encode(&text, der.data, der.len);
+	assert_true(text_copy(est, sizeof est, buf_str(&text)));
+	at = der.data;
+	assert_non_null(req = d2i_X509_REQ(NULL, &at, (long)der.len));
 	assert_int_equal(PEM_write_bio_X509_REQ(bio, req), 1);
 	csr[0] = '\0';
 	while (BIO_gets(bio, line, sizeof line) > 0) {
@@ -190,9 +209,46 @@ csr_make(void)
 		(void)strncat(csr, line, sizeof csr - strlen(csr) - 1);
 		(void)strncat(csr, "\\n", sizeof csr - strlen(csr) - 1);
 	}
-	BIO_free(bio);
 	X509_REQ_free(req);
-	EVP_PKEY_free(key);
+	BIO_free(bio);
+	X509_NAME_free(name);
+	X509_free(shown);
+	buf_clear(&der);
+	buf_clear(&text);
+}
+
+/* A device whose certificate has not been renewed yet. */
+static void
+renewing_make(void)
+{
+	struct credential credential;
+	struct store_device made;
+
+	fixture_register(f, "renews", &made, &credential);
+	buf_reset(&renewing);
+	buf_append(&renewing, credential.certificate.der, credential.certificate.der_len);
+	credential_clear(&credential);
+	store_device_clear(&made);
+}
+
+/* What was answered is one certificate of the key that asked. */
+static void
+answer_check(const struct buf *body)
+{
+	struct buf der = {0}, pem = {0};
+	struct err err = {0};
+	X509 *cert;
+	BIO *bio;
+
+	assert_ok(base64_decode(&der, (const char *)body->data, body->len, &err));
+	assert_ok(estmsg_get_certs(der.data, der.len, &pem, &err));
+	bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+	assert_non_null(cert = PEM_read_bio_X509(bio, NULL, NULL, NULL));
+	assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(cert), asking), 1);
+	X509_free(cert);
+	BIO_free(bio);
+	buf_clear(&der);
+	buf_clear(&pem);
 }
 
 /* What has been used up is made again. */
@@ -211,8 +267,10 @@ struct op {
 	const char *method, *path, *body;
 	enum {
 		ONCE = 1, /* what succeeded cannot be asked again */
-		SLOW = 2, /* waits for what is published: less often */
-		KEYED = 4 /* with an Idempotency-Key */
+		KEYED = 2, /* with an Idempotency-Key */
+		ENROLS = 4, /* by EST, with an enrolment token */
+		RENEWS = 8, /* by EST, with a certificate */
+		CERTIFIES = 16 /* answers with one for the key that asked */
 	} is;
 };
 
@@ -223,7 +281,8 @@ call(const struct op *op, const char *path, const char *body, struct err *err)
 	char allow[64];
 	struct http_query query = {0};
 	struct http_request req = {.method = op->method, .path = path, .body = (const uint8_t *)body,
-	    .body_len = strlen(body), .content_type = "application/json", .accept = "",
+	    .body_len = strlen(body), .content_type = (op->is & CERTIFIES) != 0 || (op->is & ENROLS) != 0 ?
+		"application/pkcs10" : "application/json", .accept = "",
 	    .accept_encoding = "", .if_none_match = "", .if_modified_since = "",
 	    .idempotency_key = (op->is & KEYED) != 0 ? number : "", .peer = "192.0.2.1", .id = "0123456789abcdef",
 	    .query = &query, .traffic = traffic, .must_answer = true};
@@ -241,10 +300,16 @@ call(const struct op *op, const char *path, const char *body, struct err *err)
 	if ((rc = router_find(op->method, path, ON_API, &route, req.params, allow, sizeof allow, err)) != 0)
 		return rc;
 	if (route->who != ROUTE_ANYBODY) {
-		caller_proof_token(&proof, bearer);
+		if ((op->is & RENEWS) != 0) {
+			proof.via = CALLER_VIA_CERTIFICATE;
+			proof.certificate = (struct buf){.data = renewing.data, .len = renewing.len};
+		} else {
+			caller_proof_token(&proof, (op->is & ENROLS) != 0 ? basic : bearer);
+		}
 		if ((rc = caller_resolve(f->core, &proof, req.peer, &caller, err)) == 0)
 			rc = caller_may(route, &caller, err);
-		caller_proof_clear(&proof);
+		if ((op->is & RENEWS) == 0)
+			caller_proof_clear(&proof);
 	}
 	if (rc == 0)
 		rc = route->handler(f->core, route->who != ROUTE_ANYBODY ? &caller : NULL, &req, &reply, err);
@@ -252,12 +317,18 @@ call(const struct op *op, const char *path, const char *body, struct err *err)
 		buf_reset(&reply.body);
 		rc = reply.next(f->core, reply.next_ctx, &reply.body, &end, err);
 	}
+	if (rc == 0 && buf_failed(&reply.body)) /* as http/exchange.c */
+		rc = err_nomem(err);
 	if (rc == 0 && reply.sent != NULL) {
 		reply.sent(f->core, reply.sent_ctx, true);
 		reply.sent = NULL;
 	}
 	if (rc != 0)
 		reply_problem(&reply, err, reply.status, req.id);
+	memory.first = 0; /* what follows is ours */
+	memory.notes = false;
+	if (rc == 0 && (op->is & CERTIFIES) != 0)
+		answer_check(&reply.body);
 	reply_clear(&reply);
 	return rc;
 }
@@ -268,14 +339,15 @@ fill(char out[FILLED_SIZE], const char *template)
 {
 	const struct {
 		const char *name, *value;
-	} names[] = {{"{device}", device.id}, {"{link}", link_token}, {"{csr}", csr}, {"{n}", number}, {"{ocsp}", ocsp}};
+	} names[] = {{"{device}", device.id}, {"{link}", link_token}, {"{csr}", csr}, {"{n}", number}, {"{ocsp}", ocsp},
+	    {"{est}", est}};
 	size_t i, len = 0;
 
 	while (*template != '\0') {
-		for (i = 0; i < 5 && strncmp(template, names[i].name, strlen(names[i].name)) != 0; i++)
+		for (i = 0; i < 6 && strncmp(template, names[i].name, strlen(names[i].name)) != 0; i++)
 			continue;
-		len += (size_t)snprintf(out + len, FILLED_SIZE - len, "%.*s", i < 5 ? 1000 : 1, i < 5 ? names[i].value : template);
-		template += i < 5 ? strlen(names[i].name) : 1;
+		len += (size_t)snprintf(out + len, FILLED_SIZE - len, "%.*s", i < 6 ? 1000 : 1, i < 6 ? names[i].value : template);
+		template += i < 6 ? strlen(names[i].name) : 1;
 	}
 	out[len] = '\0';
 }
@@ -308,6 +380,22 @@ recover(void)
 				(void)usleep(10000);
 }
 
+/* Whoever asks again with the same key gets what was made for it, or hears that it was given up. */
+static void
+again_check(const struct op *op, const char *path, const char *body)
+{
+	unsigned long failed = memory.failed;
+	struct err err = {0};
+	int rc;
+
+	recover();
+	memory.failed = 0;
+	rc = call(op, path, body, &err);
+	memory.failed = failed;
+	if (rc != 0 && rc != E_CONFLICT)
+		fail_msg("%s again: %d: %s: %s", path, rc, err.field, err.text);
+}
+
 /* OP with the allocation number FIRST (0: none) failing, and later ones as EVERY says. */
 static void
 call_once(const struct op *op, unsigned long first, unsigned every)
@@ -319,7 +407,9 @@ call_once(const struct op *op, unsigned long first, unsigned every)
 
 	/* What failed in the end may be there, and in its way again. */
 	(void)snprintf(number, sizeof number, "%u", ++n_calls);
-	csr_make();
+	if ((op->is & RENEWS) != 0 && (op->is & CERTIFIES) != 0)
+		renewing_make(); /* one has room for few */
+	request_make((op->is & RENEWS) != 0);
 	ocsp_make();
 	fill(path, op->path);
 	fill(body, op->body != NULL ? op->body : "");
@@ -334,6 +424,13 @@ call_once(const struct op *op, unsigned long first, unsigned every)
 	memory.notes = false;
 	ERR_clear_error();
 	restart_if_broken();
+	/* That a failure before has broken the connection to the signer may be noticed only now. */
+	if (rc == E_BUSY && memory.failed == 0) {
+		recover();
+		rc = call(op, path, body, &err);
+	}
+	if ((op->is & CERTIFIES) != 0 && memory.failed > 0)
+		again_check(op, path, body);
 	/* It may have been done the time before, for which there was no memory to say so. */
 	if ((op->is & ONCE) != 0 && (rc == 0 || rc == E_CONFLICT || rc == E_GONE)) {
 		rc = 0;
@@ -355,9 +452,9 @@ static const struct op ops[] = {
     {"GET", "/v1/devices/{device}", NULL, 0},
     {"PATCH", "/v1/devices/{device}", "{\"name\":\"other\",\"labels\":{}}", 0},
     {"GET", "/v1/devices/{device}/certificates", NULL, 0},
-    {"POST", "/v1/devices/{device}/suspend", "{}", ONCE | SLOW},
+    {"POST", "/v1/devices/{device}/suspend", "{}", ONCE},
     {"POST", "/v1/devices/{device}/package", "{\"key\":\"ec-p256\"}", 0},
-    {"POST", "/v1/devices/{device}/revoke", "{\"reason\":\"keyCompromise\"}", ONCE | SLOW},
+    {"POST", "/v1/devices/{device}/revoke", "{\"reason\":\"keyCompromise\"}", ONCE},
     {"GET", "/d/{link}", NULL, 0},
     {"POST", "/d/{link}", NULL, ONCE},
     {"PUT", "/v1/policies/swept", "{\"write\":[\"a/{id}\"],\"read\":[\"b/{type}/#\"]}", 0},
@@ -377,6 +474,12 @@ static const struct op ops[] = {
     {"GET", "/v1/audit/verify", NULL, 0},
     {"GET", "/v1/ca", NULL, 0},
     {"GET", "/v1/feed/snapshot", NULL, 0},
+    {"GET", "/.well-known/est/cacerts", NULL, 0},
+    {"GET", "/.well-known/est/csrattrs", NULL, 0},
+    {"POST", "/v1/attest/challenge", "{}", RENEWS},
+    {"POST", "/.well-known/est/simpleenroll", "{est}", ENROLS | CERTIFIES},
+    {"POST", "/.well-known/est/serverkeygen", "{est}", ENROLS},
+    {"POST", "/.well-known/est/simplereenroll", "{est}", RENEWS | CERTIFIES},
     {"GET", "/readyz", NULL, 0},
     {"GET", "/crl/issuing.crl", NULL, 0},
     {"GET", "/ocsp/{ocsp}", NULL, 0},
@@ -410,7 +513,7 @@ sweep(const struct op *op)
 	call_once(op, 0, 0); /* what is made once for all, is made here */
 	note_places();
 	call_once(op, 0, 0);
-	each = stride((op->is & SLOW) != 0 ? POINTS / 4 : POINTS);
+	each = stride(POINTS);
 	for (i = 0; i < N_WAYS; i++)
 		for (k = i * each / N_WAYS; k < n_places; k += each)
 			call_once(op, places[k], everies[i]);
@@ -512,7 +615,7 @@ test_signer(void **state)
 		renew();
 		*shared = everies_of_signer[i];
 		for (k = 0; k < 10; k++) {
-			csr_make();
+			request_make(false);
 			fill(path, signed_ops[k == 9].path);
 			fill(body, signed_ops[k == 9].body);
 			(void)call(&signed_ops[k == 9], path, body, &err);
@@ -522,6 +625,22 @@ test_signer(void **state)
 	assert_int_equal(kill(f->home.signer, 0), 0); /* it is the same one, and as well as before */
 	recover();
 	renew();
+}
+
+static void
+basic_make(void)
+{
+	struct enrol_token_request request = {.type = "pump", .profile = "constrained", .uses = ENROL_USES_MAX};
+	char token[TOKEN_SIZE], both[TOKEN_SIZE + 8];
+	struct store_enrol_token row;
+	struct buf text = {0};
+	struct err err = {0};
+
+	assert_ok(enrol_token_create(f->core, &f->caller, &request, &row, token, &err));
+	(void)snprintf(both, sizeof both, "any:%s", token);
+	base64_encode(&text, (const uint8_t *)both, strlen(both));
+	(void)snprintf(basic, sizeof basic, "Basic %s", buf_str(&text));
+	buf_clear(&text);
 }
 
 static int
@@ -542,6 +661,8 @@ open_with_token(void **state)
 	assert_ok(traffic_new(1, &traffic, &err));
 	assert_ok(operator_create(f->core->store, &init, "swept", ROLE_ADMIN, 0, NULL, token, &err));
 	(void)snprintf(bearer, sizeof bearer, "Bearer %s", token);
+	basic_make();
+	renewing_make();
 	renew();
 	return 0;
 }
