@@ -83,6 +83,46 @@ test_a_planted_link_is_not_followed(void **state)
 	buf_clear(&out);
 }
 
+static int
+three_parts(void *ctx, const void **data_out, size_t *len_out, struct err *err)
+{
+	int *left = ctx;
+
+	(void)err;
+	*data_out = "part ";
+	*len_out = (*left)-- > 0 ? 5 : 0;
+	return 0;
+}
+
+static int
+no_part(void *ctx, const void **data_out, size_t *len_out, struct err *err)
+{
+	*data_out = "half";
+	*len_out = 4;
+	return (*(int *)ctx)++ == 0 ? 0 : err_set(err, E_BUSY, "the rest is gone");
+}
+
+/* A source that dries up leaves the old file whole, and nothing beside it. */
+static void
+test_parts(void **state)
+{
+	char temp[160];
+	struct buf out = {0};
+	struct err err = {0};
+	int left = 3;
+
+	(void)state;
+	(void)snprintf(temp, sizeof temp, "%s.new", file);
+	assert_ok(fs_write_parts(file, 0600, (gid_t)-1, three_parts, &left, &err));
+	left = 0;
+	assert_int_equal(fs_write_parts(file, 0600, (gid_t)-1, no_part, &left, &err), E_BUSY);
+	assert_false(fs_exists(temp));
+	err = (struct err){0};
+	assert_ok(fs_read(file, 100, &out, &err));
+	assert_string_equal(buf_str(&out), "part part part ");
+	buf_clear(&out);
+}
+
 static void
 test_a_failed_write_leaves_the_old_file(void **state)
 {
@@ -157,6 +197,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_limits_and_absence, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_planted_link_is_not_followed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_failed_write_leaves_the_old_file, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_folders, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_peeking_leaves_no_trace, setup, teardown),
 	    cmocka_unit_test(test_paths_are_bounded),

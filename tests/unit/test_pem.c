@@ -105,6 +105,35 @@ test_refuses_every_truncation(void **state)
 	buf_clear(&out);
 }
 
+/* Whole lines at a time make the same block as all at once. */
+static void
+test_parts(void **state)
+{
+	static const size_t lens[] = {0, 1, 47, 48, 49, 96, 500};
+	struct buf whole = {0}, parts = {0};
+	uint8_t der[500];
+	size_t i, at, n;
+
+	(void)state;
+	for (i = 0; i < sizeof der; i++)
+		der[i] = (uint8_t)(i * 7);
+	for (i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+		buf_reset(&whole);
+		buf_reset(&parts);
+		pem_encode(&whole, "THING", der, lens[i]);
+		pem_put_begin(&parts, "THING");
+		for (at = 0; at < lens[i]; at += n) {
+			n = lens[i] - at < (size_t)PEM_LINE_BYTES ? lens[i] - at : PEM_LINE_BYTES;
+			pem_put_part(&parts, der + at, n);
+		}
+		pem_put_part(&parts, der, 0);
+		pem_put_end(&parts, "THING");
+		assert_string_equal(buf_str(&parts), buf_str(&whole));
+	}
+	buf_clear(&whole);
+	buf_clear(&parts);
+}
+
 int
 main(void)
 {
@@ -113,6 +142,7 @@ main(void)
 	    cmocka_unit_test(test_reads_what_people_send),
 	    cmocka_unit_test(test_refuses),
 	    cmocka_unit_test(test_refuses_every_truncation),
+	    cmocka_unit_test(test_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
