@@ -241,6 +241,29 @@ check_https(struct doctor *d, struct finding *f)
 		finding_remedy(f, "see who has the port (ss -ltnp), and restart the server after changing api.listen");
 }
 
+/* Lists that are current, but older than they should become. A delta is made anew at half its time. */
+static void
+check_lists_age(const struct doctor *d, const char *url, const struct crl_info *info, struct finding *f)
+{
+	const struct settings *s = &d->settings;
+	int64_t delta_end = doctor_time(json_object_get(d->ca, "delta_crl"), "next_update");
+	int64_t delta_s = s->delta_validity_s < s->crl_validity_s ? s->delta_validity_s : s->crl_validity_s;
+	char until[CLOCK_TEXT_MAX];
+
+	if (info->next_update - d->now < s->crl_validity_s - 2 * s->crl_renew_s) {
+		clock_text(until, info->next_update);
+		finding_set(f, info->next_update > d->now ? VERDICT_WARN : VERDICT_FAIL,
+		    "the revocation list was not renewed when it should have been; verifiers refuse everybody from %s on", until);
+	} else if (delta_end - d->now < delta_s / 4) {
+		clock_text(until, delta_end);
+		finding_set(f, VERDICT_WARN, "the delta list was not renewed when it should have been; it ends at %s", until);
+	} else {
+		finding_set(f, VERDICT_OK, "%s is the current revocation list", url);
+		return;
+	}
+	finding_remedy(f, "see in the server's log why none can be signed; a restart makes new ones: muster --dir %s serve", d->dir);
+}
+
 /* The list that everybody can fetch must be the one that the API knows, or a newer one. */
 void
 check_pki(struct doctor *d, struct finding *f)
@@ -264,7 +287,7 @@ check_pki(struct doctor *d, struct finding *f)
 		    (unsigned long long)info.number, (long long)number);
 	buf_clear(&der);
 	if (rc == 0) {
-		finding_set(f, VERDICT_OK, "%s is the current revocation list", url);
+		check_lists_age(d, url, &info, f);
 		return;
 	}
 	finding_err(f, VERDICT_FAIL, &err);

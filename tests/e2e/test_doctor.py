@@ -887,9 +887,9 @@ def test_a_device_whose_certificate_ends(fresh):
         credentials = muster.open_package(home, made)
         args = [made["id"], "--package", credentials.dir]
         settle(home, made["id"])
-        soon = sees(home, {"device-certificate": "warn", "ocsp": "fail"}, *args, prefix=["faketime", "-f", "+23h"])
+        soon = sees(home, {"device-certificate": "warn", "ocsp": "fail", "pki": "warn"}, *args, prefix=["faketime", "-f", "+23h"])
         assert f"muster device package {made['id']}" in soon["device-certificate"]["remedy"]
-        late = sees(home, {"device-certificate": "fail", "device-files": "fail", "ocsp": "fail"}, *args, prefix=["faketime", "-f", "+25h"])
+        late = sees(home, {"device-certificate": "fail", "device-files": "fail", "ocsp": "fail", "pki": "warn"}, *args, prefix=["faketime", "-f", "+25h"])
         assert "expired" in late["device-certificate"]["finding"] and "expired" in late["device-files"]["finding"]
     finally:
         broker.stop()
