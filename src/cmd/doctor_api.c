@@ -103,13 +103,14 @@ check_rates(struct doctor *d, struct finding *f)
 struct failures {
 	int64_t count;
 	char address[128]; /* "address:192.0.2.1" */
+	char idevid[128], why[256]; /* whence a manufacturer's certificate was refused last, or "" */
 };
 
 /* The most in one minute among the last of ROWS rows, if it was lately. */
 static int
 failures_find(const struct doctor *d, int64_t rows, struct failures *most, struct err *err)
 {
-	json_t *answer = NULL, *item;
+	json_t *answer = NULL, *item, *detail;
 	int64_t count;
 	char path[64];
 	size_t i;
@@ -120,8 +121,15 @@ failures_find(const struct doctor *d, int64_t rows, struct failures *most, struc
 	if ((rc = rest_call(d->cli, "GET", path, NULL, &answer, err)) != 0)
 		return rc;
 	json_array_foreach (json_object_get(answer, "items"), i, item) {
-		if (strcmp(doctor_text(item, "action"), "authentication.failures") != 0 ||
-		    doctor_time(item, "at") + LATELY_S < d->now)
+		if (doctor_time(item, "at") + LATELY_S < d->now)
+			continue;
+		detail = json_object_get(item, "detail");
+		if (strcmp(doctor_text(item, "action"), "authentication.fail") == 0 &&
+		    strcmp(doctor_text(detail, "via"), "idevid") == 0) {
+			(void)text_copy(most->idevid, sizeof most->idevid, doctor_text(item, "target"));
+			(void)text_copy(most->why, sizeof most->why, doctor_text(detail, "why"));
+		}
+		if (strcmp(doctor_text(item, "action"), "authentication.failures") != 0)
 			continue;
 		count = json_integer_value(json_object_get(json_object_get(item, "detail"), "count"));
 		if (count <= most->count)
@@ -158,6 +166,10 @@ check_audit(struct doctor *d, struct finding *f)
 		finding_set(f, VERDICT_WARN, "%s failed to authenticate %lld times in a minute, and is refused with 429 from the %lldth on",
 		    most.address, (long long)most.count, (long long)d->settings.auth_failures_per_min);
 		finding_remedy(f, "correct the token there; who it is and when: muster --dir %s audit list", d->dir);
+	} else if (most.idevid[0] != '\0') {
+		finding_set(f, VERDICT_WARN, "%s was refused an enrolment by a manufacturer's certificate: %s", most.idevid, most.why);
+		finding_remedy(f, "if it is one of yours: `muster trust list` shows whom the service trusts, `muster trust serials NAME` who is "
+				  "expected");
 	} else {
 		finding_set(f, VERDICT_OK, "its %lld rows are as they were written", (long long)rows);
 	}

@@ -131,10 +131,27 @@ authfail_may_try(struct core *core, const char *peer, bool is_urgent, struct err
 
 static const struct caller nobody = {.tenant_id = STORE_TENANT_DEFAULT, .who = "nobody"};
 
+/* TEXT without what would end a JSON text. */
+static void
+json_plain(char *out, size_t size, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < size && text[i] != '\0'; i++)
+		out[i] = text[i] < ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\' ? '?' : text[i];
+	out[i] = '\0';
+}
+
 void
 authfail_note(struct core *core, const char *peer, const char *via)
 {
-	char client[ADDRESS_TEXT_SIZE];
+	authfail_note_why(core, peer, via, NULL);
+}
+
+void
+authfail_note_why(struct core *core, const char *peer, const char *via, const char *why)
+{
+	char reason[256] = "", client[ADDRESS_TEXT_SIZE];
 	struct store_tx *tx = NULL;
 	struct err err = {0};
 	int rc;
@@ -142,9 +159,13 @@ authfail_note(struct core *core, const char *peer, const char *via)
 	(void)ratelimit_take(core->authfail->limit, peer, clock_mono_ms(), NULL);
 	if (!count(core, peer, true, client))
 		return;
+	if (why != NULL)
+		json_plain(reason, sizeof reason, why);
 	if ((rc = store_begin(core->store, &tx, &err)) == 0 &&
-	    (rc = audit_write(tx, &nobody, core->now(), "authentication.fail", "address", client, &err,
-		 "{\"via\":\"%s\"}", via)) == 0)
+	    (rc = why == NULL ? audit_write(tx, &nobody, core->now(), "authentication.fail", "address", client, &err,
+				    "{\"via\":\"%s\"}", via) :
+				audit_write(tx, &nobody, core->now(), "authentication.fail", "address", client, &err,
+				    "{\"via\":\"%s\",\"why\":\"%s\"}", via, reason)) == 0)
 		rc = store_commit(&tx, &err);
 	store_rollback(&tx);
 	if (rc != 0)

@@ -33,6 +33,9 @@ MUST_CHECK int authfail_may_try(
  * once; how many there were, by authfail_flush. Best effort. */
 void authfail_note(struct core *core, const char *peer, const char *via);
 
+/* The same, with WHY in the row: for what is no secret that could be guessed. */
+void authfail_note_why(struct core *core, const char *peer, const char *via, const char *why);
+
 /* Audit the sums of the minute if it is over, or ALWAYS. One thread at a time. Best effort. */
 void authfail_flush(struct core *core, bool always);
 

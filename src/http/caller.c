@@ -107,8 +107,12 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
 		(void)text_copy(caller_out->from, sizeof caller_out->from, peer);
 	if (rc != E_UNAUTH && rc != E_DENIED)
 		return rc;
+	if (proof->via == CALLER_VIA_IDEVID) {
+		authfail_note_why(core, peer, via[proof->via], err->text);
+		return rc;
+	}
 	authfail_note(core, peer, via[proof->via]);
-	return proof->via == CALLER_VIA_IDEVID ? rc : unauthenticated(err);
+	return unauthenticated(err);
 }
 
 int

@@ -7,6 +7,7 @@ import shutil
 import maker
 import pytest
 from agent import Agent
+from doctor import doctor
 from der import extension, integer, oid, sequence, tlv
 from maker import BASIC_CONSTRAINTS, CLIENT_AUTH, EXT_KEY_USAGE, KEY_USAGE, SERVER_AUTH, Maker
 from muster import run
@@ -209,7 +210,20 @@ def test_h7_bad_certificates_are_counted(fresh):
     made, strange = root.make("PX-1"), Maker(home.base).make("PX-1")
     found = [enrol(home, m, device)[1].status for m in (made, strange, made, strange, made)]
     assert found == [403, 401, 403, 429, 429]
-    assert home.json("audit", "list", "--all")["items"][-1]["detail"] == {"via": "idevid"}
+    last = home.json("audit", "list", "--all")["items"][-1]["detail"]
+    assert last["via"] == "idevid" and "PX-1" in last["why"]
+
+
+def test_the_doctor_says_which_check_failed(fresh):
+    """What was told at the device is told beside the service, too."""
+    home = fresh().start()
+    root = Maker(home.base)
+    home.cli("trust", "add", root.file, "--name", "acme", "--type", "pump", "--any-serial")
+    audit = doctor(home)["audit"]
+    assert audit["status"] == "ok"
+    refused(home, root.make("PX-1", ends=-60), 401, "expired at")
+    audit = doctor(home)["audit"]
+    assert audit["status"] == "warn" and "the certificate expired at" in audit["finding"] and "muster trust list" in audit["remedy"]
 
 
 # ---- which device it is ------------------------------------------------------------------------------------------------
