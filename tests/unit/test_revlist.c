@@ -126,11 +126,13 @@ round_at(struct world *w, int64_t now)
 		revlist_rebase(w->list, w->number, now);
 		free(w->base);
 		assert_non_null(w->base = calloc(n + 1, sizeof w->base[0]));
-		memcpy(w->base, complete, n * sizeof complete[0]);
+		if (n > 0)
+			memcpy(w->base, complete, n * sizeof complete[0]);
 		w->n_base = n;
 	}
 	assert_non_null(kept = calloc(n + 1, sizeof kept[0]));
-	memcpy(kept, complete, n * sizeof complete[0]);
+	if (n > 0)
+		memcpy(kept, complete, n * sizeof complete[0]);
 	assert_ok(revlist_delta(w->list, now, &delta, &n_delta, &err));
 	assert_true(!is_base || n_delta == 0);
 	assert_non_null(both = calloc(w->n_base + n_delta + 1, sizeof both[0]));
