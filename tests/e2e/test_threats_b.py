@@ -408,7 +408,8 @@ def shared():
     token = "muster_" + secrets.token_urlsafe(32)
     with sqlite3.connect(h.dir / "muster.db") as db:
         db.execute("INSERT INTO tenant VALUES (2, 'other', 0)")
-        db.execute("INSERT INTO operator VALUES (?, 2, 'admin', 'admin', ?, 0, 0)",
+        db.execute("INSERT INTO operator (id, tenant_id, name, role, token_hash, created_at, revoked_at)"
+                   " VALUES (?, 2, 'admin', 'admin', ?, 0, 0)",
                    ["11111111-1111-4111-8111-111111111111", hashlib.sha256(token.encode()).digest()])
         db.execute("INSERT INTO policy SELECT 2, name, read, write, updated_at, sessions FROM policy WHERE tenant_id = 1")
     db.close()
