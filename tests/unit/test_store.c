@@ -585,8 +585,8 @@ test_who_commits_runs_what_waits(void **state)
 		assert_int_equal(pthread_join(errands[i].thread, NULL), 0);
 		assert_int_equal(errands[i].rc, i % 2 == 1 ? E_INPUT : 0);
 		assert_int_equal(has_device(f->store, 1000 + i), i % 2 == 1 ? E_NOTFOUND : 0);
-		(void)snprintf(says, sizeof says, i % 2 == 1 ? "number %u is odd" : "", i);
-		assert_string_equal(errands[i].err.text, says);
+		(void)snprintf(says, sizeof says, "number %u is odd", i);
+		assert_string_equal(errands[i].err.text, i % 2 == 1 ? says : "");
 		elsewhere += pthread_equal(errands[i].ran_on, pthread_self()) != 0;
 	}
 	/* Some may have come too late to queue. */
