@@ -151,17 +151,3 @@ ca_all(const struct core *core, const struct buf *ders_out[CA_ALL_MAX])
 	ders_out[i] = &core->root_der;
 	return i + 1;
 }
-
-int
-ca_issuer(struct core *core, const char *issuer, struct buf *der_out, struct err *err)
-{
-	const struct config *config = core_config(core);
-	const struct cert_issuer *found = config_issuer(config, issuer);
-	const struct buf *der;
-
-	if (found == NULL)
-		return err_set(err, E_NOTFOUND, "no such issuer");
-	der = &core->issuers.all[found == &config->issuer ? 0 : found - config->retired + 1].der;
-	buf_append(der_out, der->data, der->len);
-	return buf_failed(der_out) ? err_nomem(err) : 0;
-}

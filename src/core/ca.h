@@ -29,9 +29,6 @@ const char *ca_chain_pem(const struct core *core, const struct store_certificate
 #define CA_ALL_MAX (ISSUERS_MAX + 1)
 size_t ca_all(const struct core *core, const struct buf *ders_out[CA_ALL_MAX]);
 
-/* Append the certificate (DER) of the issuing CA: ISSUER is "issuing" or the SKI in hex. E_NOTFOUND, E_NOMEM. */
-MUST_CHECK int ca_issuer(struct core *core, const char *issuer, struct buf *der_out, struct err *err);
-
 /* The latest list as shelf_get gives it. ISSUER is "issuing" or the SKI in hex, else E_NOTFOUND. */
 MUST_CHECK int ca_crl(struct core *core, const char *issuer, enum shelf_kind kind, bool gzip, struct shelf_item *out,
     struct err *err);

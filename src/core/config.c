@@ -39,19 +39,6 @@ issuers_init(const struct core *core, struct config *config, struct err *err)
 	return rc;
 }
 
-const struct cert_issuer *
-config_issuer(const struct config *config, const char *key_id_hex)
-{
-	size_t i;
-
-	if (strcmp(key_id_hex, "issuing") == 0 || strcmp(key_id_hex, config->issuer.key_id_hex) == 0)
-		return &config->issuer;
-	for (i = 0; i < config->n_retired; i++)
-		if (strcmp(key_id_hex, config->retired[i].key_id_hex) == 0)
-			return &config->retired[i];
-	return NULL;
-}
-
 /* CONFIG_OUT is the caller's. */
 static int
 config_make(

@@ -34,9 +34,6 @@ MUST_CHECK int config_open(struct core *core, struct err *err);
  * change stays, with a warning. On failure the old one stays, whole. One thread. */
 MUST_CHECK int config_reload(struct core *core, bool *changed_out, struct err *err);
 
-/* The issuing CA with that SKI in hex, or today's by the name "issuing"; NULL if there is none. */
-const struct cert_issuer *config_issuer(const struct config *config, const char *key_id_hex);
-
 /* Has it changed so lately that the signer may not use the same one yet? */
 bool config_is_fresh(const struct core *core);
 

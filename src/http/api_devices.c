@@ -6,6 +6,7 @@
 #include "http/api_certificates.h"
 #include "http/args.h"
 #include "http/json.h"
+#include "http/listing.h"
 #include "http/routes.h"
 #include "http/shape.h"
 
@@ -129,38 +130,39 @@ filter_read(struct core *core, const struct http_request *req, struct store_devi
 	return 0;
 }
 
+static int
+devices_fill(struct core *core, const struct caller *caller, const struct listing_ask *ask, void *rows, size_t *n_out,
+    char next_out[STORE_CURSOR_SIZE], struct err *err)
+{
+	return device_list(core, caller, ask->filter, rows, n_out, next_out, err);
+}
+
+static json_t *
+devices_shape(const void *row)
+{
+	return shape_device(row);
+}
+
+static void
+devices_clear(void *row)
+{
+	store_device_clear(row);
+}
+
+static const struct listing devices = {sizeof(struct store_device), devices_fill, devices_shape, devices_clear};
+
 int
 api_devices_list(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
 	struct store_device_filter filter = {0};
-	struct store_device *rows = NULL;
-	char next[STORE_CURSOR_SIZE];
-	json_t *items = NULL;
-	size_t n = 0, i;
+	struct listing_ask ask = {.req = req, .filter = &filter};
 	int rc;
 
 	if ((rc = filter_read(core, req, &filter, err)) != 0)
 		return rc;
-	if ((rows = calloc(filter.limit, sizeof *rows)) == NULL || (items = json_array()) == NULL) {
-		rc = err_nomem(err);
-		goto out;
-	}
-	if ((rc = device_list(core, caller, &filter, rows, &n, next, err)) != 0)
-		goto out;
-	for (i = 0; rc == 0 && i < n; i++)
-		if (json_array_append_new(items, shape_device(&rows[i])) != 0)
-			rc = err_nomem(err);
-	if (rc == 0) {
-		rc = json_reply_take(reply, 200, shape_page_take(items, next), err);
-		items = NULL;
-	}
-out:
-	json_decref(items);
-	for (i = 0; i < n; i++)
-		store_device_clear(&rows[i]);
-	free(rows);
-	return rc;
+	ask.limit = filter.limit;
+	return listing_reply(core, caller, &devices, &ask, reply, err);
 }
 
 /* The device with what it was asked last. */

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "http/args.h"
 #include "http/json.h"
+#include "http/listing.h"
 #include "http/routes.h"
 #include "http/shape.h"
 
@@ -14,20 +15,6 @@
 static const char *const add_names[] = {"name", "role", "valid", NULL};
 static const char *const token_names[] = {"valid", NULL};
 static const char *const package_names[] = {ARGS_CREDENTIAL_NAMES, NULL};
-static const char *const list_names[] = {"limit", "after", NULL};
-
-static int
-valid_read(json_t *body, int64_t *valid_s_out, struct err *err)
-{
-	const char *valid = NULL;
-	int rc;
-
-	if ((rc = json_get_text(body, "valid", false, &valid, err)) != 0)
-		return rc;
-	if (valid != NULL && !duration_parse(valid, valid_s_out))
-		return err_field(err, E_INPUT, "valid", "must be a duration such as 90d, 8h, 30m or 45s");
-	return 0;
-}
 
 static int
 role_read(json_t *body, enum role *role_out, struct err *err)
@@ -64,7 +51,7 @@ api_operators_add(struct core *core, const struct caller *caller, const struct h
 
 	if ((rc = args_body(req, add_names, false, &body, err)) == 0 &&
 	    (rc = json_get_text(body, "name", true, &name, err)) == 0 && (rc = role_read(body, &role, err)) == 0 &&
-	    (rc = valid_read(body, &valid_s, err)) == 0 && (rc = operator_end(core, valid_s, &end, err)) == 0 &&
+	    (rc = json_get_duration(body, "valid", &valid_s, err)) == 0 && (rc = operator_end(core, valid_s, &end, err)) == 0 &&
 	    (rc = operator_create(core->store, caller, name, role, end, &row, token, err)) == 0 &&
 	    (rc = token_reply(reply, 201, &row, token, err)) == 0)
 		(void)snprintf(reply->location, sizeof reply->location, "/v1/operators");
@@ -73,33 +60,26 @@ api_operators_add(struct core *core, const struct caller *caller, const struct h
 	return rc;
 }
 
+static int
+operators_fill(struct core *core, const struct caller *caller, const struct listing_ask *ask, void *rows, size_t *n_out,
+    char next_out[STORE_CURSOR_SIZE], struct err *err)
+{
+	return operator_list(core, caller, ask->limit, ask->after, rows, n_out, next_out, err);
+}
+
+static json_t *
+operators_shape(const void *row)
+{
+	return shape_operator(row, NULL);
+}
+
+static const struct listing operators = {sizeof(struct store_operator), operators_fill, operators_shape, NULL};
+
 int
 api_operators_list(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	struct store_operator *rows = NULL;
-	char next[STORE_CURSOR_SIZE];
-	json_t *items = NULL;
-	size_t limit, n = 0, i;
-	const char *after;
-	int rc;
-
-	if ((rc = http_query_only(req, list_names, err)) != 0 || (rc = args_page(req, &limit, &after, err)) != 0)
-		return rc;
-	if ((rows = calloc(limit, sizeof *rows)) == NULL || (items = json_array()) == NULL)
-		rc = err_nomem(err);
-	if (rc == 0)
-		rc = operator_list(core, caller, limit, after, rows, &n, next, err);
-	for (i = 0; rc == 0 && i < n; i++)
-		if (json_array_append_new(items, shape_operator(&rows[i], NULL)) != 0)
-			rc = err_nomem(err);
-	if (rc == 0) {
-		rc = json_reply_take(reply, 200, shape_page_take(items, next), err);
-		items = NULL;
-	}
-	json_decref(items);
-	free(rows);
-	return rc;
+	return listing_pages(core, caller, &operators, req, reply, err);
 }
 
 int
@@ -112,7 +92,7 @@ api_operators_token(struct core *core, const struct caller *caller, const struct
 	int64_t valid_s = 0;
 	int rc;
 
-	if ((rc = args_body(req, token_names, true, &body, err)) == 0 && (rc = valid_read(body, &valid_s, err)) == 0 &&
+	if ((rc = args_body(req, token_names, true, &body, err)) == 0 && (rc = json_get_duration(body, "valid", &valid_s, err)) == 0 &&
 	    (rc = operator_renew(core, caller, req->params[0], valid_s, &row, token, err)) == 0)
 		rc = token_reply(reply, 200, &row, token, err);
 	explicit_bzero(token, sizeof token);

@@ -4,6 +4,7 @@
 #include "http/api_certificates.h"
 #include "http/args.h"
 #include "http/json.h"
+#include "http/listing.h"
 #include "http/routes.h"
 #include "http/shape.h"
 
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 
 static const char *const add_names[] = {"name", "read", "write", ARGS_CREDENTIAL_NAMES, NULL};
-static const char *const list_names[] = {"limit", "after", NULL};
 static const char *const revoke_names[] = {"reason", NULL};
 static const char *const package_names[] = {ARGS_CREDENTIAL_NAMES, NULL};
 
@@ -61,39 +61,32 @@ out:
 	return rc;
 }
 
+static int
+services_fill(struct core *core, const struct caller *caller, const struct listing_ask *ask, void *rows, size_t *n_out,
+    char next_out[STORE_CURSOR_SIZE], struct err *err)
+{
+	return service_list(core, caller, ask->limit, ask->after, rows, n_out, next_out, err);
+}
+
+static json_t *
+services_shape(const void *row)
+{
+	return shape_service(row);
+}
+
+static void
+services_clear(void *row)
+{
+	store_service_clear(row);
+}
+
+static const struct listing services = {sizeof(struct store_service), services_fill, services_shape, services_clear};
+
 int
 api_services_list(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	struct store_service *rows = NULL;
-	char next[STORE_CURSOR_SIZE];
-	json_t *items = NULL;
-	size_t limit, n = 0, i;
-	const char *after;
-	int rc;
-
-	if ((rc = http_query_only(req, list_names, err)) != 0 ||
-	    (rc = args_page(req, &limit, &after, err)) != 0)
-		return rc;
-	if ((rows = calloc(limit, sizeof *rows)) == NULL || (items = json_array()) == NULL) {
-		rc = err_nomem(err);
-		goto out;
-	}
-	if ((rc = service_list(core, caller, limit, after, rows, &n, next, err)) != 0)
-		goto out;
-	for (i = 0; rc == 0 && i < n; i++)
-		if (json_array_append_new(items, shape_service(&rows[i])) != 0)
-			rc = err_nomem(err);
-	if (rc == 0) {
-		rc = json_reply_take(reply, 200, shape_page_take(items, next), err);
-		items = NULL;
-	}
-out:
-	json_decref(items);
-	for (i = 0; i < n; i++)
-		store_service_clear(&rows[i]);
-	free(rows);
-	return rc;
+	return listing_pages(core, caller, &services, req, reply, err);
 }
 
 int

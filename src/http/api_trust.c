@@ -3,6 +3,7 @@
 
 #include "http/args.h"
 #include "http/json.h"
+#include "http/listing.h"
 #include "http/routes.h"
 #include "http/shape.h"
 
@@ -14,7 +15,6 @@ static const char *const add_names[] = {
 static const char *const expect_names[] = {"serials", "device_id", NULL};
 static const char *const unexpect_names[] = {"serials", NULL};
 static const char *const forget_names[] = {"serial", NULL};
-static const char *const list_names[] = {"limit", "after", NULL};
 
 static int
 add_read(json_t *body, struct trust_request *out, struct err *err)
@@ -54,35 +54,32 @@ api_trust_add(struct core *core, const struct caller *caller, const struct http_
 	return rc;
 }
 
+static int
+anchors_fill(struct core *core, const struct caller *caller, const struct listing_ask *ask, void *rows, size_t *n_out,
+    char next_out[STORE_CURSOR_SIZE], struct err *err)
+{
+	return trust_list(core, caller, ask->limit, ask->after, rows, n_out, next_out, err);
+}
+
+static json_t *
+anchors_shape(const void *row)
+{
+	return shape_trust(row, false);
+}
+
+static void
+anchors_clear(void *row)
+{
+	store_trust_clear(row);
+}
+
+static const struct listing anchors = {sizeof(struct store_trust), anchors_fill, anchors_shape, anchors_clear};
+
 int
 api_trust_list(struct core *core, const struct caller *caller, const struct http_request *req, struct http_reply *reply,
     struct err *err)
 {
-	struct store_trust *rows = NULL;
-	char next[STORE_CURSOR_SIZE];
-	json_t *items = NULL;
-	size_t limit, n = 0, i;
-	const char *after;
-	int rc;
-
-	if ((rc = http_query_only(req, list_names, err)) != 0 || (rc = args_page(req, &limit, &after, err)) != 0)
-		return rc;
-	if ((rows = calloc(limit, sizeof *rows)) == NULL || (items = json_array()) == NULL)
-		rc = err_nomem(err);
-	if (rc == 0)
-		rc = trust_list(core, caller, limit, after, rows, &n, next, err);
-	for (i = 0; i < n; i++) {
-		if (rc == 0 && json_array_append_new(items, shape_trust(&rows[i], false)) != 0)
-			rc = err_nomem(err);
-		store_trust_clear(&rows[i]);
-	}
-	if (rc == 0) {
-		rc = json_reply_take(reply, 200, shape_page_take(items, next), err);
-		items = NULL;
-	}
-	json_decref(items);
-	free(rows);
-	return rc;
+	return listing_pages(core, caller, &anchors, req, reply, err);
 }
 
 int
@@ -129,33 +126,26 @@ api_trust_resume(struct core *core, const struct caller *caller, const struct ht
 
 /* ---- serial numbers ---------------------------------------------------------------------------------------------- */
 
+static int
+serials_listed_fill(struct core *core, const struct caller *caller, const struct listing_ask *ask, void *rows, size_t *n_out,
+    char next_out[STORE_CURSOR_SIZE], struct err *err)
+{
+	return trust_serials(core, caller, ask->req->params[0], ask->limit, ask->after, rows, n_out, next_out, err);
+}
+
+static json_t *
+serials_listed_shape(const void *row)
+{
+	return shape_trust_serial(row);
+}
+
+static const struct listing serials_listed = {sizeof(struct store_trust_serial), serials_listed_fill, serials_listed_shape, NULL};
+
 int
 api_trust_serials(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	struct store_trust_serial *rows = NULL;
-	char next[STORE_CURSOR_SIZE];
-	json_t *items = NULL;
-	size_t limit, n = 0, i;
-	const char *after;
-	int rc;
-
-	if ((rc = http_query_only(req, list_names, err)) != 0 || (rc = args_page(req, &limit, &after, err)) != 0)
-		return rc;
-	if ((rows = calloc(limit, sizeof *rows)) == NULL || (items = json_array()) == NULL)
-		rc = err_nomem(err);
-	if (rc == 0)
-		rc = trust_serials(core, caller, req->params[0], limit, after, rows, &n, next, err);
-	for (i = 0; rc == 0 && i < n; i++)
-		if (json_array_append_new(items, shape_trust_serial(&rows[i])) != 0)
-			rc = err_nomem(err);
-	if (rc == 0) {
-		rc = json_reply_take(reply, 200, shape_page_take(items, next), err);
-		items = NULL;
-	}
-	json_decref(items);
-	free(rows);
-	return rc;
+	return listing_pages(core, caller, &serials_listed, req, reply, err);
 }
 
 int

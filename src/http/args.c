@@ -109,22 +109,20 @@ int
 args_credential(json_t *body, struct args_credential *out, struct err *err)
 {
 	struct credential_request *r = &out->request;
-	const char *csr = NULL, *valid = NULL;
+	const char *csr = NULL;
 	int rc;
 
 	if ((rc = json_get_text(body, "key", false, &r->key, err)) != 0 ||
 	    (rc = json_get_text(body, "csr", false, &csr, err)) != 0 ||
 	    (rc = json_get_text(body, "profile", false, &r->profile, err)) != 0 ||
-	    (rc = json_get_text(body, "valid", false, &valid, err)) != 0 ||
 	    (rc = json_get_texts(body, "san", CERT_SANS_MAX, &out->sans, &r->n_sans, err)) != 0 ||
 	    (rc = json_get_int(body, "link_ttl_s", 1, LINK_TTL_MAX_S, &r->link_ttl_s, err)) != 0)
 		return rc;
 	r->sans = out->sans;
 	if (r->key != NULL && csr != NULL)
 		return err_field(err, E_INPUT, "key", "either key or csr, not both");
-	if (valid != NULL && !duration_parse(valid, &r->valid_s))
-		return err_field(
-		    err, E_INPUT, "valid", "must be a duration such as 90d, 8h, 30m or 45s");
+	if ((rc = json_get_duration(body, "valid", &r->valid_s, err)) != 0)
+		return rc;
 	return csr != NULL ? csr_read(csr, out, err) : 0;
 }
 

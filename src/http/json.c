@@ -155,6 +155,19 @@ json_get_int(
 }
 
 int
+json_get_duration(json_t *object, const char *name, int64_t *seconds_out, struct err *err)
+{
+	const char *text = NULL;
+	int rc;
+
+	if ((rc = json_get_text(object, name, false, &text, err)) != 0)
+		return rc;
+	if (text != NULL && !duration_parse(text, seconds_out))
+		return err_field(err, E_INPUT, name, "must be a duration such as 90d, 8h, 30m or 45s");
+	return 0;
+}
+
+int
 json_get_texts(
     json_t *object, const char *name, size_t max, const char ***out, size_t *n_out, struct err *err)
 {

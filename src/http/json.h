@@ -24,6 +24,9 @@ MUST_CHECK int json_get_text(
 MUST_CHECK int json_get_int(json_t *object, const char *name, int64_t min, int64_t max, int64_t *out,
     struct err *err);
 
+/* A member that is a duration such as "90d". The same. */
+MUST_CHECK int json_get_duration(json_t *object, const char *name, int64_t *seconds_out, struct err *err);
+
 /* A member that is an array of at most MAX texts; *OUT (freed by the caller with free) borrows the texts. */
 MUST_CHECK int json_get_texts(json_t *object, const char *name, size_t max, const char ***out,
     size_t *n_out, struct err *err);
