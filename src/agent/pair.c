@@ -106,12 +106,8 @@ static bool
 is_in_use(const char *dir, const struct key *key)
 {
 	struct cert_info info;
-	const uint8_t *spki;
-	size_t len;
 
-	spki = key_spki(key, &len);
-	return pair_info(dir, PAIR_CURRENT, &info, NULL, NULL) == 0 && info.spki_len == len &&
-	       memcmp(info.spki, spki, len) == 0;
+	return pair_info(dir, PAIR_CURRENT, &info, NULL, NULL) == 0 && key_is_of(key, info.spki, info.spki_len);
 }
 
 int

@@ -134,8 +134,6 @@ static int
 ca_open(struct work *w, const char *dir, struct err *err)
 {
 	struct buf der = {0}, key_pem;
-	const uint8_t *spki;
-	size_t len;
 	int rc;
 
 	buf_init_secret(&key_pem);
@@ -145,8 +143,7 @@ ca_open(struct work *w, const char *dir, struct err *err)
 	    (rc = read_part(dir, "ca/private/issuing.key", CHAIN_PEM_MAX, &key_pem, err)) != 0 ||
 	    (rc = key_from_pem(key_pem.data, key_pem.len, &w->issuing_key, err)) != 0)
 		goto out;
-	spki = key_spki(w->issuing_key, &len);
-	if (len != w->issuer.spki_len || memcmp(spki, w->issuer.spki, len) != 0)
+	if (!key_is_of(w->issuing_key, w->issuer.spki, w->issuer.spki_len))
 		rc = err_set(err, E_CONFLICT, "ca/private/issuing.key is not the key of ca/issuing.crt");
 out:
 	buf_clear(&der);

@@ -25,8 +25,6 @@ root_key_read(const char *dir, const char *file, struct key **key_out, struct er
 	char path[FS_PATH_MAX];
 	struct cert_info info;
 	struct key *key = NULL;
-	const uint8_t *spki;
-	size_t spki_len;
 	int rc;
 
 	buf_init_secret(&key_pem);
@@ -37,8 +35,7 @@ root_key_read(const char *dir, const char *file, struct key **key_out, struct er
 	    (rc = fs_read(file, PEM_MAX, &key_pem, err)) != 0 ||
 	    (rc = key_from_pem(key_pem.data, key_pem.len, &key, err)) != 0)
 		goto out;
-	spki = key_spki(key, &spki_len);
-	if (spki_len != info.spki_len || memcmp(spki, info.spki, spki_len) != 0) {
+	if (!key_is_of(key, info.spki, info.spki_len)) {
 		rc = err_set(err, E_CONFLICT, "%s is not the key of %s", file, path);
 		goto out;
 	}

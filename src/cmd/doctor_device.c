@@ -336,8 +336,6 @@ pair_judge(const struct doctor *d, const struct buf *cert_pem, struct cert_info 
 {
 	struct buf key_pem;
 	struct key *key = NULL;
-	const uint8_t *spki;
-	size_t len;
 	int rc;
 
 	buf_init_secret(&key_pem);
@@ -346,8 +344,7 @@ pair_judge(const struct doctor *d, const struct buf *cert_pem, struct cert_info 
 	    (rc = fs_read(d->key_file, CHAIN_PEM_MAX, &key_pem, err)) != 0 ||
 	    (rc = key_from_pem(key_pem.data, key_pem.len, &key, err)) != 0)
 		goto out;
-	spki = key_spki(key, &len);
-	if (len != info->spki_len || memcmp(spki, info->spki, len) != 0)
+	if (!key_is_of(key, info->spki, info->spki_len))
 		rc = err_set(err, E_CONFLICT, "%s is not the key of %s", d->key_file, d->cert_file);
 	else if (strcmp(info->common_name, d->id) != 0)
 		rc = err_set(err, E_CONFLICT, "%s is %s's, not %s's", d->cert_file, info->common_name, d->id);

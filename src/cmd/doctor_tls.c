@@ -33,8 +33,6 @@ pair_read(const struct doctor *d, struct pair *p, struct err *err)
 {
 	struct buf key_pem, der = {0};
 	struct key *key = NULL;
-	const uint8_t *spki;
-	size_t len;
 	int rc;
 
 	buf_init_secret(&key_pem);
@@ -51,8 +49,7 @@ pair_read(const struct doctor *d, struct pair *p, struct err *err)
 		(void)err_prefix(err, "%s", p->key);
 		goto out;
 	}
-	spki = key_spki(key, &len);
-	if (len != p->info.spki_len || memcmp(spki, p->info.spki, len) != 0)
+	if (!key_is_of(key, p->info.spki, p->info.spki_len))
 		rc = err_set(err, E_CONFLICT, "%s is not the key of %s", p->key, p->cert);
 out:
 	key_free(key);

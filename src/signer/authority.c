@@ -3,23 +3,17 @@
 
 #include "base/fs.h"
 
-#include <string.h>
-
 int
 authority_key_read(const char *path, const struct cert_issuer *issuer, struct key **key_out, struct err *err)
 {
 	struct key *key = NULL;
-	const uint8_t *spki;
-	size_t spki_len;
 	struct buf pem;
 	int rc;
 
 	buf_init_secret(&pem);
-	if ((rc = fs_read(path, ISSUERS_PEM_MAX, &pem, err)) == 0 && (rc = key_from_pem(pem.data, pem.len, &key, err)) == 0) {
-		spki = key_spki(key, &spki_len);
-		if (spki_len != issuer->spki_len || memcmp(spki, issuer->spki, spki_len) != 0)
-			rc = err_set(err, E_INPUT, "it does not belong to the CA's certificate");
-	}
+	if ((rc = fs_read(path, ISSUERS_PEM_MAX, &pem, err)) == 0 &&
+	    (rc = key_from_pem(pem.data, pem.len, &key, err)) == 0 && !key_is_of(key, issuer->spki, issuer->spki_len))
+		rc = err_set(err, E_INPUT, "it does not belong to the CA's certificate");
 	buf_clear(&pem);
 	if (rc == 0)
 		*key_out = key;

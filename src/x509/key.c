@@ -388,6 +388,12 @@ key_spki(const struct key *key, size_t *len_out)
 	return key->spki;
 }
 
+bool
+key_is_of(const struct key *key, const uint8_t *spki, size_t len)
+{
+	return key->spki_len == len && memcmp(key->spki, spki, len) == 0;
+}
+
 static int
 signing_open(struct key *key, struct err *err)
 {

@@ -53,6 +53,9 @@ enum key_kind key_kind_of(const struct key *key);
 /* The public half as DER SubjectPublicKeyInfo. Borrowed from KEY. */
 const uint8_t *key_spki(const struct key *key, size_t *len_out);
 
+/* Is that its public half? */
+bool key_is_of(const struct key *key, const uint8_t *spki, size_t len);
+
 /* Append the AlgorithmIdentifier with which a key of this kind signs: ecdsa-with-SHA256 (P-256),
  * ecdsa-with-SHA384 (P-384), sha256WithRSAEncryption (RSA). DER, as it stands in certificates. */
 void key_sigalg(enum key_kind kind, struct buf *out);
