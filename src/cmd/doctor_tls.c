@@ -72,23 +72,6 @@ pair_judge(const struct doctor *d, struct pair *p, struct err *err)
 	return rc;
 }
 
-/* HOST of "https://HOST:PORT" or "HOST:PORT" into OUT; brackets fall off. */
-static void
-host_of(char *out, size_t size, const char *url)
-{
-	const char *host = strstr(url, "://");
-	size_t len;
-
-	host = host != NULL ? host + 3 : url;
-	if (host[0] == '[') {
-		host++;
-		len = strcspn(host, "]");
-	} else {
-		len = strcspn(host, ":/");
-	}
-	(void)snprintf(out, size, "%.*s", (int)len, host);
-}
-
 static void
 check_pair(struct doctor *d, struct finding *f, struct pair *p, const char *which, const char *setting)
 {
@@ -123,7 +106,7 @@ check_server_certificate(struct doctor *d, struct finding *f)
 	char host[CONF_TEXT_SIZE];
 	struct pair pair = {.cert = "tls/server.crt", .key = "tls/server.key", .host = host, .use = CHAIN_SERVER};
 
-	host_of(host, sizeof host, d->settings.api_public_url);
+	settings_host(host, sizeof host, d->settings.api_public_url);
 	check_pair(d, f, &pair, "server", "api.public_url");
 }
 
@@ -133,7 +116,7 @@ check_broker_certificate(struct doctor *d, struct finding *f)
 	char host[CONF_TEXT_SIZE];
 	struct pair pair = {.cert = "broker/broker.crt", .key = "broker/broker.key", .host = host, .use = CHAIN_SERVER};
 
-	host_of(host, sizeof host, d->settings.broker_public_host);
+	settings_host(host, sizeof host, d->settings.broker_public_host);
 	check_pair(d, f, &pair, "broker", "broker.public_host");
 }
 
@@ -219,7 +202,7 @@ check_https(struct doctor *d, struct finding *f)
 	struct err err = {0};
 	int rc;
 
-	host_of(host, sizeof host, d->settings.api_public_url);
+	settings_host(host, sizeof host, d->settings.api_public_url);
 	probe.name = host;
 	if (is_free_port(d->settings.api_listen)) {
 		finding_set(f, VERDICT_NONE, "api.listen has port 0: only the log tells which it is");

@@ -103,14 +103,9 @@ is_same_address(int family, const char *a, const char *b)
 static bool
 is_host_of(const char *name, const char *url_or_address)
 {
-	const char *p = strstr(url_or_address, "://");
 	char host[CONF_TEXT_SIZE];
 
-	p = p == NULL ? url_or_address : p + 3;
-	if (*p == '[')
-		(void)snprintf(host, sizeof host, "%.*s", (int)strcspn(p + 1, "]"), p + 1);
-	else
-		(void)snprintf(host, sizeof host, "%.*s", (int)strcspn(p, ":/"), p);
+	settings_host(host, sizeof host, url_or_address);
 	return strcasecmp(name, host) == 0 || is_same_address(AF_INET, name, host) ||
 	    is_same_address(AF_INET6, name, host);
 }

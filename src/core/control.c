@@ -131,22 +131,6 @@ on_message(void *ctx, const char *topic, const void *data, size_t len)
 
 static const struct mqtt_events events = {on_published, on_message};
 
-/* HOST of HOST:PORT. */
-static void
-host_of(const char *text, char *out, size_t size)
-{
-	size_t len = strcspn(text, ":");
-
-	if (text[0] == '[') {
-		text++;
-		len = strcspn(text, "]");
-	}
-	if (len >= size)
-		len = size - 1;
-	memcpy(out, text, len);
-	out[len] = '\0';
-}
-
 /* Where the broker is, as a number: this process reads no file that names are looked up in. */
 static int
 address_find(const struct settings *s, char host[64], uint16_t *port, struct err *err)
@@ -184,7 +168,7 @@ attempt(struct control *c)
 	char host[64], name[CONF_TEXT_SIZE];
 	struct err err = {0};
 
-	host_of(s->broker_public_host, name, sizeof name);
+	settings_host(name, sizeof name, s->broker_public_host);
 	spec.address = host;
 	spec.name = name;
 	if (address_find(s, host, &spec.port, &err) != 0 || identity_refresh(c, &err) != 0) {

@@ -312,6 +312,18 @@ settings_keep(const struct settings *old, struct settings *new, struct buf *name
 	new->n_trusted_proxies = old->n_trusted_proxies;
 }
 
+void
+settings_host(char *out, size_t size, const char *url_or_address)
+{
+	const char *p = strstr(url_or_address, "://");
+
+	p = p != NULL ? p + 3 : url_or_address;
+	if (*p == '[')
+		(void)snprintf(out, size, "%.*s", (int)strcspn(p + 1, "]"), p + 1);
+	else
+		(void)snprintf(out, size, "%.*s", (int)strcspn(p, ":/"), p);
+}
+
 int
 settings_split_listen(const char *listen, char host_out[64], uint16_t *port_out, struct err *err)
 {

@@ -80,6 +80,9 @@ void settings_defaults(struct settings *out);
 /* Append the commented file, without profiles. */
 void settings_print(struct buf *out, const struct settings *settings);
 
+/* The host of "https://HOST:PORT/…" or "HOST:PORT", brackets off, into OUT; cut if it does not fit. */
+void settings_host(char *out, size_t size, const char *url_or_address);
+
 /* Split "127.0.0.1:8443" or "[::1]:8443". E_INPUT. */
 MUST_CHECK int settings_split_listen(
     const char *listen, char host_out[64], uint16_t *port_out, struct err *err);

@@ -154,10 +154,29 @@ test_only_a_start_changes_some(void **state)
 	buf_clear(&names);
 }
 
+static void
+test_hosts(void **state)
+{
+	static const char *const cases[][2] = {{"https://muster.example.org:8443", "muster.example.org"},
+	    {"http://localhost", "localhost"}, {"https://host/path", "host"}, {"host:8883", "host"}, {"host", "host"},
+	    {"[::1]:8080", "::1"}, {"https://[2001:db8::1]:8443/x", "2001:db8::1"}, {"", ""}};
+	char host[64], tight[4];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		settings_host(host, sizeof host, cases[i][0]);
+		assert_string_equal(host, cases[i][1]);
+	}
+	settings_host(tight, sizeof tight, "https://example");
+	assert_string_equal(tight, "exa");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_hosts),
 	    cmocka_unit_test(test_what_is_printed_is_understood),
 	    cmocka_unit_test(test_absent_keys_have_defaults),
 	    cmocka_unit_test(test_bad_values_name_the_key),
