@@ -1,8 +1,8 @@
 /* Two bounded rings under one lock. The work is milliseconds long, so the lock is never the cost. */
 #include "base/pool.h"
+#include "base/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -84,7 +84,6 @@ int
 pool_new(unsigned threads, unsigned max_queued, struct pool **pool_out, struct err *err)
 {
 	struct pool *pool;
-	sigset_t all, before;
 	unsigned i;
 	int rc = 0;
 
@@ -100,16 +99,9 @@ pool_new(unsigned threads, unsigned max_queued, struct pool **pool_out, struct e
 	for (i = 0; i < POOL_LANES; i++)
 		if ((pool->lanes[i].ring = calloc(max_queued, sizeof(struct job))) == NULL)
 			rc = err_nomem(err);
-	/* Signals belong to the main thread. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (i = 0; rc == 0 && i < threads; i++) {
-		if (pthread_create(&pool->threads[i], NULL, work, pool) != 0)
-			rc = err_set(err, E_SYS, "cannot start worker thread %u of %u", i + 1, threads);
-		else
+	for (i = 0; rc == 0 && i < threads; i++)
+		if ((rc = thread_start(&pool->threads[i], work, pool, "a worker thread", err)) == 0)
 			pool->n_threads++;
-	}
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc == 0)
 		*pool_out = pool;
 	else

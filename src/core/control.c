@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "core/identity.h"
 #include "core/mqtt.h"
 #include "core/rekey.h"
@@ -14,7 +15,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -475,8 +475,7 @@ int
 control_start(struct core *core, struct control **control_out, struct err *err)
 {
 	struct control *c = calloc(1, sizeof *c);
-	sigset_t all, before;
-	int rc = 0;
+	int rc;
 
 	if (c == NULL)
 		return err_nomem(err);
@@ -485,12 +484,9 @@ control_start(struct core *core, struct control **control_out, struct err *err)
 	(void)pthread_mutex_init(&c->lock, NULL);
 	if ((c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
 		rc = err_sys(err, "cannot make an event");
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (rc == 0 && pthread_create(&c->thread, NULL, control_run, c) != 0)
-		rc = err_set(err, E_SYS, "cannot start the thread that tells the broker");
+	else
+		rc = thread_start(&c->thread, control_run, c, "the thread that tells the broker", err);
 	c->started = rc == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc == 0)
 		*control_out = c;
 	else

@@ -4,6 +4,7 @@
 #include "core/idempotency.h"
 
 #include "base/text.h"
+#include "base/thread.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -23,15 +24,11 @@ int
 idempotency_new(struct idempotency **out, struct err *err)
 {
 	struct idempotency *i = calloc(1, sizeof *i);
-	pthread_condattr_t attr;
 
 	if (i == NULL)
 		return err_nomem(err);
 	(void)pthread_mutex_init(&i->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&i->released, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	thread_cond_init(&i->released);
 	*out = i;
 	return 0;
 }

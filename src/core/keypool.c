@@ -4,9 +4,10 @@
  * secret. */
 #include "core/keypool.h"
 
+#include "base/thread.h"
+
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -70,20 +71,6 @@ fill(void *arg)
 	return NULL;
 }
 
-/* Signals belong to the main thread. */
-static int
-start(struct keypool *pool, struct err *err)
-{
-	sigset_t all, before;
-	int rc;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&pool->thread, NULL, fill, pool);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc == 0 ? 0 : err_set(err, E_SYS, "cannot start the thread that makes keys");
-}
-
 static void
 release(struct keypool *pool)
 {
@@ -97,7 +84,6 @@ release(struct keypool *pool)
 int
 keypool_new(size_t want, struct keypool **pool_out, struct err *err)
 {
-	pthread_condattr_t attr;
 	struct keypool *pool;
 	int rc;
 
@@ -107,11 +93,8 @@ keypool_new(size_t want, struct keypool **pool_out, struct err *err)
 		return err_nomem(err);
 	pool->want = want;
 	(void)pthread_mutex_init(&pool->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&pool->wake, &attr);
-	(void)pthread_condattr_destroy(&attr);
-	if ((rc = start(pool, err)) != 0)
+	thread_cond_init(&pool->wake);
+	if ((rc = thread_start(&pool->thread, fill, pool, "the thread that makes keys", err)) != 0)
 		release(pool);
 	else
 		*pool_out = pool;

@@ -5,13 +5,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "core/ratelimit.h"
 #include "signer/client.h"
 #include "store/certificate.h"
 #include "store/store.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,24 +252,11 @@ ocsp_run(void *arg)
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
-static int
-thread_start(struct ocsp *o, struct err *err)
-{
-	sigset_t all, before;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	o->started = pthread_create(&o->thread, NULL, ocsp_run, o) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return o->started ? 0 : err_set(err, E_SYS, "cannot start the thread that renews OCSP answers");
-}
-
 int
 ocsp_start(struct core *core, struct ocsp **ocsp_out, struct err *err)
 {
 	const struct config *config = core_config(core);
 	struct ocsp *o = calloc(1, sizeof *o);
-	pthread_condattr_t attr;
 	int rc;
 
 	if (o == NULL)
@@ -277,13 +264,11 @@ ocsp_start(struct core *core, struct ocsp **ocsp_out, struct err *err)
 	o->core = core;
 	memcpy(o->key_id, config->issuer.key_id, KEY_ID_LEN);
 	(void)pthread_mutex_init(&o->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&o->wake, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	thread_cond_init(&o->wake);
 	if ((rc = ocsp_issuer_init(&o->ids, &config->issuer, err)) == 0 &&
 	    (rc = ocspcache_new((size_t)config->settings.ocsp_cache, &o->cache, err)) == 0)
-		rc = thread_start(o, err);
+		rc = thread_start(&o->thread, ocsp_run, o, "the thread that renews OCSP answers", err);
+	o->started = rc == 0;
 	if (rc == 0)
 		*ocsp_out = o;
 	else

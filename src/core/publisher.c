@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/killpoint.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "core/brokersignal.h"
 #include "core/revlist.h"
 #include "core/rights.h"
@@ -18,7 +19,6 @@
 #include "x509/pem.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -463,8 +463,6 @@ int
 publisher_start(struct core *core, struct publisher **publisher_out, struct err *err)
 {
 	struct publisher *p = calloc(1, sizeof *p);
-	pthread_condattr_t attr;
-	sigset_t all, before;
 	unsigned left;
 	int rc;
 
@@ -472,11 +470,8 @@ publisher_start(struct core *core, struct publisher **publisher_out, struct err 
 		return err_nomem(err);
 	p->core = core;
 	(void)pthread_mutex_init(&p->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&p->wake, &attr);
+	thread_cond_init(&p->wake);
 	(void)pthread_cond_init(&p->ended, NULL);
-	(void)pthread_condattr_destroy(&attr);
 	p->last_ms = p->last_urgent_ms = clock_mono_ms() - core->publish_gap_ms;
 	if ((rc = shelf_new(&p->shelf, err)) != 0)
 		goto out;
@@ -489,14 +484,8 @@ publisher_start(struct core *core, struct publisher **publisher_out, struct err 
 	if (rc != 0)
 		log_error("publishing failed, trying again: %s", err->text);
 	p->pending = left;
-	rc = 0;
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&p->thread, NULL, publisher_run, p) != 0)
-		rc = err_set(err, E_SYS, "cannot start the publisher's thread");
-	else
-		p->started = true;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	rc = thread_start(&p->thread, publisher_run, p, "the publisher's thread", err);
+	p->started = rc == 0;
 out:
 	if (rc == 0)
 		*publisher_out = p;

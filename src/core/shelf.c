@@ -2,8 +2,9 @@
  * next one is due then. Only one is compressed at a time, and only if its kind was asked for since the one before came. */
 #include "core/shelf.h"
 
+#include "base/thread.h"
+
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -140,22 +141,19 @@ int
 shelf_new(struct shelf **shelf_out, struct err *err)
 {
 	struct shelf *s = calloc(1, sizeof *s);
-	sigset_t all, before;
+	int rc;
 
 	if (s == NULL)
 		return err_nomem(err);
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->wake, NULL);
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	s->is_started = pthread_create(&s->packer, NULL, packer_run, s) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!s->is_started) {
+	rc = thread_start(&s->packer, packer_run, s, "the thread that compresses revocation lists", err);
+	s->is_started = rc == 0;
+	if (rc == 0)
+		*shelf_out = s;
+	else
 		shelf_free(s);
-		return err_set(err, E_SYS, "cannot start the thread that compresses revocation lists");
-	}
-	*shelf_out = s;
-	return 0;
+	return rc;
 }
 
 void

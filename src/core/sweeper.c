@@ -2,6 +2,7 @@
 #include "core/sweeper.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "core/authfail.h"
 #include "core/feed.h"
 #include "core/operator.h"
@@ -13,7 +14,6 @@
 #include "store/store.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
@@ -146,26 +146,16 @@ int
 sweeper_start(struct core *core, struct sweeper **sweeper_out, struct err *err)
 {
 	struct sweeper *s = calloc(1, sizeof *s);
-	pthread_condattr_t attr;
-	sigset_t all, before;
-	int rc = 0;
+	int rc;
 
 	if (s == NULL)
 		return err_nomem(err);
 	s->core = core;
 	s->dirty = true; /* a crash may have left something */
 	(void)pthread_mutex_init(&s->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&s->wake, &attr);
-	(void)pthread_condattr_destroy(&attr);
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&s->thread, NULL, sweeper_run, s) != 0)
-		rc = err_set(err, E_SYS, "cannot start the sweeper's thread");
-	else
-		s->started = true;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	thread_cond_init(&s->wake);
+	rc = thread_start(&s->thread, sweeper_run, s, "the sweeper's thread", err);
+	s->started = rc == 0;
 	if (rc == 0)
 		*sweeper_out = s;
 	else

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/pool.h"
+#include "base/thread.h"
 #include "core/feed.h"
 #include "http/conn.h"
 #include "http/exchange.h"
@@ -22,7 +23,6 @@
 #include <event2/listener.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/eventfd.h>
@@ -729,14 +729,10 @@ loop_run(void *arg)
 int
 loop_start(struct loop *loop, struct err *err)
 {
-	sigset_t all, before;
+	int rc = thread_start(&loop->thread, loop_run, loop, "an event loop's thread", err);
 
-	/* Signals belong to the main thread. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	loop->is_started = pthread_create(&loop->thread, NULL, loop_run, loop) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return loop->is_started ? 0 : err_set(err, E_SYS, "cannot start an event loop's thread");
+	loop->is_started = rc == 0;
+	return rc;
 }
 
 void

@@ -4,10 +4,10 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/thread.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,15 +64,10 @@ client_new(const struct options *options, struct client **out, struct err *err)
 int
 client_run(struct client *c, void *(*main)(void *), void *ctx, struct err *err)
 {
-	sigset_t all, before;
-	int failed;
+	int rc = thread_start(&c->thread, main, ctx, "a thread", err);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&c->thread, NULL, main, ctx);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	c->started = failed == 0;
-	return c->started ? 0 : err_set(err, E_SYS, "cannot start a thread: %s", strerror(failed));
+	c->started = rc == 0;
+	return rc;
 }
 
 void

@@ -6,13 +6,13 @@
 #include "base/bytes.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "signer/log.h"
 #include "signer/proto.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -168,16 +168,12 @@ socket_connect(const struct signer *s, int *fd_out, struct err *err)
 static int
 reader_start(struct signer *s, struct err *err)
 {
-	sigset_t all, before;
 	int rc;
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	s->reading = s->joinable = true;
-	if ((rc = pthread_create(&s->reader, NULL, read_answers, s)) != 0)
+	if ((rc = thread_start(&s->reader, read_answers, s, "the thread that reads the signer's answers", err)) != 0)
 		s->reading = s->joinable = false;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc == 0 ? 0 : err_set(err, E_SYS, "cannot start the thread that reads the signer's answers");
+	return rc;
 }
 
 /* Drop a connection whose reader has ended. Called with the lock held. */

@@ -16,6 +16,7 @@
 #include "base/fs.h"
 #include "base/killpoint.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "store/db.h"
 #include "store/migrate.h"
 #include "store/reserve.h"
@@ -610,7 +611,6 @@ static struct store *
 store_new(const char *path)
 {
 	struct store *store = calloc(1, sizeof *store);
-	pthread_condattr_t attr;
 	size_t i;
 
 	if (store == NULL)
@@ -621,10 +621,7 @@ store_new(const char *path)
 	(void)text_copy(store->path, sizeof store->path, path);
 	(void)pthread_mutex_init(&store->lock, NULL);
 	(void)pthread_cond_init(&store->reader_free, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&store->readers_gone, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	thread_cond_init(&store->readers_gone);
 	store->turn.end = &store->turn.first;
 	store->members.end = &store->members.first;
 	store->writer = (struct store_tx){.store = store, .writes = true};
