@@ -3,28 +3,6 @@
 
 #include <stddef.h>
 
-/* Made by script/embed. */
-extern const char migration_sqlite_001[], migration_sqlite_002[], migration_sqlite_003[], migration_sqlite_004[],
-    migration_sqlite_005[], migration_sqlite_006[], migration_sqlite_007[],
-    migration_sqlite_008[], migration_sqlite_009[], migration_sqlite_010[], migration_sqlite_011[],
-    migration_sqlite_012[];
-
-const struct migration *const migrate_sqlite[] = {
-    &(const struct migration){"001_init", migration_sqlite_001},
-    &(const struct migration){"002_idempotency", migration_sqlite_002},
-    &(const struct migration){"003_feed", migration_sqlite_003},
-    &(const struct migration){"004_broker", migration_sqlite_004},
-    &(const struct migration){"005_sessions", migration_sqlite_005},
-    &(const struct migration){"006_enrol", migration_sqlite_006},
-    &(const struct migration){"007_operator", migration_sqlite_007},
-    &(const struct migration){"008_operator_certificate", migration_sqlite_008},
-    &(const struct migration){"009_rotation", migration_sqlite_009},
-    &(const struct migration){"010_crl", migration_sqlite_010},
-    &(const struct migration){"011_trust", migration_sqlite_011},
-    &(const struct migration){"012_expiring", migration_sqlite_012},
-    NULL,
-};
-
 static int
 run(struct db *db, const struct migration *step, int64_t version, struct err *err)
 {

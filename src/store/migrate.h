@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "store/db.h"
 
-/* SQLite's steps, in order, NULL at the end. */
+/* SQLite's steps, in order, NULL at the end: made of the files that meson.build lists, by script/embed-migrations. */
 extern const struct migration *const migrate_sqlite[];
 
 /* Bring DB from its version to that of LIST (NULL at the end). A step that fails, or is killed,
