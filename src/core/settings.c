@@ -113,6 +113,9 @@ static const struct conf_key keys[] = {
     INTEGER("feed", "keep_changes", feed_keep_changes, "100000", 1, 100000000,
 	"So many of the latest changes are kept, however old they are."),
 
+    DURATION("registry", "archive_after", registry_archive_after_s, "365d", 0, 10LL * 365 * DAY,
+	"How long after its revocation a device leaves the lists for the archive, where it is still found by its id. 0: never."),
+
     DURATION("rotation", "overlap", rotation_overlap_s, "24h", 0, 365 * DAY,
 	"How long a renewed certificate and its successor are both good, unless the successor was seen at a broker before."),
     INTEGER("rotation", "per_second", rotation_per_s, "50", 1, 10000,

@@ -52,6 +52,7 @@ struct settings {
 	int64_t ocsp_per_min, ocsp_all_per_min;
 
 	int64_t feed_keep_s, feed_keep_changes; /* [feed] */
+	int64_t registry_archive_after_s; /* [registry]; 0: never */
 	int64_t rotation_overlap_s; /* [rotation] */
 	int64_t rotation_per_s;
 

@@ -8,6 +8,7 @@
 #include "core/operator.h"
 #include "core/reconcile.h"
 #include "core/refusals.h"
+#include "core/retention.h"
 #include "core/rotation.h"
 #include "store/idempotency.h"
 #include "store/package.h"
@@ -108,6 +109,8 @@ prune(struct sweeper *s)
 
 	if (feed_prune(s->core, &err) != 0)
 		log_error("old changes of the feed were not pruned: %s", err.text);
+	if (retention_sweep(s->core, &err) != 0)
+		log_error("devices revoked long ago were not archived: %s", err.text);
 }
 
 static void *
@@ -128,7 +131,7 @@ sweeper_run(void *arg)
 		authfail_flush(s->core, false);
 		refusals_flush(s->core, false);
 		operators_flush(s->core, false);
-		if (++second % ROUND_S == 0) {
+		if (second++ % ROUND_S == 0) {
 			dirty = sweep(s, store_package_expire, "packages") || dirty;
 			(void)sweep(s, store_idempotency_expire, "idempotency keys");
 			prune(s);

@@ -1,4 +1,4 @@
-/* Table `device`. Every query but store_device_each, which feeds brokers, names the tenant. */
+/* Tables `device` and `device_archive`. Every query but those that feed brokers and those that archive names the tenant. */
 #include "store/device.h"
 
 #include "store/cursor.h"
@@ -11,8 +11,11 @@
 #define LIST_MAX 1000
 #define ABOVE_ALL "\xf4\x8f\xbf\xbf" /* U+10FFFF, a noncharacter that no name may hold */
 #define BEFORE_ALL "00000000-0000-0000-0000-000000000000" /* no UUIDv4 is less */
-#define COLUMNS                                                                                    \
-	"id, tenant_id, name, type, location, labels, status, policy, created_at, updated_at, last_seen"
+#define COLUMNS_WITH(status)                                                                       \
+	"id, tenant_id, name, type, location, labels, " status ", policy, created_at, updated_at, last_seen"
+#define COLUMNS COLUMNS_WITH("status")
+#define ARCHIVED "4" /* DEVICE_ARCHIVED: the table says it */
+_Static_assert(DEVICE_ARCHIVED == 4, "see ARCHIVED");
 
 static const char *const statuses[DEVICE_STATUSES] = {
     "pending", "active", "suspended", "revoked", "archived"};
@@ -86,7 +89,9 @@ store_device_get(struct store_tx *tx, int64_t tenant_id, const char *id,
 	bool found;
 	int rc;
 
-	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM device WHERE id = $1 AND tenant_id = $2",
+	db_query(&rows, tx->db,
+	    "SELECT " COLUMNS " FROM device WHERE id = $1 AND tenant_id = $2 UNION ALL"
+	    " SELECT " COLUMNS_WITH(ARCHIVED) " FROM device_archive WHERE id = $1 AND tenant_id = $2 LIMIT 1",
 	    DB_ARGS(db_text(id), db_int(tenant_id)));
 	if ((found = db_next(&rows)))
 		row_read(&rows, &row);
@@ -129,26 +134,29 @@ store_device_seen(struct store_tx *tx, const char *id, int64_t at, struct err *e
 /* The list. Each text is driven by one index that gives the order; filters beside that one are
  * tested row by row. $1 tenant, $2 and $3 where the page before ended, $4 the end of the search's
  * range, $5 how many, $6 … $9 the filters or NULL. */
-#define BY_NAME(driver)                                                                            \
-	"SELECT " COLUMNS " FROM device WHERE tenant_id = $1" driver                               \
+#define BY_NAME_FROM(table, status, driver)                                                        \
+	"SELECT " COLUMNS_WITH(status) " FROM " table " WHERE tenant_id = $1" driver               \
 	" AND (name_key, id) > ($2, $3) AND name_key < $4"                                         \
-	" AND ($6 IS NULL OR status = $6) AND ($7 IS NULL OR type = $7)"                           \
+	" AND ($6 IS NULL OR " status " = $6) AND ($7 IS NULL OR type = $7)"                       \
 	" AND ($8 IS NULL OR location = $8) AND ($9 IS NULL OR policy = $9)"                       \
 	" ORDER BY name_key, id LIMIT $5"
+#define BY_NAME(driver) BY_NAME_FROM("device", "status", driver)
 
 /* Matches by id, from $2 (after $3) to $4, but for those whose name lies in [$10, $11). The plus
  * keeps the planner from an index of the tenant, which would have to be sorted. */
-static const char by_id[] =
-    "SELECT " COLUMNS " FROM device WHERE +tenant_id = $1"
-    " AND id >= $2 AND id > $3 AND id < $4 AND NOT (name_key >= $10 AND name_key < $11)"
-    " AND ($6 IS NULL OR status = $6) AND ($7 IS NULL OR type = $7)"
-    " AND ($8 IS NULL OR location = $8) AND ($9 IS NULL OR policy = $9)"
-    " ORDER BY id LIMIT $5";
+#define BY_ID_FROM(table, status)                                                                  \
+	"SELECT " COLUMNS_WITH(status) " FROM " table " WHERE +tenant_id = $1"                     \
+	" AND id >= $2 AND id > $3 AND id < $4 AND NOT (name_key >= $10 AND name_key < $11)"       \
+	" AND ($6 IS NULL OR " status " = $6) AND ($7 IS NULL OR type = $7)"                       \
+	" AND ($8 IS NULL OR location = $8) AND ($9 IS NULL OR policy = $9)"                       \
+	" ORDER BY id LIMIT $5"
 
 /* The filter that is likely to leave the fewest rows drives. */
 static const char *
 by_name(const struct store_device_filter *filter)
 {
+	if (filter->status == DEVICE_ARCHIVED)
+		return BY_NAME_FROM("device_archive", ARCHIVED, "");
 	if (filter->location != NULL)
 		return BY_NAME(" AND location = $8");
 	if (filter->type != NULL)
@@ -158,6 +166,12 @@ by_name(const struct store_device_filter *filter)
 	if (filter->status >= 0)
 		return BY_NAME(" AND status = $6");
 	return BY_NAME("");
+}
+
+static const char *
+by_id(const struct store_device_filter *filter)
+{
+	return filter->status == DEVICE_ARCHIVED ? BY_ID_FROM("device_archive", ARCHIVED) : BY_ID_FROM("device", "status");
 }
 
 /* By the end of the certificate without a successor: $3 and $4 where the page before ended, $2 the last end. The indexed
@@ -222,7 +236,7 @@ fill_by_id(struct page *page, struct db *db, struct err *err)
 {
 	const struct store_device_filter *f = page->filter;
 
-	return fill(page, db, by_id,
+	return fill(page, db, by_id(f),
 	    DB_ARGS(db_int(f->tenant_id), db_text(page->prefix), db_text(page->at.id),
 		db_text(page->prefix_end), db_int((int64_t)(f->limit - page->n) + 1),
 		f->status >= 0 ? db_int(f->status) : db_text(NULL), db_text(f->type),
@@ -367,4 +381,35 @@ store_device_page(struct store_tx *tx, const char *after, size_t max, store_devi
 	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM device WHERE id > $1 ORDER BY id LIMIT $2",
 	    DB_ARGS(db_text(after), db_int((int64_t)max)));
 	return rows_each(&rows, each, ctx, n_out, err);
+}
+
+int
+store_device_archive(struct store_tx *tx, int64_t before, int64_t now, struct store_archived *out, size_t max, size_t *n_out,
+    struct err *err)
+{
+	struct db_rows rows;
+	size_t n = 0, i;
+	int rc;
+
+	db_query(&rows, tx->db,
+	    "SELECT id, tenant_id FROM device WHERE status = 3 AND updated_at < $1 ORDER BY updated_at, id LIMIT $2",
+	    DB_ARGS(db_int(before), db_int((int64_t)max)));
+	for (; db_next(&rows); n++) {
+		db_col_text(&rows, 0, out[n].id, sizeof out[n].id);
+		out[n].tenant_id = db_col_int(&rows, 1);
+	}
+	rc = db_end(&rows, err);
+	for (i = 0; rc == 0 && i < n; i++) {
+		if ((rc = db_exec(tx->db,
+			 "INSERT INTO device_archive (id, tenant_id, name, name_key, type, location, labels, policy, created_at,"
+			 " updated_at, last_seen) SELECT id, tenant_id, name, name_key, type, location, labels, policy,"
+			 " created_at, $1, last_seen FROM device WHERE id = $2",
+			 DB_ARGS(db_int(now), db_text(out[i].id)), NULL, err)) == 0 &&
+		    (rc = db_exec(tx->db, "DELETE FROM rotation WHERE device_id = $1 AND cleared = 1", DB_ARGS(db_text(out[i].id)),
+			 NULL, err)) == 0)
+			rc = db_exec(tx->db, "DELETE FROM device WHERE id = $1", DB_ARGS(db_text(out[i].id)), NULL, err);
+	}
+	if (rc == 0)
+		*n_out = n;
+	return rc;
 }

@@ -1,4 +1,4 @@
-/* Table `device`. */
+/* Tables `device` and, for those that were revoked long ago, `device_archive`. */
 #ifndef MUSTER_STORE_DEVICE_H
 #define MUSTER_STORE_DEVICE_H
 
@@ -49,7 +49,7 @@ void store_device_clear(struct store_device *row);
 MUST_CHECK int store_device_insert(
     struct store_tx *tx, const struct store_device *row, struct err *err);
 
-/* E_NOTFOUND also for another tenant's. */
+/* An archived one, too. E_NOTFOUND also for another tenant's. */
 MUST_CHECK int store_device_get(struct store_tx *tx, int64_t tenant_id, const char *id,
     struct store_device *row_out, struct err *err);
 
@@ -62,7 +62,7 @@ MUST_CHECK int store_device_seen(struct store_tx *tx, const char *id, int64_t at
 
 struct store_device_filter {
 	int64_t tenant_id;
-	int status;	      /* of enum device_status, -1 for all */
+	int status;	      /* of enum device_status, -1 for all but the archived */
 	const char *type;     /* NULL for all, else equal */
 	const char *location; /* NULL for all, else equal */
 	const char *policy;   /* NULL for all, else equal */
@@ -89,5 +89,15 @@ MUST_CHECK int store_device_each(struct store_tx *tx, enum device_status status,
  * with), at most MAX; how many into *N_OUT. Its cost does not depend on AFTER. */
 MUST_CHECK int store_device_page(struct store_tx *tx, const char *after, size_t max, store_device_each_fn *each,
     void *ctx, size_t *n_out, struct err *err);
+
+/* Move the devices whose revocation, the last change of each, was before BEFORE to the archive, at most MAX, the oldest first:
+ * as changed NOW. What they were once asked to do (store/rotation.h) goes with them, if the broker keeps it no more. Their
+ * certificates stay. */
+struct store_archived {
+	char id[UUID_LEN + 1];
+	int64_t tenant_id;
+};
+MUST_CHECK int store_device_archive(struct store_tx *tx, int64_t before, int64_t now, struct store_archived *out, size_t max,
+    size_t *n_out, struct err *err);
 
 #endif

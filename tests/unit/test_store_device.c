@@ -1,4 +1,4 @@
-/* Table `device`: rows, pages, filters, and the plans behind them. */
+/* Tables `device` and `device_archive`: rows, pages, filters, and the plans behind them. */
 #include "store_fixture.h"
 
 #include "store/db.h"
@@ -455,6 +455,92 @@ test_expiring(void **state)
 	store_rollback(&tx);
 }
 
+/* The page of FILTER as the first letters of names, in a row. */
+static void
+names(struct fixture *f, const struct store_device_filter *filter, char *out)
+{
+	char next[STORE_CURSOR_SIZE];
+	struct store_device rows[10];
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	size_t n, i;
+
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_ok(store_device_list(tx, filter, rows, &n, next, &err));
+	store_rollback(&tx);
+	for (i = 0; i < n; i++) {
+		out[i] = rows[i].name[0];
+		store_device_clear(&rows[i]);
+	}
+	out[n] = '\0';
+}
+
+/* The oldest first, each once, and none but those revoked before; from then on by id and in the archive's own list alone. */
+static void
+test_archive(void **state)
+{
+	struct fixture *f = *state;
+	static const enum device_status status[] = {
+	    DEVICE_REVOKED, DEVICE_REVOKED, DEVICE_ACTIVE, DEVICE_SUSPENDED, DEVICE_REVOKED, DEVICE_REVOKED};
+	static const int64_t changed[] = {1003, 1001, 1000, 1000, 1010, 1002};
+	struct store_device_filter all = {.tenant_id = STORE_TENANT_DEFAULT, .status = -1, .limit = 10}, archived = all;
+	struct store_device d[6], got = {0};
+	struct store_archived moved[2];
+	struct store_tx *tx = NULL;
+	char name[] = "a", list[11], labels[] = "{\"site\":\"north\"}";
+	struct err err = {0};
+	size_t n, i;
+
+	archived.status = DEVICE_ARCHIVED;
+	for (i = 0; i < 6; i++, name[0]++) {
+		d[i] = fixture_device((unsigned)i + 1, name);
+		d[i].status = status[i];
+		d[i].updated_at = changed[i];
+		d[i].labels = i == 1 ? labels : NULL;
+		insert(f, &d[i]);
+	}
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_device_archive(tx, 1010, 5000, moved, 2, &n, &err));
+	assert_int_equal(n, 2);
+	assert_string_equal(moved[0].id, d[1].id);
+	assert_string_equal(moved[1].id, d[5].id);
+	assert_int_equal(moved[0].tenant_id, STORE_TENANT_DEFAULT);
+	assert_ok(store_device_archive(tx, 1010, 5000, moved, 2, &n, &err));
+	assert_int_equal(n, 1);
+	assert_ok(store_device_archive(tx, 1010, 5000, moved, 2, &n, &err));
+	assert_int_equal(n, 0);
+	assert_ok(store_commit(&tx, &err));
+
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_ok(store_device_get(tx, STORE_TENANT_DEFAULT, d[1].id, &got, &err));
+	assert_int_equal(store_device_get(tx, OTHER_TENANT, d[5].id, &d[0], &err), E_NOTFOUND);
+	store_rollback(&tx);
+	assert_int_equal(got.status, DEVICE_ARCHIVED);
+	assert_string_equal(got.name, "b");
+	assert_string_equal(got.labels, labels);
+	assert_int_equal(got.created_at, 1000);
+	assert_int_equal(got.updated_at, 5000);
+	store_device_clear(&got);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_int_equal(store_device_update(tx, &d[1], &err), E_NOTFOUND);
+	store_rollback(&tx);
+
+	names(f, &all, list);
+	assert_string_equal(list, "cde");
+	names(f, &archived, list);
+	assert_string_equal(list, "abf");
+	archived.type = "sensor";
+	archived.search = "B";
+	names(f, &archived, list);
+	assert_string_equal(list, "b");
+	archived.search = "00000006";
+	names(f, &archived, list);
+	assert_string_equal(list, "f");
+	archived.type = "other";
+	names(f, &archived, list);
+	assert_string_equal(list, "");
+}
+
 /* --- the plans: each filter walks its own index, in order, with no sort and no full scan --- */
 
 static void
@@ -481,6 +567,10 @@ test_plans(void **state)
 {
 	struct fixture *f = *state;
 	struct store_device_filter filter = ALL;
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	char text[1024];
+	size_t n;
 
 	expect_plan(f, filter, "device_name (tenant_id=? AND (name_key,id)>(?,?)");
 	filter.status = DEVICE_ACTIVE;
@@ -496,11 +586,20 @@ test_plans(void **state)
 	filter.policy = "p";
 	expect_plan(f, filter, "device_policy (tenant_id=? AND policy=? AND (name_key,id)>(?,?)");
 	filter.policy = NULL;
+	filter.status = DEVICE_ARCHIVED;
+	expect_plan(f, filter, "device_archive_name (tenant_id=? AND (name_key,id)>(?,?)");
+	filter.status = -1;
 	filter.search = "s"; /* the second phase: by id */
 	expect_plan(f, filter, "PRIMARY KEY (id>? AND id<?)");
 	filter = (struct store_device_filter)ALL;
 	filter.expiring_by = 1000;
 	expect_plan(f, filter, "certificate_expiring (tenant_id=? AND (not_after,owner_id)>(?,?) AND not_after<?)");
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_device_archive(tx, 1000, 1000, NULL, 0, &n, &err));
+	store_rollback(&tx);
+	fixture_plan(f, text, sizeof text);
+	if (strstr(text, "SEARCH device USING INDEX device_revoked (updated_at<?)") == NULL || strstr(text, "B-TREE") != NULL)
+		fail_msg("%s\nplan: %s", fixture_last_sql, text);
 }
 
 #define case_of(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
@@ -519,6 +618,7 @@ main(void)
 	    case_of(test_each_streams_in_order),
 	    case_of(test_damaged_row_is_an_error),
 	    case_of(test_expiring),
+	    case_of(test_archive),
 	    case_of(test_plans),
 	};
 
