@@ -78,6 +78,24 @@ hmac_sha256(uint8_t *out, const void *key, size_t key_len, const void *data, siz
 	return 0;
 }
 
+/* The same by the old interface, as sha256: for chains. */
+void
+hmac_sha256_digest(uint8_t *out, const uint8_t *key, const uint8_t *digest)
+{
+	uint8_t inner[SHA256_CBLOCK + SHA256_LEN], outer[SHA256_CBLOCK + SHA256_LEN];
+	size_t i;
+
+	for (i = 0; i < SHA256_CBLOCK; i++) {
+		inner[i] = 0x36 ^ (i < SHA256_LEN ? key[i] : 0);
+		outer[i] = 0x5c ^ (i < SHA256_LEN ? key[i] : 0);
+	}
+	memcpy(inner + SHA256_CBLOCK, digest, SHA256_LEN);
+	sha256(outer + SHA256_CBLOCK, inner, sizeof inner);
+	sha256(out, outer, sizeof outer);
+	OPENSSL_cleanse(inner, sizeof inner);
+	OPENSSL_cleanse(outer, sizeof outer);
+}
+
 int
 secret_process_protect(struct err *err)
 {

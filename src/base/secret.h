@@ -34,6 +34,9 @@ void sha256(uint8_t *out, const void *data, size_t len);
 MUST_CHECK int hmac_sha256(
     uint8_t *out, const void *key, size_t key_len, const void *data, size_t len, struct err *err);
 
+/* The same of one digest under a key, both of SHA256_LEN bytes; it cannot fail. */
+void hmac_sha256_digest(uint8_t *out, const uint8_t *key, const uint8_t *digest);
+
 /* No core file, no ptrace by others: for every process that may hold a secret. E_SYS. */
 MUST_CHECK int secret_process_protect(struct err *err);
 

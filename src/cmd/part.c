@@ -29,6 +29,7 @@ static const struct part parts[] = {
     {"signer.log", 0600, PART_SAVED, true, false, false},
     {"muster.conf", 0644, PART_SAVED, false, false, false},
     {"muster.db", 0600, PART_SAVED, false, false, false},
+    {"audit.key", 0600, PART_SAVED, false, false, true},
     {"muster.db-wal", 0600, PART_LEFT_OUT, false, false, false},
     {"muster.db-shm", 0600, PART_LEFT_OUT, false, false, false},
     {"muster.db-reserve", 0600, PART_LEFT_OUT, false, false, false},

@@ -45,14 +45,14 @@ audit_each(struct core *core, const struct caller *caller, int64_t after, size_t
 }
 
 int
-audit_verify(struct core *core, int64_t *rows_out, struct err *err)
+audit_verify(struct core *core, struct store_audit_verdict *verdict_out, struct err *err)
 {
 	struct store_tx *tx = NULL;
 	int rc;
 
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	rc = store_audit_verify(tx, rows_out, err);
+	rc = store_audit_verify(tx, verdict_out, err);
 	store_rollback(&tx);
 	return rc;
 }

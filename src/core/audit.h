@@ -18,7 +18,7 @@ MUST_CHECK int audit_write(struct store_tx *tx, const struct caller *caller, int
 MUST_CHECK int audit_each(struct core *core, const struct caller *caller, int64_t after, size_t limit,
     store_audit_each_fn *each, void *ctx, struct err *err);
 
-/* *ROWS_OUT rows verified, or E_CONFLICT with the first that does not fit. */
-MUST_CHECK int audit_verify(struct core *core, int64_t *rows_out, struct err *err);
+/* As store_audit_verify. */
+MUST_CHECK int audit_verify(struct core *core, struct store_audit_verdict *verdict_out, struct err *err);
 
 #endif

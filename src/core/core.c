@@ -23,6 +23,7 @@
 #include "core/sweeper.h"
 #include "core/trust.h"
 #include "signer/client.h"
+#include "store/audit.h"
 #include "store/store.h"
 #include "x509/pem.h"
 
@@ -118,7 +119,8 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
 	    (rc = refusals_new(&core->refusals, err)) != 0 || (rc = metrics_new(&core->metrics, err)) != 0 ||
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
-	    (rc = store_open(path, &core->store, err)) != 0 || (rc = trust_open(core, err)) != 0 ||
+	    (rc = store_open(path, &core->store, err)) != 0 ||
+	    (rc = store_audit_ready(core->store, err)) != 0 || (rc = trust_open(core, err)) != 0 ||
 	    (rc = feed_open(core, err)) != 0)
 		goto out;
 	*core_out = core;

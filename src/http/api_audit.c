@@ -64,13 +64,13 @@ int
 api_audit_verify(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	int64_t rows = 0;
+	struct store_audit_verdict verdict = {0};
 	int rc;
 
 	(void)caller;
 	if ((rc = http_query_only(req, args_none, err)) != 0 ||
-	    (rc = audit_verify(core, &rows, err)) != 0)
+	    (rc = audit_verify(core, &verdict, err)) != 0)
 		return rc;
 	return json_reply_take(
-	    reply, 200, json_pack("{s:I, s:b}", "rows", (json_int_t)rows, "intact", 1), err);
+	    reply, 200, json_pack("{s:I, s:I, s:b}", "rows", (json_int_t)verdict.rows, "keyed_from", (json_int_t)verdict.keyed_from, "intact", 1), err);
 }

@@ -1,9 +1,11 @@
-/* Table `audit`, a chain: each row's hash covers the hash before it, so that a row changed, missing
- * or moved breaks every hash from there on, and the head in `setting` shows a tail that was cut. It
- * proves nothing against somebody who can rewrite all of it and the head; for that, keep a head
- * elsewhere. */
+/* Table `audit`, a chain: each row's hash covers the hash before it, so that a row changed, missing or moved breaks every
+ * hash from there on. The hashes have no secret, so that anybody can recompute them from the rows; the MAC of each hash
+ * keeps who can write the database from making a chain of his own, older rows included, for the first MAC covers them. The
+ * head in `setting` shows a tail that was cut; whoever puts an older head back is found by the checkpoints, which are not
+ * here. */
 #include "store/audit.h"
 
+#include "store/auditkey.h"
 #include "store/change.h"
 #include "store/tx.h"
 
@@ -12,7 +14,9 @@
 #include <string.h>
 
 #define HEAD "audit_head" /* "SEQ HASH", the last row's; "0 00…" before the first */
-#define COLUMNS "seq, tenant_id, at, actor, action, target, detail, hash"
+#define COLUMNS "seq, tenant_id, at, actor, action, target, detail, hash, mac"
+
+#define NO_KEY AUDITKEY_NAME " is missing: put it back from a backup"
 
 struct head {
 	int64_t seq;
@@ -85,21 +89,26 @@ hash_row(struct buf *scratch, const uint8_t *before, const struct store_audit *r
 int
 store_audit_append(struct store_tx *tx, const struct store_audit *row, struct err *err)
 {
+	const struct auditkey *key = store_auditkey(tx->store);
 	struct store_audit next = *row;
 	struct buf scratch = {0};
+	uint8_t mac[SHA256_LEN];
 	struct head head;
 	int rc;
 
+	if (key->key.len == 0)
+		return err_set(err, E_SYS, NO_KEY);
 	if ((rc = head_get(tx, &head, err)) != 0)
 		goto out;
 	next.seq = head.seq + 1;
 	if ((rc = hash_row(&scratch, head.hash, &next, head.hash, err)) != 0)
 		goto out;
+	auditkey_mac(key, head.hash, mac);
 	rc = db_exec(tx->db,
-	    "INSERT INTO audit (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+	    "INSERT INTO audit (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 	    DB_ARGS(db_int(next.seq), db_int(next.tenant_id), db_int(next.at), db_text(next.actor),
 		db_text(next.action), db_text(next.target), db_text(next.detail),
-		db_blob(head.hash, sizeof head.hash)),
+		db_blob(head.hash, sizeof head.hash), db_blob(mac, sizeof mac)),
 	    NULL, err);
 	head.seq = next.seq;
 	if (rc == 0)
@@ -125,6 +134,8 @@ row_read(struct db_rows *rows, struct store_audit *row)
 	row->target = db_col_str(rows, 5);
 	row->detail = db_col_str(rows, 6);
 	db_col_bytes(rows, 7, row->hash, sizeof row->hash);
+	if ((row->has_mac = !db_col_is_null(rows, 8)))
+		db_col_bytes(rows, 8, row->mac, sizeof row->mac);
 }
 
 int
@@ -151,30 +162,52 @@ store_audit_each(struct store_tx *tx, int64_t tenant_id, int64_t after, size_t l
 	return db_end(&rows, err);
 }
 
-/* Does ROW come after HEAD, and has it the hash it should have? Moves HEAD on to it. */
+/* ---- verifying ----------------------------------------------------------------------------------------------- */
+
+struct walk {
+	const struct auditkey *key;
+	struct head head; /* the row before the next */
+	struct buf scratch;
+};
+
+/* Rows of before the key need none; what the first keyed row covers cannot be changed either. */
 static int
-verify_row(struct buf *scratch, struct head *head, const struct store_audit *row, struct err *err)
+verify_mac(const struct auditkey *key, const struct store_audit *row, struct err *err)
+{
+	uint8_t mac[SHA256_LEN];
+
+	if (row->seq < key->from && !row->has_mac)
+		return 0;
+	auditkey_mac(key, row->hash, mac);
+	if (!row->has_mac || !secret_equal(mac, row->mac, sizeof mac))
+		return err_set(err, E_CONFLICT, "audit row %lld was written by somebody who does not have " AUDITKEY_NAME,
+		    (long long)row->seq);
+	return 0;
+}
+
+/* Does ROW come after the walk's head, and has it the hash and MAC it should have? Moves the head on to it. */
+static int
+verify_row(struct walk *w, const struct store_audit *row, struct err *err)
 {
 	uint8_t hash[SHA256_LEN];
 	int rc;
 
-	if (row->seq != head->seq + 1)
+	if (row->seq != w->head.seq + 1)
 		return err_set(
-		    err, E_CONFLICT, "audit row %lld is missing", (long long)head->seq + 1);
-	if ((rc = hash_row(scratch, head->hash, row, hash, err)) != 0)
+		    err, E_CONFLICT, "audit row %lld is missing", (long long)w->head.seq + 1);
+	if ((rc = hash_row(&w->scratch, w->head.hash, row, hash, err)) != 0)
 		return rc;
 	if (memcmp(hash, row->hash, sizeof hash) != 0)
 		return err_set(
 		    err, E_CONFLICT, "audit row %lld was changed or moved", (long long)row->seq);
-	head->seq = row->seq;
-	memcpy(head->hash, hash, sizeof hash);
-	return 0;
+	w->head.seq = row->seq;
+	memcpy(w->head.hash, hash, sizeof hash);
+	return verify_mac(w->key, row, err);
 }
 
 static int
-verify_rows(struct store_tx *tx, struct head *head, struct err *err)
+verify_rows(struct store_tx *tx, struct walk *w, struct err *err)
 {
-	struct buf scratch = {0};
 	struct store_audit row;
 	struct db_rows rows;
 
@@ -182,29 +215,64 @@ verify_rows(struct store_tx *tx, struct head *head, struct err *err)
 	while (db_next(&rows)) {
 		row_read(&rows, &row);
 		if (rows.rc == 0)
-			rows.rc = verify_row(&scratch, head, &row, &rows.err);
+			rows.rc = verify_row(w, &row, &rows.err);
 		else if (rows.rc == E_SYS) /* a value that we never wrote */
 			rows.rc = err_set(&rows.err, E_CONFLICT, "audit row %lld was changed",
 			    (long long)row.seq);
 	}
-	buf_clear(&scratch);
 	return db_end(&rows, err);
 }
 
 int
-store_audit_verify(struct store_tx *tx, int64_t *rows_out, struct err *err)
+store_audit_verify(struct store_tx *tx, struct store_audit_verdict *verdict_out, struct err *err)
 {
-	struct head head, at = {0};
+	struct walk w = {.key = store_auditkey(tx->store)};
+	struct head head;
 	int rc;
 
-	if ((rc = head_get(tx, &head, err)) != 0 || (rc = verify_rows(tx, &at, err)) != 0)
+	if (w.key->key.len == 0)
+		return err_set(err, E_NOTFOUND, NO_KEY);
+	if ((rc = head_get(tx, &head, err)) != 0 || (rc = verify_rows(tx, &w, err)) != 0)
+		goto out;
+	if (w.head.seq < head.seq)
+		rc = err_set(err, E_CONFLICT, "audit row %lld is missing: the end was cut off",
+		    (long long)w.head.seq + 1);
+	else if (w.head.seq > head.seq || memcmp(w.head.hash, head.hash, sizeof head.hash) != 0)
+		rc = err_set(err, E_CONFLICT,
+		    "audit row %lld is not the one that was written last", (long long)w.head.seq);
+	else
+		*verdict_out = (struct store_audit_verdict){.rows = w.head.seq, .keyed_from = w.key->from};
+out:
+	buf_clear(&w.scratch);
+	return rc;
+}
+
+/* ---- the key ------------------------------------------------------------------------------------------------- */
+
+int
+store_audit_open(struct db *db, const char *path, struct auditkey *key_out, struct err *err)
+{
+	bool is_keyed = false;
+	struct db_rows rows;
+	int64_t last = 0;
+	int rc;
+
+	if ((rc = auditkey_read(path, key_out, err)) != E_NOTFOUND)
 		return rc;
-	if (at.seq < head.seq)
-		return err_set(err, E_CONFLICT, "audit row %lld is missing: the end was cut off",
-		    (long long)at.seq + 1);
-	if (at.seq > head.seq || memcmp(at.hash, head.hash, sizeof at.hash) != 0)
-		return err_set(err, E_CONFLICT,
-		    "audit row %lld is not the one that was written last", (long long)at.seq);
-	*rows_out = at.seq;
-	return 0;
+	if (err != NULL)
+		*err = (struct err){0};
+	db_query(&rows, db, "SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1", DB_NONE);
+	if (db_next(&rows)) {
+		last = db_col_int(&rows, 0);
+		is_keyed = !db_col_is_null(&rows, 1);
+	}
+	if ((rc = db_end(&rows, err)) == 0 && !is_keyed)
+		rc = auditkey_make(path, last + 1, key_out, err);
+	return rc;
+}
+
+int
+store_audit_ready(const struct store *store, struct err *err)
+{
+	return store_auditkey(store)->key.len > 0 ? 0 : err_set(err, E_NOTFOUND, NO_KEY);
 }

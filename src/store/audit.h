@@ -1,4 +1,5 @@
-/* Table `audit`: what happened, hash-chained. A row is written in the transaction of what it tells. */
+/* Table `audit`: what happened, hash-chained, each link of the chain under a key (store/auditkey.h). A row is written in the
+ * transaction of what it tells. */
 #ifndef MUSTER_STORE_AUDIT_H
 #define MUSTER_STORE_AUDIT_H
 
@@ -6,6 +7,7 @@
 #include "base/secret.h"
 #include "store/device.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct store_audit {
@@ -17,9 +19,22 @@ struct store_audit {
 	const char *target; /* "device:UUID", or "" */
 	const char *detail; /* a JSON object as text, or "" */
 	uint8_t hash[SHA256_LEN]; /* of the row before and all fields of this one */
+	uint8_t mac[SHA256_LEN];  /* of the hash, */
+	bool has_mac;		  /* but for rows of before there was a key */
 };
 
-/* Append ROW; seq and hash are set by the store. The chain's head (seq, hash) is kept in `setting` in the
+struct auditkey;
+struct db;
+struct store;
+
+/* The key of the audit in the database at PATH, for store_open. It is made when no row has a MAC yet; if it is missing in
+ * spite of one, *KEY_OUT has no bytes and nothing can be appended. E_INPUT, E_SYS, E_NOMEM. */
+MUST_CHECK int store_audit_open(struct db *db, const char *path, struct auditkey *key_out, struct err *err);
+
+/* Can anything be appended? E_NOTFOUND: the key is missing. */
+MUST_CHECK int store_audit_ready(const struct store *store, struct err *err);
+
+/* Append ROW; seq, hash and MAC are set by the store. The chain's head (seq, hash) is kept in `setting` in the
  * same transaction, so that a cut tail shows. */
 MUST_CHECK int store_audit_append(
     struct store_tx *tx, const struct store_audit *row, struct err *err);
@@ -29,8 +44,13 @@ typedef int store_audit_each_fn(void *ctx, const struct store_audit *row, struct
 MUST_CHECK int store_audit_each(struct store_tx *tx, int64_t tenant_id, int64_t after, size_t limit,
     store_audit_each_fn *each, void *ctx, struct err *err);
 
-/* Recompute the whole chain. *ROWS_OUT is the number of rows. E_CONFLICT names the first seq that does not
- * fit: a row changed, missing or moved, or a tail that was cut. */
-MUST_CHECK int store_audit_verify(struct store_tx *tx, int64_t *rows_out, struct err *err);
+struct store_audit_verdict {
+	int64_t rows;
+	int64_t keyed_from; /* the first row that only who has the key can have written */
+};
+
+/* Recompute the whole chain. E_CONFLICT names the first seq that does not fit: a row changed, missing, moved or made without
+ * the key, or a tail that was cut, unless the head was put back with it. E_NOTFOUND: the key is missing. */
+MUST_CHECK int store_audit_verify(struct store_tx *tx, struct store_audit_verdict *verdict_out, struct err *err);
 
 #endif

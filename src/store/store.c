@@ -17,6 +17,8 @@
 #include "base/killpoint.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "store/audit.h"
+#include "store/auditkey.h"
 #include "store/db.h"
 #include "store/migrate.h"
 #include "store/reserve.h"
@@ -53,6 +55,7 @@ struct store {
 	const struct db_engine *engine;
 	char path[FS_PATH_MAX];
 	struct reserve *reserve;
+	struct auditkey auditkey;
 	void (*news)(void *ctx); /* or NULL */
 	void *news_ctx;
 	struct store_figures figures;
@@ -137,6 +140,12 @@ store_on_change(struct store *store, void (*news)(void *ctx), void *ctx)
 {
 	store->news = news;
 	store->news_ctx = ctx;
+}
+
+const struct auditkey *
+store_auditkey(const struct store *store)
+{
+	return &store->auditkey;
 }
 
 const struct store_figures *
@@ -647,6 +656,8 @@ store_open(const char *path, struct store **store_out, struct err *err)
 	    (rc = migrate(store->writer.db, store->engine->migrations, err)) == 0)
 		rc = reserve_open(reserve, &store->reserve, err);
 	if (rc == 0)
+		rc = store_audit_open(store->writer.db, path, &store->auditkey, err);
+	if (rc == 0)
 		*store_out = store;
 	else
 		store_close(store);
@@ -670,6 +681,7 @@ store_close(struct store *store)
 		store->engine->close(store->writer.db);
 	}
 	reserve_close(store->reserve);
+	auditkey_clear(&store->auditkey);
 	(void)pthread_cond_destroy(&store->readers_gone);
 	(void)pthread_cond_destroy(&store->reader_free);
 	(void)pthread_mutex_destroy(&store->lock);

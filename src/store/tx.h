@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+struct auditkey;
 struct store;
 
 struct store_tx {
@@ -14,5 +15,8 @@ struct store_tx {
 	bool writes;
 	bool has_change; /* of a writer: something was appended to the feed since the group began */
 };
+
+/* The key of the audit trail; without bytes if it is missing. */
+const struct auditkey *store_auditkey(const struct store *store);
 
 #endif

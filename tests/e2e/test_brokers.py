@@ -202,6 +202,8 @@ def set_back(home, version):
     db.execute(f"PRAGMA main.user_version = {version}")
     db.close()
     shutil.copyfile(old, path)
+    if version < 14:
+        (home.dir / "audit.key").unlink()
 
 
 def test_migration_names_the_brokers_that_are_there(fresh):

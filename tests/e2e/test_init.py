@@ -33,6 +33,7 @@ def test_keys_are_private(fresh):
         assert mode(home.dir / "ca/private" / name) == 0o600
     assert mode(home.dir / "tls/server.key") == 0o600
     assert mode(home.dir / "muster.db") & 0o077 == 0
+    assert mode(home.dir / "audit.key") == 0o600
     assert mode(home.dir / "signer.log") & 0o077 == 0
     assert mode(home.dir / "broker/broker.key") & 0o007 == 0
 

@@ -163,6 +163,7 @@ def downgrade(home):
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     old.unlink()
+    (home.dir / "audit.key").unlink()
     os.chmod(path, stat.st_mode)
     os.chown(path, stat.st_uid, stat.st_gid)
 

@@ -35,7 +35,7 @@ test_rows_are_the_tenants(void **state)
 	struct fixture *f = *state;
 	struct caller other = f->caller;
 	struct kept mine = {0}, theirs = {0};
-	int64_t before, rows;
+	struct store_audit_verdict before, after;
 	struct store_tx *tx;
 	struct err err = {0};
 
@@ -54,8 +54,8 @@ test_rows_are_the_tenants(void **state)
 	assert_ok(audit_each(f->core, &f->caller, 0, 100, keep, &mine, &err));
 	assert_string_equal(mine.action, "device.hold");
 	assert_string_equal(mine.detail, "");
-	assert_ok(audit_verify(f->core, &rows, &err));
-	assert_int_equal(rows, before + 2);
+	assert_ok(audit_verify(f->core, &after, &err));
+	assert_int_equal(after.rows, before.rows + 2);
 }
 
 /* What is rolled back was never audited, and a detail that does not fit stops what it tells of. */
@@ -64,7 +64,7 @@ test_a_row_goes_with_its_transaction(void **state)
 {
 	struct fixture *f = *state;
 	static char large[4096];
-	int64_t before, after;
+	struct store_audit_verdict before, after;
 	struct store_tx *tx;
 	struct err err = {0};
 
@@ -78,7 +78,7 @@ test_a_row_goes_with_its_transaction(void **state)
 	assert_non_null(strstr(err.text, "too long"));
 	store_rollback(&tx);
 	assert_ok(audit_verify(f->core, &after, &err));
-	assert_int_equal(after, before);
+	assert_int_equal(after.rows, before.rows);
 }
 
 int

@@ -21,6 +21,24 @@ test_digest_is_sha256(void **state)
 	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+/* The one that cannot fail, and OpenSSL's own. */
+static void
+test_mac_of_a_digest(void **state)
+{
+	uint8_t key[SHA256_LEN], digest[SHA256_LEN], mac[SHA256_LEN], expected[SHA256_LEN];
+	struct err err = {0};
+	int i;
+
+	(void)state;
+	for (i = 0; i < 32; i++) {
+		memset(key, i * 8, sizeof key);
+		sha256(digest, key, (size_t)i);
+		hmac_sha256_digest(mac, key, digest);
+		assert_ok(hmac_sha256(expected, key, sizeof key, digest, sizeof digest, &err));
+		assert_memory_equal(mac, expected, sizeof mac);
+	}
+}
+
 static void
 test_secrets_are_zeroed_and_compared(void **state)
 {
@@ -74,6 +92,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_digest_is_sha256),
+	    cmocka_unit_test(test_mac_of_a_digest),
 	    cmocka_unit_test(test_secrets_are_zeroed_and_compared),
 	    cmocka_unit_test(test_the_heap_is_bounded),
 	    cmocka_unit_test(test_the_process_cannot_be_dumped),

@@ -968,11 +968,11 @@ test_nothing_is_created(void **state)
 	assert_int_equal(chmod(f->dir, 0555), 0);
 	store_close(f->store);
 	f->store = NULL;
-	for (i = 0; i < 4; i++) {
-		static const char *const suffixes[] = {"", "-wal", "-shm", "-reserve"};
+	for (i = 0; i < 5; i++) {
+		static const char *const names[] = {"muster.db", "muster.db-wal", "muster.db-shm", "muster.db-reserve", "audit.key"};
 		char name[160];
 
-		(void)snprintf(name, sizeof name, "%s%s", f->path, suffixes[i]);
+		(void)snprintf(name, sizeof name, "%s/%s", f->dir, names[i]);
 		assert_int_equal(chown(name, somebody(), somebodys_group()), 0);
 	}
 	if ((pid = fork()) == 0) {

@@ -1,8 +1,11 @@
 /* Table `audit`: the chain, and every way to break it (H6). */
 #include "store_fixture.h"
 
+#include "base/buf.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "store/audit.h"
+#include "store/tx.h"
 
 #define ROWS 8
 
@@ -45,11 +48,13 @@ setup_rows(void **state)
 static int
 verify(struct fixture *f, int64_t *rows_out, struct err *err)
 {
+	struct store_audit_verdict verdict = {0};
 	struct store_tx *tx = NULL;
 	int rc;
 
 	assert_int_equal(store_read(f->store, &tx, err), 0);
-	rc = store_audit_verify(tx, rows_out, err);
+	if ((rc = store_audit_verify(tx, &verdict, err)) == 0)
+		*rows_out = verdict.rows;
 	store_rollback(&tx);
 	return rc;
 }
@@ -156,7 +161,7 @@ test_every_tampering_is_detected(void **state)
 	    {"DELETE FROM audit WHERE seq = 8", "row 8 is missing"},
 	    {"DELETE FROM audit WHERE seq > 2", "row 3 is missing"},
 	    {"DELETE FROM audit", "row 1 is missing"},
-	    {"INSERT INTO audit SELECT 9, tenant_id, at, actor, action, target, detail, hash"
+	    {"INSERT INTO audit SELECT 9, tenant_id, at, actor, action, target, detail, hash, mac"
 	     " FROM audit WHERE seq = 8",
 		"row 9 was changed"},
 	    {"DELETE FROM setting WHERE name = 'audit_head'", "head is missing"},
@@ -166,6 +171,9 @@ test_every_tampering_is_detected(void **state)
 		"row 8 is not the one"},
 	    {"UPDATE setting SET value = '8 ' || hex(zeroblob(32)) WHERE name = 'audit_head'",
 		"row 8 is not the one"},
+	    {"UPDATE audit SET mac = NULL WHERE seq = 6", "row 6 was written by somebody who does not have"},
+	    {"UPDATE audit SET mac = hash WHERE seq = 1", "row 1 was written by somebody who does not have"},
+	    {"UPDATE audit SET mac = (SELECT mac FROM audit WHERE seq = 2) WHERE seq = 3", "row 3 was written by somebody"},
 	};
 	int64_t rows = 0;
 	size_t i;
@@ -215,6 +223,290 @@ test_append_refuses_a_broken_chain(void **state)
 	}
 }
 
+static void
+put_text(struct buf *b, const unsigned char *text)
+{
+	buf_u32(b, (uint32_t)strlen((const char *)text));
+	buf_text(b, (const char *)text);
+}
+
+/* What who can write the database can do: give the rows from FROM on the hashes that fit, and the head the last of them. */
+static void
+forge_hashes(struct fixture *f, int from)
+{
+	sqlite3_stmt *rows, *put;
+	uint8_t hash[SHA256_LEN] = {0};
+	char head[32 + 2 * SHA256_LEN + 1];
+	struct buf bytes = {0};
+	sqlite3 *db;
+	int seq, n;
+
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT seq, tenant_id, at, actor, action, target, detail, hash FROM audit ORDER BY seq",
+			     -1, &rows, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "UPDATE audit SET hash = ? WHERE seq = ?", -1, &put, NULL), SQLITE_OK);
+	for (seq = 0; sqlite3_step(rows) == SQLITE_ROW;) {
+		seq = sqlite3_column_int(rows, 0);
+		if (seq < from) {
+			memcpy(hash, sqlite3_column_blob(rows, 7), sizeof hash);
+			continue;
+		}
+		buf_reset(&bytes);
+		buf_append(&bytes, hash, sizeof hash);
+		for (n = 0; n < 3; n++)
+			buf_u64(&bytes, (uint64_t)sqlite3_column_int64(rows, n));
+		for (; n < 7; n++)
+			put_text(&bytes, sqlite3_column_text(rows, n));
+		sha256(hash, bytes.data, bytes.len);
+		(void)sqlite3_bind_blob(put, 1, hash, sizeof hash, SQLITE_TRANSIENT);
+		(void)sqlite3_bind_int(put, 2, seq);
+		assert_int_equal(sqlite3_step(put), SQLITE_DONE);
+		(void)sqlite3_reset(put);
+	}
+	(void)sqlite3_finalize(rows);
+	(void)sqlite3_finalize(put);
+	n = snprintf(head, sizeof head, "%d ", seq);
+	hex_encode(head + n, hash, sizeof hash);
+	assert_int_equal(sqlite3_prepare_v2(db, "UPDATE setting SET value = ? WHERE name = 'audit_head'", -1, &put, NULL), SQLITE_OK);
+	(void)sqlite3_bind_text(put, 1, head, -1, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(put), SQLITE_DONE);
+	(void)sqlite3_finalize(put);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	buf_clear(&bytes);
+}
+
+/* The rows lose what they have of the key, as an older version would have left them. */
+static void
+forget_key(struct fixture *f, const char *sql)
+{
+	char file[256];
+
+	fixture_tamper(f, sql);
+	store_close(f->store);
+	f->store = NULL;
+	(void)snprintf(file, sizeof file, "%s/audit.key", f->dir);
+	assert_int_equal(unlink(file), 0);
+}
+
+/* H6: a chain that fits, made by somebody without the key. */
+static void
+test_a_forged_chain_is_detected(void **state)
+{
+	static const struct {
+		const char *sql;
+		int from;
+		const char *text;
+	} cases[] = {
+	    {"UPDATE audit SET actor = 'operator:x' WHERE seq = 3", 3, "row 3 was written by somebody"},
+	    {"UPDATE audit SET at = at + 1 WHERE seq = 8", 8, "row 8 was written by somebody"},
+	    {"DELETE FROM audit WHERE seq = 5; UPDATE audit SET seq = seq - 1 WHERE seq > 5", 5, "row 5 was written by somebody"},
+	    {"UPDATE audit SET seq = 100 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 4;"
+	     "UPDATE audit SET seq = 4 WHERE seq = 100", 3, "row 3 was written by somebody"},
+	    {"INSERT INTO audit SELECT 9, tenant_id, at, actor, action, target, detail, hash, NULL FROM audit WHERE seq = 8", 9,
+		"row 9 was written by somebody"},
+	    /* All of it, as if it had never been keyed. */
+	    {"DELETE FROM audit WHERE seq > 4; UPDATE audit SET mac = NULL, detail = ''", 1, "row 1 was written by somebody"},
+	};
+	int64_t rows = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct err err = {0};
+		void *own = NULL;
+		struct fixture *f;
+		int rc;
+
+		(void)setup_rows(&own);
+		f = own;
+		fixture_tamper(f, cases[i].sql);
+		forge_hashes(f, cases[i].from);
+		assert_ok(store_open(f->path, &f->store, &err));
+		rc = verify(f, &rows, &err);
+		if (rc != E_CONFLICT || strstr(err.text, cases[i].text) == NULL)
+			fail_msg("%s: %d %s", cases[i].sql, rc, err.text);
+		(void)fixture_teardown(&own);
+	}
+}
+
+/* A home of an older version: its rows are not said to have been keyed, the chain goes on from them, and from then on they,
+ * too, stay as they are. */
+static void
+test_older_rows(void **state)
+{
+	struct fixture *f = *state;
+	struct store_audit_verdict verdict;
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	int64_t rows = 0;
+
+	forget_key(f, "UPDATE audit SET mac = NULL");
+	fixture_reopen(f);
+	append(f, ROWS + 1);
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_ok(store_audit_verify(tx, &verdict, &err));
+	store_rollback(&tx);
+	assert_int_equal(verdict.rows, ROWS + 1);
+	assert_int_equal(verdict.keyed_from, ROWS + 1);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM audit WHERE mac IS NULL"), ROWS);
+	fixture_reopen(f); /* the same key again */
+	append(f, ROWS + 2);
+	assert_ok(verify(f, &rows, &err));
+
+	fixture_tamper(f, "UPDATE audit SET actor = 'operator:x' WHERE seq = 3");
+	forge_hashes(f, 3);
+	assert_ok(store_open(f->path, &f->store, &err));
+	assert_int_equal(verify(f, &rows, &err), E_CONFLICT);
+	assert_non_null(strstr(err.text, "row 9 was written by somebody"));
+}
+
+/* A key that is gone is never replaced by another: that would make all rows look forged, or the forged ones sound. */
+static void
+test_the_key_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct store_audit_verdict verdict = {.rows = -1};
+	struct store_audit row = row_of(1);
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(store_audit_ready(f->store, &err));
+	forget_key(f, "SELECT 1");
+	assert_ok(store_open(f->path, &f->store, &err));
+	assert_int_equal(store_audit_ready(f->store, &err), E_NOTFOUND);
+	assert_non_null(strstr(err.text, "audit.key"));
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_int_equal(store_audit_append(tx, &row, &err), E_SYS);
+	assert_int_equal(store_audit_verify(tx, &verdict, &err), E_NOTFOUND);
+	assert_int_equal(verdict.rows, -1);
+	store_rollback(&tx);
+}
+
+static void
+test_a_damaged_key_is_refused(void **state)
+{
+	static const struct {
+		const char *before, *after;
+	} texts[] = {{"", ""}, {"muster-audit-2 1 ", "\n"}, {"muster-audit-1 0 ", "\n"}, {"muster-audit-1 1 ", ""},
+	    {"muster-audit-1 1 ", "\nx"}, {"muster-audit-1  ", "\n"}, {"muster-audit-1 1 ", "0\n"}, {"muster-audit-1 1 0", "\n"}};
+	struct fixture *f = *state;
+	char key[2 * SHA256_LEN + 1], text[256], file[256];
+	struct err err = {0};
+	size_t i;
+
+	memset(key, 'a', sizeof key - 1);
+	key[sizeof key - 1] = '\0';
+	(void)snprintf(file, sizeof file, "%s/audit.key", f->dir);
+	store_close(f->store);
+	f->store = NULL;
+	for (i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		(void)snprintf(text, sizeof text, "%s%s%s", texts[i].before, key, texts[i].after);
+		assert_ok(fs_write(file, 0600, (gid_t)-1, text, strlen(text), &err));
+		if (store_open(f->path, &f->store, &err) != E_INPUT)
+			fail_msg("taken: %s", text);
+		assert_non_null(strstr(err.text, "audit.key is damaged"));
+	}
+}
+
+/* H6: the Nth of 100 rows as bytes, each of them flipped in turn. */
+#define MANY 100
+static const char *const columns[] = {"seq", "tenant_id", "at", "actor", "action", "target", "detail", "hash", "mac"};
+
+static void
+put_column(struct store_tx *tx, int column, int64_t rowid, const struct db_arg *value)
+{
+	/* One constant a column: its address is the statement's key. */
+	static char sql[sizeof columns / sizeof columns[0]][64];
+	struct err err = {0};
+	int64_t changed;
+
+	(void)snprintf(sql[column], sizeof sql[column], "UPDATE audit SET %s = $1 WHERE seq = $2", columns[column]);
+	assert_ok(db_exec(tx->db, sql[column], DB_ARGS(*value, db_int(rowid)), &changed, &err));
+	assert_int_equal(changed, 1);
+}
+
+static void
+flip_bytes(struct store_tx *tx, int64_t seq, int column, const struct db_arg *value)
+{
+	struct store_audit_verdict verdict;
+	struct db_arg flipped = *value;
+	uint8_t bytes[256];
+	char expected[32];
+	size_t i;
+
+	(void)snprintf(expected, sizeof expected, "audit row %lld ", (long long)seq);
+	for (i = 0; i < (value->type == DB_INT ? 8 : value->len); i++) {
+		struct err err = {0};
+
+		if (value->type == DB_INT) {
+			flipped.integer = (int64_t)((uint64_t)value->integer ^ 0x80ULL << 8 * i);
+		} else {
+			memcpy(bytes, value->data, value->len);
+			bytes[i] ^= 1;
+			flipped.data = bytes;
+		}
+		put_column(tx, column, seq, &flipped);
+		if (store_audit_verify(tx, &verdict, &err) != E_CONFLICT ||
+		    (strncmp(err.text, expected, strlen(expected)) != 0 && column != 0))
+			fail_msg("row %lld, %s, byte %zu: %s", (long long)seq, columns[column], i, err.text);
+		put_column(tx, column, column == 0 ? flipped.integer : seq, value);
+	}
+}
+
+static void
+test_every_byte_of_100_rows_flipped(void **state)
+{
+	struct fixture *f = *state;
+	struct store_audit_verdict verdict;
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	int64_t seq, n = 0;
+
+	for (seq = 1; seq <= MANY; seq++) {
+		struct store_audit row = row_of((unsigned)seq);
+
+		row.target = "device:1";
+		assert_ok(store_begin(f->store, &tx, &err));
+		assert_ok(store_audit_append(tx, &row, &err));
+		assert_ok(store_commit(&tx, &err));
+	}
+	assert_ok(store_begin(f->store, &tx, &err));
+	for (seq = 1; seq <= MANY; seq++) {
+		uint8_t copy[9][128];
+		struct db_arg value[9];
+		struct db_rows rows;
+		int i;
+
+		db_query(&rows, tx->db, "SELECT seq, tenant_id, at, actor, action, target, detail, hash, mac FROM audit WHERE seq = $1",
+		    DB_ARGS(db_int(seq)));
+		assert_true(db_next(&rows));
+		for (i = 0; i < 9; i++) {
+			struct buf bytes = {0};
+
+			if (i < 3) {
+				value[i] = db_int(db_col_int(&rows, i));
+				continue;
+			}
+			db_col_append(&rows, i, &bytes);
+			assert_true(bytes.len <= sizeof copy[i]);
+			memcpy(copy[i], bytes.data, bytes.len);
+			value[i] = (struct db_arg){.type = i < 7 ? DB_TEXT : DB_BLOB, .data = copy[i], .len = bytes.len};
+			buf_clear(&bytes);
+		}
+		assert_ok(db_end(&rows, &err));
+		for (i = 0; i < 9; i++) {
+			flip_bytes(tx, seq, i, &value[i]);
+			n += value[i].type == DB_INT ? 8 : (int64_t)value[i].len;
+		}
+	}
+	assert_ok(store_audit_verify(tx, &verdict, &err));
+	assert_int_equal(verdict.rows, MANY);
+	assert_true(n > MANY * 100);
+	store_rollback(&tx);
+}
+
 #define case_of(fn, setup) cmocka_unit_test_setup_teardown(fn, setup, fixture_teardown)
 
 int
@@ -225,6 +517,11 @@ main(void)
 	    case_of(test_rollback_keeps_the_chain, setup_rows),
 	    case_of(test_empty_chain, fixture_setup),
 	    cmocka_unit_test(test_every_tampering_is_detected),
+	    cmocka_unit_test(test_a_forged_chain_is_detected),
+	    case_of(test_older_rows, setup_rows),
+	    case_of(test_the_key_is_gone, setup_rows),
+	    case_of(test_a_damaged_key_is_refused, fixture_setup),
+	    case_of(test_every_byte_of_100_rows_flipped, fixture_setup),
 	    case_of(test_append_refuses_a_broken_chain, setup_rows),
 	};
 
