@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/secret.h"
-#include "cmd/notify.h"
 #include "cmd/supervisor.h"
+#include "cmd/systemd.h"
 #include "core/core.h"
 #include "http/server.h"
 #include "store/store.h"
@@ -148,9 +148,9 @@ api_run(const struct api_options *options)
 	    (rc = core_start(core, &err)) != 0 || (rc = http_server_run(server, &err)) != 0)
 		goto out;
 	served = true;
-	notify_ready();
+	systemd_ready();
 	rc = wait_for_end(core, server, signals, options->alive_fd, &err);
-	notify_stopping();
+	systemd_stopping();
 out:
 	http_server_close(server, DRAIN_MS);
 	core_close(core);

@@ -1,7 +1,7 @@
 /* systemd's end of the notification, as a socket of our own. */
 #include "check.h"
 
-#include "cmd/notify.h"
+#include "cmd/systemd.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,18 +22,18 @@ test_systemd_is_told(void **state)
 	(void)snprintf(where.sun_path, sizeof where.sun_path, "%s/notify", dir);
 	assert_int_equal(bind(fd, (struct sockaddr *)&where, sizeof where), 0);
 	assert_int_equal(setenv("NOTIFY_SOCKET", where.sun_path, 1), 0);
-	notify_ready();
+	systemd_ready();
 	assert_true(recv(fd, said, sizeof said - 1, MSG_DONTWAIT) > 0);
 	assert_string_equal(said, "READY=1");
 	memset(said, 0, sizeof said);
-	notify_stopping();
+	systemd_stopping();
 	assert_true(recv(fd, said, sizeof said - 1, MSG_DONTWAIT) > 0);
 	assert_string_equal(said, "STOPPING=1");
 	/* Where there is no systemd, or it went away, nothing happens. */
 	(void)close(fd);
-	notify_ready();
+	systemd_ready();
 	assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
-	notify_ready();
+	systemd_ready();
 	assert_int_equal(unlink(where.sun_path), 0);
 	assert_int_equal(rmdir(dir), 0);
 }
