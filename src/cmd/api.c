@@ -102,6 +102,7 @@ reload(struct core *core, struct http_server *server)
 		log_error("certificate not reloaded, the old one stays: %s", err.text);
 	else
 		log_info("certificate reloaded");
+	systemd_ready();
 }
 
 /* Returns when it is time to end. A store that failed cannot be trusted: the supervisor starts us anew, and
@@ -133,6 +134,7 @@ wait_for_end(struct core *core, struct http_server *server, int signals, int ali
 int
 api_run(const struct api_options *options)
 {
+	struct listen_given given = options->given;
 	struct http_server *server = NULL;
 	struct core *core = NULL;
 	struct err err = {0};
@@ -143,14 +145,13 @@ api_run(const struct api_options *options)
 	if ((rc = secret_process_protect(&err)) != 0 || (rc = signals = signals_open(&err)) < 0 ||
 	    (rc = secret_heap_open(SECRET_HEAP_BYTES, &err)) != 0 ||
 	    (rc = core_open(options->dir, options->conf_fd, options->signal_fd, &core, &err)) != 0 ||
-	    (rc = http_server_open(core, &server, &err)) != 0 ||
+	    (rc = http_server_open(core, &given, &server, &err)) != 0 ||
 	    (options->sandbox && (rc = sandbox_enter(options->dir, &err)) != 0) ||
 	    (rc = core_start(core, &err)) != 0 || (rc = http_server_run(server, &err)) != 0)
 		goto out;
 	served = true;
 	systemd_ready();
 	rc = wait_for_end(core, server, signals, options->alive_fd, &err);
-	systemd_stopping();
 out:
 	http_server_close(server, DRAIN_MS);
 	core_close(core);

@@ -3,6 +3,7 @@
 #define MUSTER_CMD_API_H
 
 #include "base/err.h"
+#include "http/listen.h"
 
 #include <stdbool.h>
 
@@ -10,6 +11,7 @@ struct api_options {
 	const char *dir;
 	int signal_fd; /* to the supervisor, for the broker's SIGHUP; -1 without one */
 	int conf_fd;   /* muster.conf as the supervisor hands it over; -1: the file itself */
+	struct listen_given given; /* sockets that listen already */
 	int alive_fd;  /* EOF here means that the supervisor is gone */
 	bool sandbox;
 	bool debug;

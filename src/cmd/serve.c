@@ -5,6 +5,7 @@
 #include "cmd/owners.h"
 #include "cmd/part.h"
 #include "cmd/supervisor.h"
+#include "cmd/systemd.h"
 #include "cmd/workdir.h"
 
 #include "base/fs.h"
@@ -42,7 +43,8 @@ serve_parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp serve_argp = {serve_options, serve_parse, "",
     "Run the service in the foreground: the api, the signer, and a supervisor that restarts them.\v"
-    "It logs a line that ends in \" ready\" on standard error once it answers, and tells systemd. SIGTERM ends it "
+    "It logs a line that ends in \" ready\" on standard error once it answers, and tells systemd. "
+    "It takes the sockets that systemd gives, if muster.conf names their addresses. SIGTERM ends it "
     "within 5 seconds, after finishing what was accepted. SIGHUP loads tls/ and muster.conf again without dropping a connection; a "
     "muster.conf with a mistake is refused as a whole, and a key that only a start can change is named in the log.\n\n"
     "As root, the two processes run as the users muster and muster-signer.\n\n"
@@ -81,7 +83,7 @@ cmd_serve(struct cli *cli, int argc, char **argv)
 		return CLI_USAGE;
 	if (settings_load(cli->dir, &settings, &err) != 0 || check_issuing_key(cli->dir, &err) != 0 ||
 	    fs_path(backup_work, cli->dir, PART_BACKUP_WORK, &err) != 0 ||
-	    owners_give(cli->dir, settings.broker_group, &err) != 0)
+	    owners_give(cli->dir, settings.broker_group, &err) != 0 || systemd_sockets(&options.given, &err) != 0)
 		return cli_fail(cli, &err);
 	workdir_sweep(backup_work);
 	options.sandbox = settings.sandbox;
@@ -91,10 +93,11 @@ cmd_serve(struct cli *cli, int argc, char **argv)
 
 /* ---- the two processes, started by the supervisor alone ---------------------------------------------------------- */
 
-enum { OPT_ALIVE = 0x100, OPT_FD, OPT_CONF, OPT_NO_SANDBOX };
+enum { OPT_ALIVE = 0x100, OPT_FD, OPT_CONF, OPT_GIVEN, OPT_NO_SANDBOX };
 
 struct process_arguments {
 	int alive_fd, fd, conf_fd;
+	struct listen_given given;
 	bool sandbox, debug;
 };
 
@@ -102,6 +105,7 @@ static const struct argp_option process_options[] = {
     {"alive-fd", OPT_ALIVE, "N", 0, "A pipe whose other end the supervisor holds", 0},
     {"fd", OPT_FD, "N", 0, "signer: its listening socket; api: the supervisor's ear for the broker's signal", 0},
     {"conf-fd", OPT_CONF, "N", 0, "muster.conf as the supervisor hands it over", 0},
+    {"given-fd", OPT_GIVEN, "N", 0, "api: a socket that listens already; may be repeated", 0},
     {"no-sandbox", OPT_NO_SANDBOX, NULL, 0, "As sandbox = off in muster.conf", 0},
     {"debug", 'D', NULL, 0, "Log each request", 0}, {0}};
 
@@ -118,6 +122,11 @@ process_parse(int key, char *arg, struct argp_state *state)
 		if (!integer_parse(arg, 3, 1023, &fd))
 			argp_error(state, "not a file descriptor: %s", arg);
 		*(key == OPT_FD ? &a->fd : key == OPT_CONF ? &a->conf_fd : &a->alive_fd) = (int)fd;
+		return 0;
+	case OPT_GIVEN:
+		if (a->given.n == LISTEN_GIVEN_MAX || !integer_parse(arg, 3, 1023, &fd))
+			argp_error(state, "not a file descriptor, or too many: %s", arg);
+		a->given.fds[a->given.n++] = (int)fd;
 		return 0;
 	case OPT_NO_SANDBOX:
 		a->sandbox = false;
@@ -176,6 +185,7 @@ cmd_api_process(struct cli *cli, int argc, char **argv)
 		return CLI_USAGE;
 	options.signal_fd = a.fd;
 	options.conf_fd = a.conf_fd;
+	options.given = a.given;
 	options.alive_fd = a.alive_fd;
 	options.sandbox = a.sandbox;
 	options.debug = a.debug;

@@ -12,6 +12,7 @@
 #include "base/handover.h"
 #include "cmd/home.h"
 #include "cmd/owners.h"
+#include "cmd/systemd.h"
 #include "core/brokersignal.h"
 #include "core/settings.h"
 
@@ -107,6 +108,7 @@ reload(struct supervisor *s)
 	struct err err = {0};
 	size_t i;
 
+	systemd_reloading(); /* the api says when it is done */
 	if (conf_load(s, &err) != 0)
 		log_error("configuration not reloaded, the old one stays: %s%s%s", err.field,
 		    err.field[0] != '\0' ? ": " : "", err.text);
@@ -157,10 +159,11 @@ static void
 become_child(struct supervisor *s, enum which which, pid_t parent)
 {
 	const struct supervisor_options *o = s->options;
-	char alive[16], passed[16], conf[16];
-	char *argv[14];
+	char alive[16], passed[16], conf[16], given[LISTEN_GIVEN_MAX][16];
+	char *argv[14 + 2 * LISTEN_GIVEN_MAX];
 	struct err err = {0};
 	int n = 0;
+	size_t i;
 
 	keep_fd(s->alive[0], alive);
 	keep_fd(s->conf.fd, conf);
@@ -175,6 +178,11 @@ become_child(struct supervisor *s, enum which which, pid_t parent)
 	argv[n++] = passed;
 	argv[n++] = (char *)"--conf-fd";
 	argv[n++] = conf;
+	for (i = 0; which == API && i < o->given.n; i++) {
+		keep_fd(o->given.fds[i], given[i]);
+		argv[n++] = (char *)"--given-fd";
+		argv[n++] = given[i];
+	}
 	if (!o->sandbox)
 		argv[n++] = (char *)"--no-sandbox";
 	if (o->debug)
@@ -238,6 +246,7 @@ stop(struct supervisor *s, int status)
 	if (s->stopping)
 		return;
 	s->stopping = true;
+	systemd_stopping();
 	s->status = status;
 	s->kill_at_ms = clock_mono_ms() + END_MS;
 	stop_next(s);

@@ -2,6 +2,8 @@
 #ifndef MUSTER_CMD_SUPERVISOR_H
 #define MUSTER_CMD_SUPERVISOR_H
 
+#include "http/listen.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,6 +13,7 @@
 struct supervisor_options {
 	const char *dir;
 	const char *self;	     /* the program to start for both children */
+	struct listen_given given;   /* sockets that listen already, for each api in its turn */
 	bool sandbox;
 	bool debug;
 	int64_t lasting_ms;	     /* who lives as long was of use; 0: 10 s */

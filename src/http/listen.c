@@ -5,6 +5,7 @@
 #include "core/settings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,18 +19,27 @@
 #define BACKLOG 4096
 
 static int
-name_make(int fd, char name_out[LISTEN_NAME_SIZE], struct err *err)
+name_make(const struct sockaddr *address, socklen_t len, char name_out[LISTEN_NAME_SIZE], struct err *err)
+{
+	char host[64], port[8];
+
+	if ((address->sa_family != AF_INET && address->sa_family != AF_INET6) ||
+	    getnameinfo(address, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return err_set(err, E_SYS, "a listening socket that is not TCP's");
+	(void)snprintf(name_out, LISTEN_NAME_SIZE, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	return 0;
+}
+
+/* Where FD is bound. */
+static int
+name_of(int fd, char name_out[LISTEN_NAME_SIZE], struct err *err)
 {
 	struct sockaddr_storage bound;
 	socklen_t len = sizeof bound;
-	char host[64], port[8];
 
-	if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0 ||
-	    getnameinfo((struct sockaddr *)&bound, len, host, sizeof host, port, sizeof port,
-		NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		return err_sys(err, "cannot tell which port was bound");
-	(void)snprintf(name_out, LISTEN_NAME_SIZE, bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-	return 0;
+	if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
+		return err_sys(err, "cannot tell where descriptor %d is bound", fd);
+	return name_make((struct sockaddr *)&bound, len, name_out, err);
 }
 
 static int
@@ -52,8 +62,40 @@ tcp_bind(const struct addrinfo *where, const char *address, int *fd_out, struct 
 	return 0;
 }
 
+/* *FD_OUT stays -1 if GIVEN has nothing there. */
+static int
+tcp_take(const struct addrinfo *where, struct listen_given *given, int *fd_out, struct err *err)
+{
+	char wanted[LISTEN_NAME_SIZE], name[LISTEN_NAME_SIZE];
+	const int on = 1;
+	size_t i;
+	int rc;
+
+	if (given == NULL || given->n == 0)
+		return 0;
+	if ((rc = name_make(where->ai_addr, where->ai_addrlen, wanted, err)) != 0)
+		return rc;
+	for (i = 0; i < given->n; i++) {
+		int fd = given->fds[i];
+
+		if ((rc = name_of(fd, name, err)) != 0)
+			return rc;
+		if (strcmp(name, wanted) != 0)
+			continue;
+		/* What we give a socket of our own, below. */
+		if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
+		    fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || listen(fd, BACKLOG) != 0)
+			return err_sys(err, "cannot listen with the socket that was given for %s", wanted);
+		given->fds[i] = given->fds[--given->n];
+		*fd_out = fd;
+		return 0;
+	}
+	return 0;
+}
+
 int
-listen_tcp(const char *address, int *fd_out, char name_out[LISTEN_NAME_SIZE], struct err *err)
+listen_tcp(const char *address, struct listen_given *given, int *fd_out, char name_out[LISTEN_NAME_SIZE],
+    struct err *err)
 {
 	const struct addrinfo hints = {
 	    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM};
@@ -67,12 +109,31 @@ listen_tcp(const char *address, int *fd_out, char name_out[LISTEN_NAME_SIZE], st
 	(void)snprintf(service, sizeof service, "%u", port);
 	if (getaddrinfo(host, service, &hints, &where) != 0)
 		return err_set(err, E_INPUT, "cannot listen on %s: it must be an IP address and a port", address);
-	if ((rc = tcp_bind(where, address, &fd, err)) == 0 && (rc = name_make(fd, name_out, err)) != 0)
+	if ((rc = tcp_take(where, given, &fd, err)) != 0 ||
+	    (fd < 0 && (rc = tcp_bind(where, address, &fd, err)) != 0))
+		goto out;
+	if ((rc = name_of(fd, name_out, err)) != 0)
 		(void)close(fd);
-	else if (rc == 0)
+	else
 		*fd_out = fd;
+out:
 	freeaddrinfo(where);
 	return rc;
+}
+
+int
+listen_all_taken(const struct listen_given *given, struct err *err)
+{
+	char name[LISTEN_NAME_SIZE];
+	int rc;
+
+	if (given == NULL || given->n == 0)
+		return 0;
+	if ((rc = name_of(given->fds[0], name, err)) != 0)
+		return rc;
+	return err_set(err, E_INPUT,
+	    "a socket was given that listens on %s, but no `listen` in muster.conf says so: they must agree (systemctl edit "
+	    "muster.socket)", name);
 }
 
 int

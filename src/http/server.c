@@ -76,18 +76,18 @@ tls_load(struct core *core, struct tls **tls_out, struct err *err)
 }
 
 static int
-listeners_open(struct http_server *server, struct err *err)
+listeners_open(struct http_server *server, struct listen_given *given, struct err *err)
 {
 	struct loop_config *config = &server->config;
-	const struct core *core = config->core;
+	const struct settings *settings = &core_config(config->core)->settings;
 	int rc;
 
-	if ((rc = listen_tcp(core_config(core)->settings.api_listen, &config->fds[LISTENER_API], server->names[0], err)) != 0 ||
-	    (rc = listen_tcp(core_config(core)->settings.pki_listen, &config->fds[LISTENER_PKI], server->names[1], err)) != 0 ||
-	    (core_config(core)->settings.metrics_listen[0] != '\0' &&
-		(rc = listen_tcp(core_config(core)->settings.metrics_listen, &config->fds[LISTENER_METRICS], server->names[2],
-		     err)) != 0) ||
-	    (rc = fs_path(server->socket_path, core->dir, "muster.sock", err)) != 0)
+	if ((rc = listen_tcp(settings->api_listen, given, &config->fds[LISTENER_API], server->names[0], err)) != 0 ||
+	    (rc = listen_tcp(settings->pki_listen, given, &config->fds[LISTENER_PKI], server->names[1], err)) != 0 ||
+	    (settings->metrics_listen[0] != '\0' &&
+		(rc = listen_tcp(settings->metrics_listen, given, &config->fds[LISTENER_METRICS], server->names[2], err)) != 0) ||
+	    (rc = listen_all_taken(given, err)) != 0 ||
+	    (rc = fs_path(server->socket_path, config->core->dir, "muster.sock", err)) != 0)
 		return rc;
 	return listen_unix(server->socket_path, &config->fds[LISTENER_SOCKET], err);
 }
@@ -107,7 +107,7 @@ local_admins_find(struct loop_config *config, struct err *err)
 }
 
 int
-http_server_open(struct core *core, struct http_server **server_out, struct err *err)
+http_server_open(struct core *core, struct listen_given *given, struct http_server **server_out, struct err *err)
 {
 	struct http_server *server = calloc(1, sizeof *server);
 	size_t connections, i;
@@ -129,7 +129,7 @@ http_server_open(struct core *core, struct http_server **server_out, struct err 
 	    (rc = clients_new((size_t)core_config(core)->settings.connections_per_client, core_config(core)->settings.trusted_proxies,
 		 core_config(core)->settings.n_trusted_proxies, &server->config.clients, err)) == 0 &&
 	    (rc = tls_load(core, &server->config.tls, err)) == 0 &&
-	    (rc = listeners_open(server, err)) == 0)
+	    (rc = listeners_open(server, given, err)) == 0)
 		*server_out = server;
 	else
 		http_server_close(server, 0);

@@ -5,13 +5,15 @@
 
 #include "base/err.h"
 #include "core/core.h"
+#include "http/listen.h"
 
 struct http_server;
 
-/* Bind the listeners of the configuration (port 0 picks one and logs it), DIR/muster.sock, load
+/* Bind the listeners of the configuration (port 0 picks one and logs it) that GIVEN does not have, DIR/muster.sock, load
  * DIR/tls/server.crt and server.key, start loops and workers. Binding happens before the sandbox, so this is
  * split: open binds and loads, run starts the threads and logs the line that ends in " ready". */
-MUST_CHECK int http_server_open(struct core *core, struct http_server **server_out, struct err *err);
+MUST_CHECK int http_server_open(struct core *core, struct listen_given *given, struct http_server **server_out,
+    struct err *err);
 MUST_CHECK int http_server_run(struct http_server *server, struct err *err);
 
 /* After a change of the configuration (SIGHUP): take its limits, load certificate and key again; connections stay. The

@@ -12,18 +12,20 @@ from muster import run
 
 @pytest.mark.release_only  # a sanitizer's build is not installed
 def test_installed(tmp_path):
-    """Programs, plugin and unit below the prefix, and nothing else; what names a place names an installed one."""
+    """Programs, plugin, units and users below the prefix, and nothing else; what names a place names an installed one."""
     options = json.loads(run("meson", "introspect", "--buildoptions", muster.BUILD).stdout)
     prefix, bindir, libdir = (next(o["value"] for o in options if o["name"] == n) for n in ("prefix", "bindir", "libdir"))
     run("meson", "install", "-C", muster.BUILD, "--no-rebuild", "--quiet", env={**os.environ, "DESTDIR": str(tmp_path)})
     top = tmp_path / prefix.lstrip("/")
     found = {str(p.relative_to(top)): stat.S_IMODE(p.stat().st_mode) for p in tmp_path.rglob("*") if p.is_file()}
     programs = {f"{bindir}/muster", f"{bindir}/muster-agent"}
-    unit = "lib/systemd/system/muster-agent.service"
-    assert found.keys() == programs | {f"{libdir}/muster/mosquitto_muster.so", unit}
-    assert all(found[p] & 0o111 == 0o111 for p in programs) and found[unit] == 0o644
-    (start,) = re.findall(r"^ExecStart=(\S+) run$", (top / unit).read_text(), re.M)
-    assert start == f"{prefix}/{bindir}/muster-agent"
+    units = {f"lib/systemd/system/muster{name}" for name in (".service", ".socket", "-agent.service")}
+    users = {"lib/sysusers.d/muster.conf", "lib/sysusers.d/muster-agent.conf", "lib/tmpfiles.d/muster-agent.conf"}
+    assert found.keys() == programs | units | users | {f"{libdir}/muster/mosquitto_muster.so"}
+    assert all(found[p] & 0o111 == 0o111 for p in programs) and all(found[u] == 0o644 for u in units | users)
+    for unit, program in (("muster", "muster"), ("muster-agent", "muster-agent")):
+        (start,) = re.findall(r"^ExecStart=(\S+) ", (top / f"lib/systemd/system/{unit}.service").read_text(), re.M)
+        assert start == f"{prefix}/{bindir}/{program}"
     for program in programs:
         assert run(top / program, "--help").stdout
     # Where the program looks for the plugin, and for the agent, which is beside it.

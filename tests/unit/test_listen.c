@@ -39,7 +39,7 @@ test_a_free_port(void **state)
 	struct err err = {0};
 
 	(void)state;
-	assert_ok(listen_tcp("127.0.0.1:0", &fd, name, &err));
+	assert_ok(listen_tcp("127.0.0.1:0", NULL, &fd, name, &err));
 	assert_null(strstr(name, ":0")); /* the one it really has */
 	assert_int_equal(reach(name), 0);
 	assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
@@ -47,14 +47,14 @@ test_a_free_port(void **state)
 	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
 	assert_int_not_equal(on, 0);
 	/* I15: a second server never shares it. */
-	assert_int_equal(listen_tcp(name, &second, other, &err), E_SYS);
+	assert_int_equal(listen_tcp(name, NULL, &second, other, &err), E_SYS);
 	assert_non_null(strstr(err.text, name));
 	assert_int_equal(second, -1);
 	(void)close(fd);
-	assert_ok(listen_tcp(name, &fd, other, &err)); /* and it is free again at once */
+	assert_ok(listen_tcp(name, NULL, &fd, other, &err)); /* and it is free again at once */
 	assert_string_equal(name, other);
 	(void)close(fd);
-	assert_ok(listen_tcp("[::1]:0", &fd, name, &err));
+	assert_ok(listen_tcp("[::1]:0", NULL, &fd, name, &err));
 	assert_memory_equal(name, "[::1]:", 6);
 	(void)close(fd);
 }
@@ -71,11 +71,80 @@ test_addresses_that_are_none(void **state)
 	(void)state;
 	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct err err = {0};
-		int fd = -1, rc = listen_tcp(bad[i], &fd, name, &err);
+		int fd = -1, rc = listen_tcp(bad[i], NULL, &fd, name, &err);
 
 		/* The last is an address, but not one of ours. */
 		assert_int_equal(rc, i + 1 < sizeof bad / sizeof bad[0] ? E_INPUT : E_SYS);
 		assert_int_equal(fd, -1);
+	}
+}
+
+/* A socket that listens on 127.0.0.1, made by somebody else. */
+static int
+given_socket(char name_out[LISTEN_NAME_SIZE])
+{
+	struct sockaddr_in where = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof where;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&where, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&where, &len), 0);
+	(void)snprintf(name_out, LISTEN_NAME_SIZE, "127.0.0.1:%u", ntohs(where.sin_port));
+	return fd;
+}
+
+static void
+test_sockets_that_were_given(void **state)
+{
+	char first[LISTEN_NAME_SIZE], second[LISTEN_NAME_SIZE], name[LISTEN_NAME_SIZE];
+	int a = given_socket(first), b = given_socket(second), fd = -1, own = -1, on = 0;
+	struct listen_given given = {.fds = {a, b}, .n = 2};
+	socklen_t len = sizeof on;
+	struct err err = {0};
+
+	(void)state;
+	assert_ok(listen_tcp(first, &given, &fd, name, &err));
+	assert_int_equal(fd, a);
+	assert_string_equal(name, first);
+	assert_int_equal(reach(name), 0);
+	assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+	assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
+	assert_int_not_equal(on, 0);
+	/* It is not given twice, and the other is no answer to another address. */
+	assert_int_equal(listen_tcp(first, &given, &own, name, &err), E_SYS);
+	assert_ok(listen_tcp("127.0.0.1:0", &given, &own, name, &err));
+	assert_true(own != a && own != b);
+	assert_int_equal(listen_all_taken(&given, &err), E_INPUT);
+	assert_non_null(strstr(err.text, second));
+	(void)close(own);
+	assert_ok(listen_tcp(second, &given, &own, name, &err));
+	assert_int_equal(own, b);
+	assert_ok(listen_all_taken(&given, &err));
+	assert_ok(listen_all_taken(NULL, &err));
+	(void)close(a);
+	(void)close(b);
+}
+
+/* Neither a file nor a socket without an address passes for one that listens. */
+static void
+test_what_is_no_listening_socket(void **state)
+{
+	char name[LISTEN_NAME_SIZE];
+	int fds[] = {open("/dev/null", O_RDONLY), socket(AF_UNIX, SOCK_STREAM, 0)};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		struct listen_given given = {.fds = {fds[i]}, .n = 1};
+		struct err err = {0};
+		int fd = -1;
+
+		assert_int_equal(listen_tcp("127.0.0.1:0", &given, &fd, name, &err), E_SYS);
+		assert_int_equal(fd, -1);
+		assert_int_equal(listen_all_taken(&given, &err), E_SYS);
+		(void)close(fds[i]);
 	}
 }
 
@@ -131,6 +200,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_free_port),
 	    cmocka_unit_test(test_addresses_that_are_none),
+	    cmocka_unit_test(test_sockets_that_were_given),
+	    cmocka_unit_test(test_what_is_no_listening_socket),
 	    cmocka_unit_test(test_unix_sockets),
 	};
 

@@ -55,7 +55,7 @@ setup(void **state)
 	settings->workers = 4;
 	settings->connections = 4;
 	settings->idle_timeout_s = settings->request_timeout_s = 1;
-	assert_ok(http_server_open(s->f->core, &s->server, &err));
+	assert_ok(http_server_open(s->f->core, NULL, &s->server, &err));
 	ports_find(s);
 	assert_ok(http_server_run(s->server, &err));
 	*state = s;
@@ -380,12 +380,12 @@ test_a_server_that_cannot_open(void **state)
 
 	(void)snprintf(
 	    fixture_config(s->f->core)->settings.api_listen, CONF_TEXT_SIZE, "127.0.0.1:%u", (unsigned)s->api_port);
-	assert_int_equal(http_server_open(s->f->core, &second, &err), E_SYS);
+	assert_int_equal(http_server_open(s->f->core, NULL, &second, &err), E_SYS);
 	assert_null(second);
 	assert_ok(fs_path(path, s->f->home.dir, "tls/server.key", &err));
 	assert_ok(fs_path(aside, s->f->home.dir, "aside", &err));
 	assert_int_equal(rename(path, aside), 0);
-	assert_true(http_server_open(s->f->core, &second, &err) != 0);
+	assert_true(http_server_open(s->f->core, NULL, &second, &err) != 0);
 	assert_null(second);
 	assert_true(http_server_reload(s->server, &err) != 0);
 	assert_int_equal(rename(aside, path), 0);

@@ -1,8 +1,9 @@
-/* systemd's end of the notification, as a socket of our own. */
+/* systemd's end, played by the test. */
 #include "check.h"
 
 #include "cmd/systemd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,10 @@ test_systemd_is_told(void **state)
 	systemd_stopping();
 	assert_true(recv(fd, said, sizeof said - 1, MSG_DONTWAIT) > 0);
 	assert_string_equal(said, "STOPPING=1");
+	memset(said, 0, sizeof said);
+	systemd_reloading();
+	assert_true(recv(fd, said, sizeof said - 1, MSG_DONTWAIT) > 0);
+	assert_memory_equal(said, "RELOADING=1\nMONOTONIC_USEC=", 27);
 	/* Where there is no systemd, or it went away, nothing happens. */
 	(void)close(fd);
 	systemd_ready();
@@ -38,11 +43,48 @@ test_systemd_is_told(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+static void
+announce(pid_t pid, const char *n)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof text, "%d", (int)pid);
+	assert_int_equal(setenv("LISTEN_PID", text, 1), 0);
+	assert_int_equal(setenv("LISTEN_FDS", n, 1), 0);
+}
+
+static void
+test_sockets_are_taken_once(void **state)
+{
+	struct listen_given given = {.n = 7};
+	struct err err = {0};
+	int fd = open("/dev/null", O_RDONLY), saved = dup(3);
+
+	(void)state;
+	assert_int_equal(dup2(fd, 3), 3); /* the first that is given, whatever it was */
+	announce(getpid(), "1");
+	assert_ok(systemd_sockets(&given, &err));
+	assert_int_equal(given.n, 1);
+	assert_int_equal(given.fds[0], 3);
+	assert_true((fcntl(3, F_GETFD) & FD_CLOEXEC) != 0);
+	assert_ok(systemd_sockets(&given, &err));
+	assert_int_equal(given.n, 0);
+	announce(getppid(), "1"); /* somebody else's */
+	assert_ok(systemd_sockets(&given, &err));
+	assert_int_equal(given.n, 0);
+	announce(getpid(), "x");
+	assert_int_equal(systemd_sockets(&given, &err), E_SYS);
+	(void)close(fd);
+	if (saved >= 0)
+		assert_int_equal(dup2(saved, 3), 3);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_systemd_is_told),
+	    cmocka_unit_test(test_sockets_are_taken_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
