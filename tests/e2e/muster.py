@@ -19,6 +19,8 @@ import threading
 import time
 from pathlib import Path
 
+import apispec
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MUSTER_BUILD", ROOT / "build")).resolve()
 # Sanitizers map memory and read /proc in ways the sandbox forbids; one run of the suite has it on.
@@ -153,6 +155,12 @@ class Reply:
         return json.loads(self.body)
 
 
+def described(method, path, reply):
+    """REPLY, if api/openapi.json says that it is an answer to this."""
+    apispec.check(method, path, reply.status, reply.headers.get("Content-Type"), reply.body)
+    return reply
+
+
 class Home:
     """A Muster home and, once started, its server."""
 
@@ -248,7 +256,7 @@ class Home:
         try:
             connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
-            return Reply(response, response.read())
+            return described(method, path, Reply(response, response.read()))
         finally:
             connection.close()
 
@@ -257,7 +265,9 @@ class Home:
         try:
             connection.request("GET", path)
             response = connection.getresponse()
-            return Reply(response, response.read())
+            reply = Reply(response, response.read())
+            # What is not on this port is nothing, whatever it is on the other.
+            return reply if reply.status == 404 else described("GET", path, reply)
         finally:
             connection.close()
 

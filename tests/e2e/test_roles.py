@@ -5,6 +5,7 @@ import base64
 import http.client
 import socket
 
+import apispec
 import muster
 import pytest
 from maker import Maker
@@ -54,7 +55,7 @@ def ask(connection, method, target, headers):
     body = None if method in ("GET", "DELETE") else b"{"  # no JSON, no CSR, no report
     connection.request(method, target, body=body, headers={**headers, "Content-Type": "application/json"})
     response = connection.getresponse()
-    response.read()
+    apispec.check(method, target, response.status, response.headers.get("Content-Type"), response.read())
     return response.status
 
 

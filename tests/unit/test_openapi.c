@@ -107,6 +107,8 @@ compare_callers(struct found *f, const struct route *route, json_t *operation)
 		found(f, "%s %s: the wrong kind of credentials", route->method, route->pattern);
 	if ((json_object_get(responses, "401") != NULL) != !anybody || (json_object_get(responses, "403") != NULL) != !anybody)
 		found(f, "%s %s: 401 and 403 are for those who need credentials", route->method, route->pattern);
+	if (!anybody && json_object_get(responses, "429") == NULL)
+		found(f, "%s %s: who fails too often with credentials gets a 429", route->method, route->pattern);
 }
 
 /* What a {"$ref": "#/a/b"} stands for; another value stands for itself. NULL if it leads nowhere. */
@@ -252,6 +254,7 @@ test_every_difference_is_seen(void **state)
 	    {"{\"paths\": {\"/healthz\": {\"get\": {\"security\": [{\"bearer\": []}]}}}}", "GET /healthz: security"},
 	    {"{\"paths\": {\"/v1/audit\": {\"get\": {\"security\": [{\"mutualTLS\": []}]}}}}", "credentials"},
 	    {"{\"paths\": {\"/v1/audit\": {\"get\": {\"responses\": {\"401\": null}}}}}", "401"},
+	    {"{\"paths\": {\"/v1/audit\": {\"get\": {\"responses\": {\"429\": null}}}}}", "429"},
 	    {"{\"paths\": {\"/v1/policies/{name}\": {\"parameters\": null}}}", "/v1/policies/{name}: its parameters"},
 	    {"{\"components\": {\"schemas\": null}}", "leads nowhere"},
 	};
