@@ -21,6 +21,7 @@ struct cli {
 	const char *token; /* NULL: none */
 	const char *cert;  /* instead of a token: a certificate's file, */
 	const char *key;   /* and its key's; NULL: none */
+	const char *tenant; /* in which to act; NULL: one's own, or `default` */
 	const char *ca;	   /* NULL: DIR/ca/root.crt */
 	bool json;	   /* print the REST body */
 	const char *idempotency_key; /* of what is called next; NULL: none */
@@ -46,6 +47,7 @@ command_fn cmd_service_add, cmd_service_list, cmd_service_show, cmd_service_revo
 command_fn cmd_operator_add, cmd_operator_list, cmd_operator_token, cmd_operator_package,
     cmd_operator_remove;
 command_fn cmd_token_create, cmd_token_list, cmd_token_revoke;
+command_fn cmd_tenant_add, cmd_tenant_list, cmd_tenant_show, cmd_tenant_update, cmd_tenant_remove;
 command_fn cmd_trust_add, cmd_trust_list, cmd_trust_show, cmd_trust_remove, cmd_trust_resume;
 command_fn cmd_trust_serials, cmd_trust_expect, cmd_trust_unexpect, cmd_trust_forget;
 command_fn cmd_policy_set, cmd_policy_show, cmd_policy_list, cmd_policy_remove;

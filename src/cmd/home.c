@@ -7,7 +7,6 @@
 #include "cmd/serverpair.h"
 
 #include "authz/aclfile.h"
-#include "authz/policy.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/random.h"
@@ -15,11 +14,10 @@
 #include "base/text.h"
 #include "core/caller.h"
 #include "core/operator.h"
-#include "core/rights.h"
+#include "core/policies.h"
 #include "core/settings.h"
 #include "signer/log.h"
 #include "signer/profile.h"
-#include "store/policy.h"
 #include "store/store.h"
 #include "x509/cacert.h"
 #include "x509/cert.h"
@@ -225,27 +223,13 @@ fill_store(struct build *b, struct err *err)
 {
 	const struct caller init = {
 	    .role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT, .who = "init"};
-	struct store_policy policy = {.tenant_id = STORE_TENANT_DEFAULT, .updated_at = b->now};
-	struct buf write = {0}, read = {0};
 	struct store_tx *tx = NULL;
 	int rc;
 
-	(void)text_copy(policy.name, sizeof policy.name, POLICY_BUILTIN);
-	if ((rc = rights_to_json("write", policy_builtin_write, policy_builtin_n_write,
-		 policy_template_check, &write, err)) != 0 ||
-	    (rc = rights_to_json("read", policy_builtin_read, policy_builtin_n_read,
-		 policy_template_check, &read, err)) != 0)
-		goto out;
-	policy.write = (char *)write.data;
-	policy.read = (char *)read.data;
-	if ((rc = store_begin(b->store, &tx, err)) != 0 ||
-	    (rc = store_policy_put(tx, &policy, err)) != 0 || (rc = store_commit(&tx, err)) != 0)
-		goto out;
-	rc = operator_create(b->store, &init, "admin", ROLE_ADMIN, 0, NULL, b->made.token, err);
-out:
+	if ((rc = store_begin(b->store, &tx, err)) == 0 &&
+	    (rc = policies_put_builtin(tx, STORE_TENANT_DEFAULT, b->now, err)) == 0 && (rc = store_commit(&tx, err)) == 0)
+		rc = operator_create(b->store, &init, "admin", ROLE_ADMIN, 0, NULL, b->made.token, err);
 	store_rollback(&tx);
-	buf_clear(&write);
-	buf_clear(&read);
 	return rc;
 }
 

@@ -28,7 +28,7 @@ struct command {
 #define DEVICES "Devices"
 #define SERVICES "Services (back ends, bridges, dashboards)"
 #define RULES "What devices may do, and how certificates are made"
-#define TRUST "CA, operators, audit, broker"
+#define TRUST "CA, operators, tenants, audit, broker"
 
 static const struct command commands[] = {
     {"init", cmd_init, SERVER, "make a home: CAs, certificates, database, configuration"},
@@ -85,6 +85,11 @@ static const struct command commands[] = {
     {"operator token", cmd_operator_token, TRUST, "give an operator another token"},
     {"operator package", cmd_operator_package, TRUST, "make a certificate with which an operator calls"},
     {"operator remove", cmd_operator_remove, TRUST, "end an operator's access at once"},
+    {"tenant add", cmd_tenant_add, TRUST, "add an owner of devices, apart from the others"},
+    {"tenant list", cmd_tenant_list, TRUST, "list tenants, and how many devices each has"},
+    {"tenant show", cmd_tenant_show, TRUST, "show one tenant"},
+    {"tenant update", cmd_tenant_update, TRUST, "change a tenant's quota or profiles"},
+    {"tenant remove", cmd_tenant_remove, TRUST, "remove a tenant that has nothing left"},
     {"audit list", cmd_audit_list, TRUST, "list what happened"},
     {"audit verify", cmd_audit_verify, TRUST, "check the whole audit trail for changes"},
     {"broker add", cmd_broker_add, TRUST, "add a broker that follows this service"},
@@ -160,6 +165,7 @@ print_overview(FILE *out, const char *group)
 	    "  --token-file FILE    the same, from a file\n"
 	    "  --client-cert FILE   an operator's certificate instead of a token, with\n"
 	    "  --client-key FILE    its key (MUSTER_CLIENT_CERT, MUSTER_CLIENT_KEY)\n"
+	    "  --tenant NAME        act in that tenant (MUSTER_TENANT), not in `default`\n"
 	    "  --ca FILE            the root certificate that vouches for the server\n"
 	    "                       (default DIR/ca/root.crt; MUSTER_CA)\n"
 	    "  --json               print the API's answer as it is\n"
@@ -243,6 +249,8 @@ take_globals(struct cli *cli, int argc, char **argv)
 			cli->cert = value;
 		else if ((value = option_value(argc, argv, &i, "--client-key")) != NULL)
 			cli->key = value;
+		else if ((value = option_value(argc, argv, &i, "--tenant")) != NULL)
+			cli->tenant = value[0] != '\0' ? value : NULL;
 		else if ((value = option_value(argc, argv, &i, "--ca")) != NULL)
 			cli->ca = value;
 		else
@@ -475,6 +483,7 @@ main(int argc, char **argv)
 	    .token = environment("MUSTER_TOKEN"),
 	    .cert = environment("MUSTER_CLIENT_CERT"),
 	    .key = environment("MUSTER_CLIENT_KEY"),
+	    .tenant = environment("MUSTER_TENANT"),
 	    .ca = environment("MUSTER_CA")};
 	struct err err = {0};
 	int status;

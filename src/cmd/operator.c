@@ -47,7 +47,7 @@ parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct print_field fields[] = {{"Id:", "id"}, {"Name:", "name"}, {"Role:", "role"}, {"Token:", "token"},
+static const struct print_field fields[] = {{"Id:", "id"}, {"Name:", "name"}, {"Role:", "role"}, {"Tenant:", "tenant"}, {"Token:", "token"},
     {"Expires:", "expires_at"}, {"Last used:", "last_used_at"}, {"Removed:", "revoked_at"}};
 #define N_FIELDS (sizeof fields / sizeof fields[0])
 
@@ -82,8 +82,11 @@ static const struct argp add_argp = {add_options, parse, "NAME",
     "  broker     follow the feed of changes\n\n"
     "The token goes into MUSTER_TOKEN or a file for --token-file on the machine that calls; Muster keeps a digest of it. On "
     "the server's own host root and the home's owner are admin without one.\n\n"
-    "Example:\n\n"
-    "  muster operator add line-3 --role enroller --valid 30d\n\n" CLI_HELP_END,
+    "With the global option --tenant NAME it is bound to that tenant: it does all this there, and knows of nothing else. "
+    "Without, it is of the whole installation, and says with --tenant where it acts.\n\n"
+    "Examples:\n\n"
+    "  muster operator add line-3 --role enroller --valid 30d\n"
+    "  muster operator add alice --role admin --tenant acme\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
 
 int
@@ -109,7 +112,7 @@ static const struct argp_child list_child[] = {{&list_argp, 0, NULL, 0}, {0}};
 
 static const struct argp list_argp_of_operators = {NULL, parse, "",
     "List who may call the API with a token, when each last did, and who was removed."
-    "\vThe times are true to the minute. " CLI_HELP_END,
+    "\vWith --tenant NAME those who are bound to that tenant, without it those of the whole installation. The times are true to the minute. " CLI_HELP_END,
     list_child, NULL, NULL};
 
 int

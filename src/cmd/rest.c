@@ -22,7 +22,7 @@ struct exchange {
 	const char *method;
 	const char *url; /* https://HOST:PORT, or NULL: over the home's socket */
 	const char *path;
-	const char *token, *idempotency_key; /* NULL: none */
+	const char *token, *idempotency_key, *tenant; /* NULL: none */
 	const char *body; /* NULL: none */
 	const char *cert, *key; /* the client's files; NULL: none */
 	struct buf *out;
@@ -219,9 +219,11 @@ is_posted(const struct exchange *x)
 static int
 headers_make(const struct exchange *x, struct curl_slist **headers, struct err *err)
 {
-	struct buf auth, key = {0};
+	struct buf auth, key = {0}, tenant = {0};
 	bool ok = true;
 
+	if (x->tenant != NULL && !text_is_printable(x->tenant, strlen(x->tenant)))
+		return err_set(err, E_INPUT, "--tenant is a tenant's name: one word");
 	buf_init_secret(&auth);
 	if (is_posted(x)) /* libcurl would call an empty body a form */
 		ok = header_add(
@@ -230,12 +232,17 @@ headers_make(const struct exchange *x, struct curl_slist **headers, struct err *
 		buf_printf(&key, "Idempotency-Key: %s", x->idempotency_key);
 		ok = ok && !buf_failed(&key) && header_add(headers, buf_str(&key));
 	}
+	if (x->tenant != NULL) {
+		buf_printf(&tenant, "Muster-Tenant: %s", x->tenant);
+		ok = ok && !buf_failed(&tenant) && header_add(headers, buf_str(&tenant));
+	}
 	if (x->url != NULL && x->token != NULL) {
 		buf_printf(&auth, "Authorization: Bearer %s", x->token);
 		ok = ok && !buf_failed(&auth) && header_add(headers, buf_str(&auth));
 	}
 	buf_clear(&auth);
 	buf_clear(&key);
+	buf_clear(&tenant);
 	return ok ? 0 : err_nomem(err);
 }
 
@@ -360,6 +367,7 @@ rest_call(const struct cli *cli, const char *method, const char *path, json_t *b
 	    .token = cli->token,
 	    .cert = cli->cert,
 	    .key = cli->key,
+	    .tenant = cli->tenant,
 	    .idempotency_key = cli->idempotency_key,
 	    .body = text,
 	    .out = &out};
@@ -382,7 +390,7 @@ rest_get(const struct cli *cli, const char *path, struct buf *out, struct err *e
 {
 	struct exchange x = {
 	    .method = "GET", .url = cli->url, .path = path, .token = cli->token, .cert = cli->cert,
-	    .key = cli->key, .out = out};
+	    .key = cli->key, .tenant = cli->tenant, .out = out};
 	int rc;
 
 	if ((rc = perform(cli, &x, err)) == 0 && x.status != 200)

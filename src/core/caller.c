@@ -42,3 +42,9 @@ role_parse(const char *name, enum role *role_out)
 	}
 	return false;
 }
+
+bool
+caller_is_within_tenant(const struct caller *caller)
+{
+	return caller->is_bound || caller->names_tenant;
+}

@@ -26,17 +26,22 @@ enum role {
 const char *role_name(enum role role); /* "admin", …; never NULL */
 bool role_parse(const char *name, enum role *role_out); /* of those that an operator can have */
 
-#define CALLER_WHO_SIZE 96
+#define CALLER_WHO_SIZE 144
 
 struct caller {
 	enum role role;
-	int64_t tenant_id;
-	char who[CALLER_WHO_SIZE]; /* "operator:alice", "uid:0", "broker:UUID", "token:UUID", "device:UUID",
+	int64_t tenant_id; /* in which it acts */
+	bool is_bound;	   /* to that one; else it is of the whole installation, */
+	bool names_tenant; /* and has said that it acts in that one */
+	char who[CALLER_WHO_SIZE]; /* "operator:alice", "operator:bob@acme" (bound to it), "uid:0", "broker:UUID", "token:UUID", "device:UUID",
 				    * "idevid:FINGERPRINT", "link", "system" */
 	uint8_t serial[STORE_SERIAL_LEN]; /* of the certificate that a device has shown */
 	char trust_id[UUID_LEN + 1];	  /* of the anchor that vouches for a manufacturer's certificate, or "" */
 	char device_serial[STORE_DEVICE_SERIAL_SIZE]; /* and the serial number there */
 	char from[ADDRESS_TEXT_SIZE]; /* its address, or "socket": for limits */
 };
+
+/* Is it about one tenant, and not about the installation, that CALLER asks? */
+bool caller_is_within_tenant(const struct caller *caller);
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/ratelimit.h"
 #include "core/revocation.h"
 #include "core/rights.h"
+#include "core/tenant.h"
 #include "store/change.h"
 #include "store/package.h"
 #include "store/rotation.h"
@@ -71,9 +72,10 @@ row_awaited(struct core *core, const struct caller *caller, const char *id, stru
 	return 0;
 }
 
-/* The owner of a credential, with DEVICE's expanded topics in WRITE and READ. */
+/* The owner of a credential, with DEVICE's expanded topics in WRITE and READ. For a new one there must be room, before anything
+ * is signed; the transaction looks again. */
 static int
-owner_make(struct core *core, const struct store_device *device, struct buf *write, struct buf *read,
+owner_make(struct core *core, const struct store_device *device, bool is_new, struct buf *write, struct buf *read,
     struct credential_owner *owner, struct err *err)
 {
 	struct store_tx *tx = NULL;
@@ -81,7 +83,8 @@ owner_make(struct core *core, const struct store_device *device, struct buf *wri
 
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	rc = rights_of_device(tx, device, write, read, err);
+	if ((rc = rights_of_device(tx, device, write, read, err)) == 0 && is_new)
+		rc = tenant_room(tx, device->tenant_id, err);
 	store_rollback(&tx);
 	*owner = (struct credential_owner){OWNER_DEVICE, device->id, device->name, device->tenant_id,
 	    buf_str(write), buf_str(read)};
@@ -119,7 +122,7 @@ row_store(struct store_tx *tx, const struct device_request *request, struct stor
 	if (entry != NULL && (rc = entry->enter(tx, entry->ctx, row, err)) != 0)
 		return rc;
 	if (entry == NULL || entry->awaited == NULL)
-		return store_device_insert(tx, row, err);
+		return (rc = tenant_room(tx, row->tenant_id, err)) == 0 ? store_device_insert(tx, row, err) : rc;
 	if ((rc = store_device_get(tx, row->tenant_id, row->id, &there, err)) == 0 && there.status != DEVICE_PENDING)
 		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(there.status));
 	if (rc == 0) {
@@ -209,7 +212,7 @@ register_new(struct core *core, const struct caller *caller, const struct device
 		*device_out = row;
 		return 0;
 	}
-	if (rc != 0 || (rc = owner_make(core, &row, &write, &read, &owner, err)) != 0 ||
+	if (rc != 0 || (rc = owner_make(core, &row, entry == NULL || entry->awaited == NULL, &write, &read, &owner, err)) != 0 ||
 	    (rc = credential_make(core, &owner, &how, &credential, err)) != 0)
 		goto out;
 	KILLPOINT(6, "key, certificate, package and link made, nothing stored");
@@ -522,7 +525,7 @@ device_reissue(struct core *core, const struct caller *caller, const char *id,
 		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(row.status));
 		goto out;
 	}
-	if ((rc = owner_make(core, &row, &write, &read, &owner, err)) != 0)
+	if ((rc = owner_make(core, &row, false, &write, &read, &owner, err)) != 0)
 		goto out;
 	/* The row is read again in the transaction; the owner outlives this one. */
 	memcpy(owner_id, row.id, sizeof owner_id);

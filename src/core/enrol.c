@@ -200,7 +200,7 @@ enrol_authenticate(struct core *core, const char *token, struct caller *caller_o
 		return err_set(err, E_UNAUTH, "this enrolment token is not known or no longer valid");
 	if (rc != 0)
 		return rc;
-	*caller_out = (struct caller){.role = ROLE_ENROLLEE, .tenant_id = row.tenant_id};
+	*caller_out = (struct caller){.role = ROLE_ENROLLEE, .tenant_id = row.tenant_id, .is_bound = true};
 	(void)snprintf(caller_out->who, sizeof caller_out->who, WHO "%s", row.id);
 	return 0;
 }

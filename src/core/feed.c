@@ -12,6 +12,7 @@
 #include "store/policy.h"
 #include "store/service.h"
 #include "store/store.h"
+#include "store/tenant.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

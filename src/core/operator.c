@@ -11,6 +11,7 @@
 #include "core/revocation.h"
 #include "store/certificate.h"
 #include "store/package.h"
+#include "store/tenant.h"
 #include "x509/cert.h"
 
 #include <pthread.h>
@@ -34,7 +35,9 @@ int
 operator_create(struct store *store, const struct caller *caller, const char *name, enum role role, int64_t expires_at,
     struct store_operator *row_out, char token_out[TOKEN_SIZE], struct err *err)
 {
-	struct store_operator row = {.tenant_id = caller->tenant_id, .expires_at = expires_at};
+	struct store_operator row = {
+	    .tenant_id = caller->tenant_id, .bound = caller_is_within_tenant(caller), .expires_at = expires_at};
+	struct store_tenant tenant;
 	char token[TOKEN_SIZE];
 	struct store_tx *tx = NULL;
 	int rc;
@@ -43,6 +46,8 @@ operator_create(struct store *store, const struct caller *caller, const char *na
 		return rc;
 	if (uuid_is_valid(name))
 		return err_field(err, E_INPUT, "name", "may not look like an id");
+	if (row.bound && role == ROLE_BROKER)
+		return err_field(err, E_INPUT, "role", "broker is for the whole installation: a broker serves every tenant");
 	if ((rc = uuid_make(row.id, err)) != 0 ||
 	    (rc = token_mint(TOKEN_PREFIX, token, err)) != 0)
 		return rc;
@@ -50,11 +55,14 @@ operator_create(struct store *store, const struct caller *caller, const char *na
 	(void)text_copy(row.name, sizeof row.name, name);
 	(void)text_copy(row.role, sizeof row.role, role_name(role));
 	row.created_at = clock_now();
-	if ((rc = store_begin(store, &tx, err)) == 0 && (rc = store_operator_insert(tx, &row, err)) == 0 &&
+	if ((rc = store_begin(store, &tx, err)) == 0 && (rc = store_tenant_by_id(tx, row.tenant_id, &tenant, err)) == 0 &&
+	    (rc = store_operator_insert(tx, &row, err)) == 0 &&
 	    (rc = audit_write(tx, caller, row.created_at, "operator.create", "operator", row.name, err,
 		 "{\"role\":\"%s\"}", row.role)) == 0 &&
 	    (rc = store_commit(&tx, err)) == 0) {
 		memcpy(token_out, token, sizeof token);
+		if (row.bound)
+			memcpy(row.tenant, tenant.name, sizeof row.tenant);
 		if (row_out != NULL)
 			*row_out = row;
 	}
@@ -81,16 +89,23 @@ operator_list(struct core *core, const struct caller *caller, size_t limit, cons
 
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	rc = store_operator_list(tx, caller->tenant_id, limit, after, rows_out, n_out, next_out, err);
+	rc = store_operator_list(tx, caller->tenant_id, caller_is_within_tenant(caller), limit, after, rows_out, n_out, next_out, err);
 	store_rollback(&tx);
 	return rc;
+}
+
+/* One of the caller's tenant, or of the installation if it asks about that. */
+static int
+get(struct store_tx *tx, const struct caller *caller, const char *id_or_name, struct store_operator *row, struct err *err)
+{
+	return store_operator_get(tx, caller->tenant_id, caller_is_within_tenant(caller), id_or_name, row, err);
 }
 
 static int
 get_active(struct store_tx *tx, const struct caller *caller, const char *id_or_name, struct store_operator *row,
     struct err *err)
 {
-	int rc = store_operator_get(tx, caller->tenant_id, id_or_name, row, err);
+	int rc = get(tx, caller, id_or_name, row, err);
 
 	if (rc == 0 && row->revoked_at != 0)
 		rc = err_set(err, E_CONFLICT, "the operator was removed; add another");
@@ -195,7 +210,7 @@ operator_revoke(struct core *core, const struct caller *caller, const char *id_o
 
 	if ((rc = store_begin_urgent(core->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_operator_get(tx, caller->tenant_id, id_or_name, &row, err)) != 0 ||
+	if ((rc = get(tx, caller, id_or_name, &row, err)) != 0 ||
 	    (rc = store_operator_revoke(tx, row.id, now, err)) != 0 ||
 	    (rc = revocation_apply(tx, row.tenant_id, row.id, REASON_CESSATION_OF_OPERATION, now, NULL, &revocation, err)) != 0 ||
 	    (rc = audit_write(tx, caller, now, "operator.revoke", "operator", row.name, err, NULL)) != 0 ||
@@ -294,8 +309,8 @@ caller_make(const struct store_operator *row, struct caller *caller_out, struct 
 
 	if (!role_parse(row->role, &role))
 		return err_set(err, E_UNAUTH, "this operator has no role");
-	*caller_out = (struct caller){.role = role, .tenant_id = row->tenant_id};
-	(void)snprintf(caller_out->who, sizeof caller_out->who, "operator:%s", row->name);
+	*caller_out = (struct caller){.role = role, .tenant_id = row->tenant_id, .is_bound = row->bound};
+	(void)snprintf(caller_out->who, sizeof caller_out->who, "operator:%s%s%s", row->name, row->bound ? "@" : "", row->tenant);
 	return 0;
 }
 
@@ -330,13 +345,13 @@ owner_find(struct store_tx *tx, const struct store_certificate *row, struct call
 
 	switch (row->owner_kind) {
 	case OWNER_OPERATOR:
-		if ((rc = store_operator_get(tx, row->tenant_id, row->owner_id, &operator, err)) != 0)
+		if ((rc = store_operator_by_id(tx, row->owner_id, &operator, err)) != 0)
 			return rc;
 		return operator.revoked_at != 0 ? E_NOTFOUND : caller_make(&operator, caller_out, err);
 	case OWNER_BROKER:
 	case OWNER_DEVICE:
 		*caller_out = (struct caller){.role = row->owner_kind == OWNER_BROKER ? ROLE_BROKER : ROLE_DEVICE,
-		    .tenant_id = row->tenant_id};
+		    .tenant_id = row->tenant_id, .is_bound = row->owner_kind == OWNER_DEVICE};
 		memcpy(caller_out->serial, row->serial, sizeof caller_out->serial);
 		(void)snprintf(caller_out->who, sizeof caller_out->who, "%s:%s",
 		    store_owner_kind_name(row->owner_kind), row->owner_id);

@@ -13,15 +13,17 @@
 #define OPERATOR_VALID_DEFAULT_S (365 * 86400)
 #define OPERATOR_VALID_MAX_S (10LL * 365 * 86400)
 
-/* Make an operator and its token (shown once, stored as a digest), which ends at EXPIRES_AT; 0: never. ROW_OUT may be NULL.
- * E_INPUT, E_CONFLICT. Works on a bare store, so that `muster init` can make the first. */
+/* Make an operator, bound to the tenant that CALLER asks about or of the whole installation as CALLER is, and its token (shown once, stored as a digest), which ends at EXPIRES_AT; 0: never. ROW_OUT may be NULL.
+ * E_INPUT, E_CONFLICT, E_NOTFOUND (the tenant was
+ * removed meanwhile). Works on a bare store, so that `muster init` can make the first. */
 MUST_CHECK int operator_create(struct store *store, const struct caller *caller, const char *name, enum role role,
     int64_t expires_at, struct store_operator *row_out, char token_out[TOKEN_SIZE], struct err *err);
 
 /* When a token ends that is valid for VALID_S from now; 0: OPERATOR_VALID_DEFAULT_S. E_INPUT (field "valid"). */
 MUST_CHECK int operator_end(const struct core *core, int64_t valid_s, int64_t *end_out, struct err *err);
 
-/* Those of the caller's tenant in the order of their names, the removed too. E_INPUT. */
+/* Those that are bound to the tenant that the caller asks about, or to none, in the order of their names, the removed too.
+ * E_INPUT. */
 MUST_CHECK int operator_list(struct core *core, const struct caller *caller, size_t limit, const char *after,
     struct store_operator *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE], struct err *err);
 

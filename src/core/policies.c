@@ -55,6 +55,33 @@ out:
 }
 
 int
+policies_put_builtin(struct store_tx *tx, int64_t tenant_id, int64_t now, struct err *err)
+{
+	const char *writes[POLICY_TEMPLATES_MAX], *reads[POLICY_TEMPLATES_MAX];
+	size_t n_writes = policy_builtin_n_write, n_reads = policy_builtin_n_read;
+	struct store_policy row = {.tenant_id = tenant_id, .updated_at = now};
+	struct buf write = {0}, read = {0};
+	int rc;
+
+	(void)text_copy(row.name, sizeof row.name, POLICY_BUILTIN);
+	memcpy(writes, policy_builtin_write, n_writes * sizeof *writes);
+	memcpy(reads, policy_builtin_read, n_reads * sizeof *reads);
+	if (tenant_id != STORE_TENANT_DEFAULT) {
+		writes[n_writes++] = "{tenant}/devices/{id}/telemetry";
+		reads[n_reads++] = "{tenant}/devices/{id}/commands/#";
+	}
+	if ((rc = rights_to_json("write", writes, n_writes, policy_template_check, &write, err)) == 0 &&
+	    (rc = rights_to_json("read", reads, n_reads, policy_template_check, &read, err)) == 0) {
+		row.write = (char *)write.data;
+		row.read = (char *)read.data;
+		rc = store_policy_put(tx, &row, err);
+	}
+	buf_clear(&write);
+	buf_clear(&read);
+	return rc;
+}
+
+int
 policies_set(struct core *core, const struct caller *caller, const char *name,
     const struct policies_request *request, struct store_policy *policy_out, struct err *err)
 {
@@ -65,6 +92,8 @@ policies_set(struct core *core, const struct caller *caller, const char *name,
 
 	if ((rc = row_make(core, caller, name, request, &row, err)) != 0 ||
 	    (rc = store_begin(core->store, &tx, err)) != 0 ||
+	    (rc = rights_own_check(tx, caller, "write", request->write, request->n_write, true, err)) != 0 ||
+	    (rc = rights_own_check(tx, caller, "read", request->read, request->n_read, true, err)) != 0 ||
 	    (rc = store_policy_put(tx, &row, err)) != 0 ||
 	    (rc = store_change_append(tx, row.tenant_id, "policy", name, row.updated_at, &seq, err)) != 0 ||
 	    (rc = audit_write(tx, caller, row.updated_at, "policy.set", "policy", name, err,

@@ -174,7 +174,7 @@ recovery_hold(const struct recovery *r, const char *common_name, struct store_ce
 		cert->owner_kind = OWNER_SERVICE;
 		revoked = service.status == DEVICE_REVOKED;
 	} else if (rc == E_NOTFOUND &&
-	    (rc = store_operator_get(r->tx, cert->tenant_id, cert->owner_id, &operator, err)) == 0) {
+	    (rc = store_operator_by_id(r->tx, cert->owner_id, &operator, err)) == 0) {
 		cert->owner_kind = OWNER_OPERATOR;
 		revoked = operator.revoked_at != 0;
 	} else if (rc == E_NOTFOUND) {

@@ -5,8 +5,11 @@
 #include "base/jsonparse.h"
 #include "store/policy.h"
 #include "store/service.h"
+#include "store/store.h"
+#include "store/tenant.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #define HASH_NONFATAL_OOM 1
@@ -167,6 +170,67 @@ out:
 	store_policy_clear(&policy);
 	free(e);
 	return rc;
+}
+
+/* Is TOPIC below the level or levels ABOVE? */
+static bool
+is_below(const char *topic, const char *above)
+{
+	size_t len = strlen(above);
+
+	return strncmp(topic, above, len) == 0 && topic[len] == '/';
+}
+
+/* Is it below devices/ID/ of a device of the tenant's? */
+static int
+is_below_own_device(struct store_tx *tx, int64_t tenant_id, const char *topic, bool *is_out, struct err *err)
+{
+	static const char devices[] = "devices/";
+	struct store_device device = {0};
+	char id[UUID_LEN + 1];
+	struct err e = {0};
+	int rc;
+
+	*is_out = false;
+	if (strncmp(topic, devices, strlen(devices)) != 0 || strcspn(topic + strlen(devices), "/") != UUID_LEN)
+		return 0;
+	memcpy(id, topic + strlen(devices), UUID_LEN);
+	id[UUID_LEN] = '\0';
+	if (!is_below(topic + strlen(devices), id) || !uuid_is_valid(id))
+		return 0;
+	if ((rc = store_device_get(tx, tenant_id, id, &device, &e)) == 0)
+		*is_out = true;
+	else if (rc != E_NOTFOUND)
+		*err = e;
+	store_device_clear(&device);
+	return rc == E_NOTFOUND ? 0 : rc;
+}
+
+int
+rights_own_check(struct store_tx *tx, const struct caller *caller, const char *field, const char *const *topics, size_t n,
+    bool is_template, struct err *err)
+{
+	char tenant[STORE_WORD_SIZE], at[ERR_FIELD_MAX];
+	bool is_own;
+	size_t i;
+	int rc;
+
+	if (!caller->is_bound && caller->tenant_id == STORE_TENANT_DEFAULT)
+		return 0;
+	if ((rc = store_tenant_name(tx, caller->tenant_id, tenant, err)) != 0)
+		return rc;
+	for (i = 0; i < n; i++) {
+		is_own = is_below(topics[i], tenant) ||
+		    (is_template && (is_below(topics[i], "{tenant}") || is_below(topics[i], "devices/{id}")));
+		if (!is_own && !is_template && (rc = is_below_own_device(tx, caller->tenant_id, topics[i], &is_own, err)) != 0)
+			return rc;
+		if (is_own)
+			continue;
+		(void)snprintf(at, sizeof at, "%s[%zu]", field, i);
+		return err_field(err, E_DENIED, at, "is not the tenant's own: it must begin with %s/ or devices/%s/", tenant,
+		    is_template ? "{id}" : "and the id of one of its devices");
+	}
+	return 0;
 }
 
 /* A parsed policy, found by tenant and name. */

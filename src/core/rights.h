@@ -6,6 +6,7 @@
 #include "authz/policy.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "core/caller.h"
 #include "core/core.h"
 #include "store/device.h"
 #include "store/store.h"
@@ -27,5 +28,11 @@ MUST_CHECK int rights_of_device(struct store_tx *tx, const struct store_device *
 
 /* Build the whole ACL file of every active device and service. */
 MUST_CHECK int rights_acl_build(struct core *core, struct buf *acl_out, struct err *err);
+
+/* May CALLER give TOPICS to a policy (IS_TEMPLATE) or a service? An operator of the installation in its own tenant, `default`,
+ * any. Else each must be its tenant's own: below the tenant's name or {tenant}, or below devices/{id}/ or, of a service,
+ * devices/ID/ for one of the tenant's devices. E_DENIED (field "read[0]" …). */
+MUST_CHECK int rights_own_check(struct store_tx *tx, const struct caller *caller, const char *field,
+    const char *const *topics, size_t n, bool is_template, struct err *err);
 
 #endif

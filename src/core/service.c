@@ -91,6 +91,21 @@ add_commit(struct core *core, const struct caller *caller, const struct store_se
 	return rc;
 }
 
+/* Only topics of its tenant. A device stays its tenant's, so the transaction need not look again. */
+static int
+check_topics(struct core *core, const struct caller *caller, const struct service_request *request, struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = rights_own_check(tx, caller, "read", request->read, request->n_read, false, err)) == 0)
+		rc = rights_own_check(tx, caller, "write", request->write, request->n_write, false, err);
+	store_rollback(&tx);
+	return rc;
+}
+
 /* A taken name is refused before anything is signed; the transaction looks again. */
 static int
 check_name_is_free(
@@ -117,7 +132,7 @@ service_add(struct core *core, const struct caller *caller, const struct service
 	struct store_service row = {0};
 	int rc;
 
-	if ((rc = row_make(core, caller, request, &row, err)) != 0 ||
+	if ((rc = row_make(core, caller, request, &row, err)) != 0 || (rc = check_topics(core, caller, request, err)) != 0 ||
 	    (rc = check_name_is_free(core, caller, row.name, err)) != 0)
 		goto out;
 	owner = owner_of(&row);

@@ -197,7 +197,7 @@ vouch_authenticate(struct core *core, const char *chain, struct caller *caller_o
 	if ((rc = choose(tx, a, idevid.serial, &chosen, err)) != 0)
 		goto out;
 	hex_encode(fingerprint, idevid.fingerprint, SHA256_LEN);
-	*caller_out = (struct caller){.role = ROLE_ENROLLEE, .tenant_id = chosen->tenant_id};
+	*caller_out = (struct caller){.role = ROLE_ENROLLEE, .tenant_id = chosen->tenant_id, .is_bound = true};
 	(void)snprintf(caller_out->who, sizeof caller_out->who, VOUCH_WHO "%s", fingerprint);
 	(void)text_copy(caller_out->trust_id, sizeof caller_out->trust_id, chosen->id);
 	(void)text_copy(caller_out->device_serial, sizeof caller_out->device_serial, idevid.serial);

@@ -6,6 +6,7 @@
 #include "core/authfail.h"
 #include "core/enrol.h"
 #include "core/operator.h"
+#include "core/tenant.h"
 #include "core/vouch.h"
 
 #include <stdio.h>
@@ -46,6 +47,13 @@ caller_proof_token(struct caller_proof *proof, const char *authorization)
 	    !text_copy(proof->token, sizeof proof->token, authorization + strlen(BEARER))) {
 		proof->token[0] = '\0'; /* too long to be one of ours */
 	}
+}
+
+void
+caller_proof_tenant(struct caller_proof *proof, const char *tenant)
+{
+	if (tenant != NULL && (tenant[0] == '\0' || !text_copy(proof->tenant, sizeof proof->tenant, tenant)))
+		(void)text_copy(proof->tenant, sizeof proof->tenant, "?");
 }
 
 void
@@ -103,8 +111,10 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
 		rc = from_socket(proof, caller_out);
 		break;
 	}
-	if (rc == 0)
+	if (rc == 0) {
 		(void)text_copy(caller_out->from, sizeof caller_out->from, peer);
+		return proof->tenant[0] != '\0' ? tenant_enter(core, caller_out, proof->tenant, err) : 0;
+	}
 	if (rc != E_UNAUTH && rc != E_DENIED)
 		return rc;
 	if (proof->via == CALLER_VIA_IDEVID) {
@@ -124,5 +134,7 @@ caller_may(const struct route *route, const struct caller *caller, struct err *e
 		return unauthenticated(err);
 	if ((route->who & caller->role) == 0)
 		return err_set(err, E_DENIED, "the role %s may not do this", role_name(caller->role));
+	if ((route->who & ROUTE_WHOLE) != 0 && caller->is_bound)
+		return err_set(err, E_DENIED, "this is the whole installation's, and who is bound to a tenant may not do it");
 	return 0;
 }

@@ -28,6 +28,7 @@ struct caller_proof {
 	unsigned uid;			  /* VIA_SOCKET */
 	bool is_unread;			  /* there was no memory to read it */
 	char token[CALLER_TOKEN_MAX + 1]; /* VIA_TOKEN, VIA_ENROLMENT; "" if it was none */
+	char tenant[STORE_WORD_SIZE]; /* in which it wants to act; "" if it does not say */
 	struct buf certificate; /* VIA_CERTIFICATE: DER, verified by TLS; VIA_IDEVID: PEM, as tls_peer_stranger has it */
 };
 
@@ -35,11 +36,14 @@ struct caller_proof {
  * Basic, whose user name is not looked at. Whoever names a token is asked about that and nothing else. */
 void caller_proof_token(struct caller_proof *proof, const char *authorization);
 
+/* Note TENANT, the value of the header Muster-Tenant or NULL. One that can be no tenant's name is noted as such. */
+void caller_proof_tenant(struct caller_proof *proof, const char *tenant);
+
 void caller_proof_clear(struct caller_proof *proof);
 
 /* Who is it? Asks the store, so on a worker. A failed attempt is counted and audited. E_UNAUTH, always in the same words, but for
  * manufacturers' certificates, which are no secret to be guessed: what is wrong with one its device is told, with E_DENIED if it
- * is not expected. E_NOMEM, E_BUSY, E_SYS. */
+ * is not expected. E_NOTFOUND: the tenant in which it wants to act is not there, or not for it. E_NOMEM, E_BUSY, E_SYS. */
 MUST_CHECK int caller_resolve(struct core *core, const struct caller_proof *proof, const char *peer,
     struct caller *caller_out, struct err *err);
 

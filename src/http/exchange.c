@@ -91,6 +91,10 @@ exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *pee
 	}
 	caller_proof_token(
 	    &x->proof, evhttp_find_header(evhttp_request_get_input_headers(evreq), "Authorization"));
+	/* What is of the whole installation is in no tenant. */
+	if ((x->route->who & ROUTE_WHOLE) == 0)
+		caller_proof_tenant(
+		    &x->proof, evhttp_find_header(evhttp_request_get_input_headers(evreq), "Muster-Tenant"));
 	if (attempt_check(x, &err) != 0) {
 		exchange_refuse(x, &err, 0);
 		return false;

@@ -92,6 +92,8 @@ typedef int http_handler(struct core *core, const struct caller *caller,
 
 /* Who may call: an OR of enum role, or one of these. */
 #define ROUTE_ANYBODY 0x1000 /* needs no credentials and looks at none */
+/* Beside roles: what is of the whole installation, and so not for those who are bound to a tenant. */
+#define ROUTE_WHOLE 0x2000
 
 enum route_place {
 	ROUTE_INLINE, /* on the event loop: answers from memory, at once, also when the workers are drowned */

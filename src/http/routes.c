@@ -4,7 +4,11 @@
 #define READERS (ROLE_ADMIN | ROLE_OPERATOR | ROLE_AUDITOR)
 #define WRITERS (ROLE_ADMIN | ROLE_OPERATOR)
 #define AUDITORS (ROLE_ADMIN | ROLE_AUDITOR)
-#define FOLLOWERS (ROLE_ADMIN | ROLE_BROKER)
+#define FOLLOWERS (ROUTE_WHOLE | ROLE_ADMIN | ROLE_BROKER)
+/* Of the whole installation: not for those who are bound to a tenant. */
+#define WHOLE_ADMIN (ROUTE_WHOLE | ROLE_ADMIN)
+#define WHOLE_READERS (ROUTE_WHOLE | READERS)
+#define WHOLE_AUDITORS (ROUTE_WHOLE | AUDITORS)
 #define RENEWERS (ROLE_DEVICE | ROLE_LATE)
 #define ON_BOTH (ON_API | ON_PKI)
 
@@ -57,16 +61,16 @@ const struct route routes[] = {
     ROUTE("GET",    "/v1/profiles", READERS, ROUTE_NORMAL, ON_API, api_profiles_list),
     ROUTE("GET",    "/v1/profiles/{name}", READERS, ROUTE_NORMAL, ON_API, api_profiles_get),
 
-    ROUTE("GET",    "/v1/limits", READERS, ROUTE_NORMAL, ON_API, api_limits_list),
+    ROUTE("GET",    "/v1/limits", WHOLE_READERS, ROUTE_NORMAL, ON_API, api_limits_list),
 
     /* Urgent: by this a broker learns of a revocation. */
     ROUTE("GET",    "/v1/feed", FOLLOWERS, ROUTE_URGENT, ON_API, api_feed_changes),
     ROUTE("GET",    "/v1/feed/snapshot", FOLLOWERS, ROUTE_NORMAL, ON_API, api_feed_snapshot),
 
-    ROUTE("POST",   "/v1/brokers", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_brokers_add),
-    ROUTE("GET",    "/v1/brokers", READERS, ROUTE_NORMAL, ON_API, api_brokers_list),
-    ROUTE("POST",   "/v1/brokers/{id}/revoke", ROLE_ADMIN, ROUTE_URGENT, ON_API, api_brokers_revoke),
-    ROUTE("POST",   "/v1/brokers/reports", ROLE_BROKER, ROUTE_NORMAL, ON_API, api_brokers_report),
+    ROUTE("POST",   "/v1/brokers", WHOLE_ADMIN, ROUTE_NORMAL, ON_API, api_brokers_add),
+    ROUTE("GET",    "/v1/brokers", WHOLE_READERS, ROUTE_NORMAL, ON_API, api_brokers_list),
+    ROUTE("POST",   "/v1/brokers/{id}/revoke", WHOLE_ADMIN, ROUTE_URGENT, ON_API, api_brokers_revoke),
+    ROUTE("POST",   "/v1/brokers/reports", ROUTE_WHOLE | ROLE_BROKER, ROUTE_NORMAL, ON_API, api_brokers_report),
 
     ROUTE("POST",   "/v1/operators", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_operators_add),
     ROUTE("GET",    "/v1/operators", AUDITORS, ROUTE_NORMAL, ON_API, api_operators_list),
@@ -74,8 +78,14 @@ const struct route routes[] = {
     ROUTE("POST",   "/v1/operators/{id}/package", ROLE_ADMIN, ROUTE_NORMAL, ON_API, api_operators_package),
     ROUTE("POST",   "/v1/operators/{id}/revoke", ROLE_ADMIN, ROUTE_URGENT, ON_API, api_operators_revoke),
 
+    ROUTE("POST",   "/v1/tenants", WHOLE_ADMIN, ROUTE_NORMAL, ON_API, api_tenants_add),
+    ROUTE("GET",    "/v1/tenants", READERS, ROUTE_NORMAL, ON_API, api_tenants_list),
+    ROUTE("GET",    "/v1/tenants/{name}", READERS, ROUTE_NORMAL, ON_API, api_tenants_get),
+    ROUTE("PATCH",  "/v1/tenants/{name}", WHOLE_ADMIN, ROUTE_NORMAL, ON_API, api_tenants_update),
+    ROUTE("DELETE", "/v1/tenants/{name}", WHOLE_ADMIN, ROUTE_NORMAL, ON_API, api_tenants_remove),
+
     ROUTE("GET",    "/v1/audit", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_list),
-    ROUTE("GET",    "/v1/audit/verify", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_verify),
+    ROUTE("GET",    "/v1/audit/verify", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, api_audit_verify),
     ROUTE("GET",    "/v1/ca", READERS, ROUTE_NORMAL, ON_API, api_ca_get),
     ROUTE("GET",    "/v1/openapi.json", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, api_openapi_get),
 
@@ -83,7 +93,7 @@ const struct route routes[] = {
     /* Not urgent: it asks the signer, and nobody's credentials are looked at, so it must not be able to
      * hold up a revocation. Drowned workers answer 503, which is the truth. */
     ROUTE("GET",    "/readyz", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, health_ready),
-    ROUTE("GET",    "/metrics", AUDITORS, ROUTE_NORMAL, ON_API, metrics_get),
+    ROUTE("GET",    "/metrics", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, metrics_get),
     /* For a monitoring system without credentials: [metrics] listen, by default nowhere. */
     ROUTE("GET",    "/metrics", ROUTE_ANYBODY, ROUTE_NORMAL, ON_METRICS, metrics_get),
     ROUTE("GET",    "/d/{token}", ROUTE_ANYBODY, ROUTE_NORMAL, ON_API, link_show),

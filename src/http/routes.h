@@ -20,6 +20,9 @@ http_handler api_services_revoke, api_services_package;
 http_handler api_operators_add, api_operators_list, api_operators_token, api_operators_package,
     api_operators_revoke;
 
+/* api_tenants.c */
+http_handler api_tenants_add, api_tenants_list, api_tenants_get, api_tenants_update, api_tenants_remove;
+
 /* api_tokens.c */
 http_handler api_tokens_create, api_tokens_list, api_tokens_revoke;
 

@@ -142,16 +142,28 @@ shape_enrol_token(const struct store_enrol_token *row, const char *token)
 json_t *
 shape_operator(const struct store_operator *row, const char *token)
 {
-	json_t *shape = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}",
+	json_t *shape = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}",
 	    "id", row->id,
 	    "name", row->name,
 	    "role", row->role,
+	    "tenant", text_or_null(row->tenant),
 	    "created_at", json_time(row->created_at),
 	    "expires_at", time_or_null(row->expires_at),
 	    "last_used_at", time_or_null(row->last_used_at),
 	    "revoked_at", time_or_null(row->revoked_at));
 
 	return with_token(shape, token);
+}
+
+json_t *
+shape_tenant(const struct store_tenant *row)
+{
+	return json_pack("{s:s, s:o, s:I, s:o, s:o}",
+	    "name", row->name,
+	    "quota", row->quota > 0 ? json_integer(row->quota) : json_null(),
+	    "devices", (json_int_t)row->devices,
+	    "profiles", json_loads(row->profiles, 0, NULL),
+	    "created_at", json_time(row->created_at));
 }
 
 json_t *

@@ -17,6 +17,7 @@
 #include "core/ratelimit.h"
 #include "core/rekey.h"
 #include "core/service.h"
+#include "core/tenant.h"
 #include "core/trust.h"
 #include "x509/crl.h"
 
@@ -37,6 +38,7 @@ json_t *shape_operator(const struct store_operator *row, const char *token);
 json_t *shape_trust(const struct store_trust *row, bool with_pem);
 json_t *shape_trust_serial(const struct store_trust_serial *row);
 
+json_t *shape_tenant(const struct store_tenant *row);
 json_t *shape_policy(const struct store_policy *row);
 json_t *shape_profile(const struct profile *profile);
 json_t *shape_limit(const char *name, const struct ratelimit_state *state, int64_t refused_at);

@@ -4,7 +4,8 @@
 #include "store/cursor.h"
 #include "store/tx.h"
 
-#define COLUMNS "id, tenant_id, name, role, token_hash, created_at, revoked_at, expires_at, last_used_at"
+#define COLUMNS "id, tenant_id, name, role, token_hash, created_at, revoked_at, expires_at, last_used_at, bound"
+#define SELECTED COLUMNS ", (SELECT t.name FROM tenant t WHERE t.id = operator.tenant_id)"
 
 static void
 row_read(struct db_rows *rows, struct store_operator *row)
@@ -19,15 +20,19 @@ row_read(struct db_rows *rows, struct store_operator *row)
 	row->revoked_at = db_col_int(rows, 6);
 	row->expires_at = db_col_int(rows, 7);
 	row->last_used_at = db_col_int(rows, 8);
+	row->bound = db_col_int(rows, 9) != 0;
+	if (row->bound)
+		db_col_text(rows, 10, row->tenant, sizeof row->tenant);
 }
 
 int
 store_operator_insert(struct store_tx *tx, const struct store_operator *row, struct err *err)
 {
-	int rc = db_exec(tx->db, "INSERT INTO operator (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	int rc = db_exec(tx->db, "INSERT INTO operator (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 	    DB_ARGS(db_text(row->id), db_int(row->tenant_id), db_text(row->name),
 		db_text(row->role), db_blob(row->token_hash, sizeof row->token_hash),
-		db_int(row->created_at), db_int(row->revoked_at), db_int(row->expires_at), db_int(row->last_used_at)),
+		db_int(row->created_at), db_int(row->revoked_at), db_int(row->expires_at), db_int(row->last_used_at),
+		db_int(row->bound)),
 	    NULL, err);
 
 	if (rc == E_CONFLICT)
@@ -60,21 +65,30 @@ store_operator_by_token(
 {
 	struct db_rows rows;
 
-	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM operator WHERE token_hash = $1 AND revoked_at = 0",
+	db_query(&rows, tx->db, "SELECT " SELECTED " FROM operator WHERE token_hash = $1 AND revoked_at = 0",
 	    DB_ARGS(db_blob(token_hash, SHA256_LEN)));
 	return row_only(&rows, row_out, err);
 }
 
 int
-store_operator_get(struct store_tx *tx, int64_t tenant_id, const char *id_or_name, struct store_operator *row_out,
-    struct err *err)
+store_operator_get(struct store_tx *tx, int64_t tenant_id, bool bound, const char *id_or_name,
+    struct store_operator *row_out, struct err *err)
 {
 	struct db_rows rows;
 
 	db_query(&rows, tx->db,
-	    "SELECT " COLUMNS " FROM operator WHERE tenant_id = $1 AND (id = $2 OR (name = $2 AND revoked_at = 0))"
-	    " ORDER BY id <> $2 LIMIT 1",
-	    DB_ARGS(db_int(tenant_id), db_text(id_or_name)));
+	    "SELECT " SELECTED " FROM operator WHERE tenant_id = $1 AND bound = $3"
+	    " AND (id = $2 OR (name = $2 AND revoked_at = 0)) ORDER BY id <> $2 LIMIT 1",
+	    DB_ARGS(db_int(tenant_id), db_text(id_or_name), db_int(bound)));
+	return row_only(&rows, row_out, err);
+}
+
+int
+store_operator_by_id(struct store_tx *tx, const char *id, struct store_operator *row_out, struct err *err)
+{
+	struct db_rows rows;
+
+	db_query(&rows, tx->db, "SELECT " SELECTED " FROM operator WHERE id = $1", DB_ARGS(db_text(id)));
 	return row_only(&rows, row_out, err);
 }
 
@@ -113,7 +127,7 @@ store_operator_expire_all(struct store_tx *tx, int64_t now, struct err *err)
 }
 
 int
-store_operator_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const char *after,
+store_operator_list(struct store_tx *tx, int64_t tenant_id, bool bound, size_t limit, const char *after,
     struct store_operator *rows_out, size_t *n_out, char next_out[STORE_CURSOR_SIZE], struct err *err)
 {
 	struct cursor at;
@@ -125,8 +139,9 @@ store_operator_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const 
 	if ((rc = cursor_begin(after, 'o', limit, &at, err)) != 0)
 		return rc;
 	db_query(&rows, tx->db,
-	    "SELECT " COLUMNS " FROM operator WHERE tenant_id = $1 AND (name, id) > ($2, $3) ORDER BY name, id LIMIT $4",
-	    DB_ARGS(db_int(tenant_id), db_text(at.key), db_text(at.id), db_int((int64_t)limit + 1)));
+	    "SELECT " SELECTED " FROM operator WHERE tenant_id = $1 AND bound = $5 AND (name, id) > ($2, $3)"
+	    " ORDER BY name, id LIMIT $4",
+	    DB_ARGS(db_int(tenant_id), db_text(at.key), db_text(at.id), db_int((int64_t)limit + 1), db_int(bound)));
 	while (!more && db_next(&rows)) {
 		if (n == limit)
 			more = true;

@@ -1,4 +1,4 @@
-/* Tables `policy` and `tenant`. */
+/* Table `policy`. */
 #include "store/policy.h"
 
 #include "store/tx.h"
@@ -133,24 +133,4 @@ store_policy_page(struct store_tx *tx, int64_t after_tenant_id, const char *afte
 	    "SELECT " COLUMNS " FROM policy WHERE (tenant_id, name) > ($1, $2) ORDER BY tenant_id, name LIMIT $3",
 	    DB_ARGS(db_int(after_tenant_id), db_text(after_name), db_int((int64_t)max)));
 	return rows_each(&rows, each, ctx, n_out, err);
-}
-
-int
-store_tenant_name(
-    struct store_tx *tx, int64_t tenant_id, char name_out[STORE_WORD_SIZE], struct err *err)
-{
-	char name[STORE_WORD_SIZE] = "";
-	struct db_rows rows;
-	bool found;
-	int rc;
-
-	db_query(
-	    &rows, tx->db, "SELECT name FROM tenant WHERE id = $1", DB_ARGS(db_int(tenant_id)));
-	if ((found = db_next(&rows)))
-		db_col_text(&rows, 0, name, sizeof name);
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such tenant");
-	if (rc == 0)
-		memcpy(name_out, name, sizeof name);
-	return rc;
 }

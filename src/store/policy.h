@@ -1,4 +1,4 @@
-/* Tables `policy` and `tenant`. */
+/* Table `policy`. */
 #ifndef MUSTER_STORE_POLICY_H
 #define MUSTER_STORE_POLICY_H
 
@@ -35,9 +35,5 @@ MUST_CHECK int store_policy_each(struct store_tx *tx, int64_t tenant_id,
 /* As store_device_page, in the order of tenant and name; 0 and "" to begin with. */
 MUST_CHECK int store_policy_page(struct store_tx *tx, int64_t after_tenant_id, const char *after_name, size_t max,
     store_policy_each_fn *each, void *ctx, size_t *n_out, struct err *err);
-
-/* The tenant's name. E_NOTFOUND. */
-MUST_CHECK int store_tenant_name(
-    struct store_tx *tx, int64_t tenant_id, char name_out[STORE_WORD_SIZE], struct err *err);
 
 #endif

@@ -1,7 +1,6 @@
 """Group B of the list of threats: names from outside. What could mean something in an ACL file, a topic, a path, a subject,
 a page or a terminal is refused by name where a word is due, and stays text where text is due."""
 
-import hashlib
 import http.server
 import json
 import re
@@ -402,19 +401,11 @@ def test_b8_sql(home):
 
 @pytest.fixture(scope="module")
 def shared():
-    """A server with two tenants. No command makes one yet, so the second is put into the database by hand, as the migration
-    makes the first; whoever calls as its operator is real from there on."""
+    """A server with two tenants, and an admin who is bound to each."""
     h = muster.Home(settings=SETTINGS)
-    token = "muster_" + secrets.token_urlsafe(32)
-    with sqlite3.connect(h.dir / "muster.db") as db:
-        db.execute("INSERT INTO tenant VALUES (2, 'other', 0)")
-        db.execute("INSERT INTO operator (id, tenant_id, name, role, token_hash, created_at, revoked_at)"
-                   " VALUES (?, 2, 'admin', 'admin', ?, 0, 0)",
-                   ["11111111-1111-4111-8111-111111111111", hashlib.sha256(token.encode()).digest()])
-        db.execute("INSERT INTO policy SELECT 2, name, read, write, updated_at, sessions FROM policy WHERE tenant_id = 1")
-    db.close()
-    h.tokens = [h.token, token]
     with served(h):
+        h.cli("tenant", "add", "other")
+        h.tokens = [h.json("--tenant", tenant, "operator", "add", "admin", "--role", "admin")["token"] for tenant in ("default", "other")]
         yield h
 
 
@@ -422,14 +413,14 @@ def test_b9_two_tenants(shared):
     """B9 two tenants, the same names for everything: nothing overlaps."""
     one, two = shared.tokens
     made = []
-    for i, token in enumerate((one, two)):
-        assert shared.request("PUT", "/v1/policies/pumps", {"read": [], "write": [f"own{i}/{{tenant}}/{{id}}"]}, token=token).status in (200, 201)
+    for name, token in (("default", one), ("other", two)):
+        assert shared.request("PUT", "/v1/policies/pumps", {"read": [], "write": [f"{name}/own/{{tenant}}/{{id}}"]}, token=token).status in (200, 201)
         reply = shared.request("POST", "/v1/devices", {"name": "Pump", "type": "pump", "location": "hall", "policy": "pumps", "key": "ec-p256"}, token=token)
         assert reply.status == 201, reply.body
-        service = shared.request("POST", "/v1/services", {"name": "backend", "read": [f"own{i}/#"], "key": "ec-p256", "profile": "constrained"}, token=token)
+        service = shared.request("POST", "/v1/services", {"name": "backend", "read": [f"{name}/#"], "key": "ec-p256", "profile": "constrained"}, token=token)
         assert service.status == 201, service.body
         made.append((reply.json, service.json))
-    for i, (token, (own, own_service), (foreign, foreign_service)) in enumerate(((one, made[0], made[1]), (two, made[1], made[0]))):
+    for name, token, (own, own_service), (foreign, foreign_service) in (("default", one, *made), ("other", two, *reversed(made))):
         def ask(method, path, body=None):
             return shared.request(method, path, body, token=token)
 
@@ -438,7 +429,7 @@ def test_b9_two_tenants(shared):
             items = ask("GET", f"/v1/devices{query}").json["items"]
             assert [d["id"] for d in items] == ([] if foreign["id"] in query else [own["id"]])
         assert [s["id"] for s in ask("GET", "/v1/services").json["items"]] == [own_service["id"]]
-        assert ask("GET", "/v1/policies/pumps").json["write"] == [f"own{i}/{{tenant}}/{{id}}"]
+        assert ask("GET", "/v1/policies/pumps").json["write"] == [f"{name}/own/{{tenant}}/{{id}}"]
         assert ask("GET", f"/v1/certificates/{own['certificate']['fingerprint']}").status == 200
         # what is another's is not there, and stays as it is
         before = traces(shared)
@@ -454,8 +445,8 @@ def test_b9_two_tenants(shared):
         assert own["id"] in audit and foreign["id"] not in audit and foreign_service["id"] not in audit
     # the topics are each tenant's own
     users = acl(shared, made[1][1]["id"])
-    assert users[made[0][0]["id"]] == [f"write own0/default/{made[0][0]['id']}"]
-    assert users[made[1][0]["id"]] == [f"write own1/other/{made[1][0]['id']}"]
+    assert users[made[0][0]["id"]] == [f"write default/own/default/{made[0][0]['id']}"]
+    assert users[made[1][0]["id"]] == [f"write other/own/other/{made[1][0]['id']}"]
     # and taking one away leaves the other
     assert shared.request("POST", f"/v1/devices/{made[0][0]['id']}/revoke", {}, token=one).status == 200
     assert shared.request("GET", f"/v1/devices/{made[1][0]['id']}", token=two).json["status"] == "active"

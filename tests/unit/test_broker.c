@@ -348,7 +348,7 @@ test_another_tenants_device(void **state)
 	(void)text_copy(event.id, sizeof event.id, device.id);
 	fixture_config(f->core)->settings.broker_refusals_per_min = 3;
 	assert_ok(store_begin(f->core->store, &tx, &err));
-	assert_ok(db_exec(tx->db, "INSERT INTO tenant VALUES (2, 'other', 0)", DB_NONE, NULL, &err));
+	assert_ok(db_exec(tx->db, "INSERT INTO tenant (id, name, created_at) VALUES (2, 'other', 0)", DB_NONE, NULL, &err));
 	assert_ok(db_exec(tx->db, "UPDATE device SET tenant_id = 2", DB_NONE, NULL, &err));
 	assert_ok(db_exec(tx->db, "UPDATE certificate SET tenant_id = 2 WHERE owner_kind = 0", DB_NONE, NULL, &err));
 	assert_ok(store_commit(&tx, &err));

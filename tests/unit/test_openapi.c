@@ -97,13 +97,15 @@ compare_callers(struct found *f, const struct route *route, json_t *operation)
 	bool anybody = route->who == ROUTE_ANYBODY;
 	json_t *security = json_object_get(operation, "security"), *responses = json_object_get(operation, "responses");
 
-	if (roles_of(operation) != (anybody ? 0 : route->who))
+	if (roles_of(operation) != (anybody ? 0 : route->who & ~(unsigned)ROUTE_WHOLE))
 		found(f, "%s %s: x-roles are not the route's", route->method, route->pattern);
+	if (json_is_true(json_object_get(operation, "x-installation")) != ((route->who & ROUTE_WHOLE) != 0))
+		found(f, "%s %s: x-installation", route->method, route->pattern);
 	if (!json_is_array(security) || (json_array_size(security) == 0) != anybody)
 		found(f, "%s %s: security", route->method, route->pattern);
 	if (security_names(operation, "mutualTLS") != (!anybody && (route->who & (ROLE_BROKER | ROLE_ENROLLEE | ROLE_DEVICE)) != 0) ||
 	    security_names(operation, "enrolmentToken") != (!anybody && (route->who & ROLE_ENROLLEE) != 0) ||
-	    security_names(operation, "bearer") != (!anybody && (route->who & ~(ROLE_ENROLLEE | ROLE_DEVICE | ROLE_LATE)) != 0))
+	    security_names(operation, "bearer") != (!anybody && (route->who & ~(ROUTE_WHOLE | ROLE_ENROLLEE | ROLE_DEVICE | ROLE_LATE)) != 0))
 		found(f, "%s %s: the wrong kind of credentials", route->method, route->pattern);
 	if ((json_object_get(responses, "401") != NULL) != !anybody || (json_object_get(responses, "403") != NULL) != !anybody)
 		found(f, "%s %s: 401 and 403 are for those who need credentials", route->method, route->pattern);
@@ -250,6 +252,8 @@ test_every_difference_is_seen(void **state)
 	    {"{\"paths\": {\"/v1/audit\": {\"get\": {\"x-roles\": [\"admin\", \"auditor\", \"root\"]}}}}",
 		"GET /v1/audit: x-roles"},
 	    {"{\"paths\": {\"/v1/audit\": {\"get\": {\"x-roles\": null}}}}", "GET /v1/audit: x-roles"},
+	    {"{\"paths\": {\"/v1/audit\": {\"get\": {\"x-installation\": true}}}}", "GET /v1/audit: x-installation"},
+	    {"{\"paths\": {\"/v1/brokers\": {\"get\": {\"x-installation\": false}}}}", "GET /v1/brokers: x-installation"},
 	    {"{\"paths\": {\"/v1/audit\": {\"get\": {\"security\": []}}}}", "GET /v1/audit: security"},
 	    {"{\"paths\": {\"/healthz\": {\"get\": {\"security\": [{\"bearer\": []}]}}}}", "GET /healthz: security"},
 	    {"{\"paths\": {\"/v1/audit\": {\"get\": {\"security\": [{\"mutualTLS\": []}]}}}}", "credentials"},

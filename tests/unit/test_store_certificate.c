@@ -113,7 +113,7 @@ test_owner(void **state)
 	struct err err = {0};
 	int64_t tenant_id = 9;
 
-	fixture_tamper(f, "INSERT INTO tenant VALUES (2, 'other', 0)");
+	fixture_tamper(f, "INSERT INTO tenant (id, name, created_at) VALUES (2, 'other', 0)");
 	c.owner_kind = OWNER_SERVICE;
 	c.tenant_id = 2;
 	insert(f, &c);

@@ -70,7 +70,7 @@ test_another_tenants_device_is_not_there(void **state)
 	struct err err = {0};
 	size_t n = 99;
 
-	fixture_tamper(f, "INSERT INTO tenant VALUES (2, 'other', 0)");
+	fixture_tamper(f, "INSERT INTO tenant (id, name, created_at) VALUES (2, 'other', 0)");
 	insert(f, &d);
 	assert_ok(store_begin(f->store, &tx, &err));
 	assert_int_equal(store_device_get(tx, OTHER_TENANT, d.id, &got, &err), E_NOTFOUND);

@@ -1,4 +1,4 @@
-/* Tables `policy`, `tenant` and `operator`. */
+/* Tables `policy` and `operator`. */
 #include "store_fixture.h"
 
 #include "store/operator.h"
@@ -105,7 +105,7 @@ test_each_in_order(void **state)
 	char seen[16] = "";
 	size_t i;
 
-	fixture_tamper(f, "INSERT INTO tenant VALUES (2, 'other', 0)");
+	fixture_tamper(f, "INSERT INTO tenant (id, name, created_at) VALUES (2, 'other', 0)");
 	assert_ok(store_begin(f->store, &tx, &err));
 	for (i = 0; i < 3; i++) {
 		p = policy_of(names[i]);
@@ -121,21 +121,6 @@ test_each_in_order(void **state)
 	p = policy_of("z");
 	assert_ok(store_policy_put(tx, &p, &err));
 	assert_int_equal(store_policy_each(tx, 0, collect, seen, &err), E_BUSY);
-	store_rollback(&tx);
-}
-
-static void
-test_tenant_name(void **state)
-{
-	struct fixture *f = *state;
-	char name[STORE_WORD_SIZE];
-	struct store_tx *tx = NULL;
-	struct err err = {0};
-
-	assert_ok(store_read(f->store, &tx, &err));
-	assert_ok(store_tenant_name(tx, STORE_TENANT_DEFAULT, name, &err));
-	assert_string_equal(name, "default");
-	assert_int_equal(store_tenant_name(tx, 2, name, &err), E_NOTFOUND);
 	store_rollback(&tx);
 }
 
@@ -159,7 +144,7 @@ test_operator(void **state)
 	struct store_tx *tx = NULL;
 	struct err err = {0};
 
-	fixture_tamper(f, "INSERT INTO tenant VALUES (2, 'other', 0)");
+	fixture_tamper(f, "INSERT INTO tenant (id, name, created_at) VALUES (2, 'other', 0)");
 	assert_ok(store_begin(f->store, &tx, &err));
 	assert_int_equal(store_operator_by_token(tx, o.token_hash, &got, &err), E_NOTFOUND);
 	assert_ok(store_operator_insert(tx, &o, &err));
@@ -194,7 +179,6 @@ main(void)
 	    case_of(test_put_inserts_and_replaces),
 	    case_of(test_remove_spares_what_is_used),
 	    case_of(test_each_in_order),
-	    case_of(test_tenant_name),
 	    case_of(test_operator),
 	};
 

@@ -94,7 +94,7 @@ test_names_of_another_tenant(void **state) /* B9 */
 	struct store_tx *tx = NULL;
 	struct err err = {0};
 
-	fixture_tamper(f, "INSERT INTO tenant VALUES (2, 'other', 0)");
+	fixture_tamper(f, "INSERT INTO tenant (id, name, created_at) VALUES (2, 'other', 0)");
 	t.tenant_id = 2;
 	insert(f, &s);
 	insert(f, &t);

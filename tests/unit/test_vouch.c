@@ -178,7 +178,7 @@ tenant_add(struct fixture *f)
 	struct err err = {0};
 
 	assert_ok(store_begin(f->core->store, &tx, &err));
-	assert_ok(db_exec(tx->db, "INSERT INTO tenant VALUES (2, 'other', 0)", DB_NONE, NULL, &err));
+	assert_ok(db_exec(tx->db, "INSERT INTO tenant (id, name, created_at) VALUES (2, 'other', 0)", DB_NONE, NULL, &err));
 	assert_ok(db_exec(tx->db,
 	    "INSERT INTO policy (tenant_id, name, read, write, updated_at, sessions)"
 	    " SELECT 2, name, read, write, updated_at, sessions FROM policy WHERE tenant_id = 1",
