@@ -83,17 +83,6 @@ static const struct argp argp = {options, parse, "server|broker",
     NULL, NULL, NULL};
 
 static int
-read_part(const char *dir, const char *name, size_t max, struct buf *out, struct err *err)
-{
-	char path[FS_PATH_MAX];
-	int rc;
-
-	if ((rc = fs_path(path, dir, name, err)) != 0)
-		return rc;
-	return fs_read(path, max, out, err);
-}
-
-static int
 hosts_given(struct work *w, char *list, struct err *err)
 {
 	char *host;
@@ -115,7 +104,7 @@ hosts_of_today(struct work *w, const char *dir, const char *cert, struct err *er
 	size_t n = 0, i;
 	int rc;
 
-	if ((rc = read_part(dir, cert, CHAIN_PEM_MAX, &pem, err)) == 0 &&
+	if ((rc = home_read(dir, cert, CHAIN_PEM_MAX, &pem, err)) == 0 &&
 	    (rc = chain_leaf(buf_str(&pem), &der, err)) == 0)
 		rc = cert_sans_read(der.data, der.len, w->names, SERVERPAIR_HOSTS_MAX, &n, err);
 	buf_clear(&pem);
@@ -137,10 +126,10 @@ ca_open(struct work *w, const char *dir, struct err *err)
 	int rc;
 
 	buf_init_secret(&key_pem);
-	if ((rc = read_part(dir, "ca/issuing.crt", CHAIN_PEM_MAX, &w->issuing_pem, err)) != 0 ||
+	if ((rc = home_read(dir, "ca/issuing.crt", CHAIN_PEM_MAX, &w->issuing_pem, err)) != 0 ||
 	    (rc = pem_decode(buf_str(&w->issuing_pem), w->issuing_pem.len, "CERTIFICATE", &der, err)) != 0 ||
 	    (rc = cert_issuer_init(&w->issuer, der.data, der.len, w->settings.pki_public_url, err)) != 0 ||
-	    (rc = read_part(dir, "ca/private/issuing.key", CHAIN_PEM_MAX, &key_pem, err)) != 0 ||
+	    (rc = home_read(dir, "ca/private/issuing.key", CHAIN_PEM_MAX, &key_pem, err)) != 0 ||
 	    (rc = key_from_pem(key_pem.data, key_pem.len, &w->issuing_key, err)) != 0)
 		goto out;
 	if (!key_is_of(w->issuing_key, w->issuer.spki, w->issuer.spki_len))
@@ -148,18 +137,6 @@ ca_open(struct work *w, const char *dir, struct err *err)
 out:
 	buf_clear(&der);
 	buf_clear(&key_pem);
-	return rc;
-}
-
-static int
-profiles_open(struct work *w, const char *dir, struct err *err)
-{
-	struct buf text = {0};
-	int rc;
-
-	if ((rc = read_part(dir, "muster.conf", CONF_FILE_MAX, &text, err)) == 0)
-		rc = profiles_parse(buf_str(&text), &w->profiles, err);
-	buf_clear(&text);
 	return rc;
 }
 
@@ -202,7 +179,7 @@ renew(const char *dir, struct arguments *a, struct work *w, struct err *err)
 	if (rc != 0 ||
 	    (rc = a->hosts != NULL ? hosts_given(w, a->hosts, err)
 				   : hosts_of_today(w, dir, serverpair_cert(a->which), err)) != 0 ||
-	    (rc = profiles_open(w, dir, err)) != 0 || (rc = ca_open(w, dir, err)) != 0 ||
+	    (rc = home_profiles(dir, &w->profiles, err)) != 0 || (rc = ca_open(w, dir, err)) != 0 ||
 	    (rc = records_open(w, dir, err)) != 0)
 		return rc;
 	profile = profile_find(&w->profiles, PROFILE_DEFAULT);

@@ -16,6 +16,7 @@
 #include "core/operator.h"
 #include "core/policies.h"
 #include "core/settings.h"
+#include "signer/issuers.h"
 #include "signer/log.h"
 #include "signer/profile.h"
 #include "store/store.h"
@@ -53,32 +54,77 @@ struct build {
 	struct home_made made;
 };
 
-static int
-put_file(struct build *b, const char *name, mode_t mode, const void *data, size_t len, struct err *err)
+int
+home_read(const char *dir, const char *name, size_t max, struct buf *out, struct err *err)
 {
 	char path[FS_PATH_MAX];
 	int rc;
 
-	if ((rc = fs_path(path, b->dir, name, err)) != 0)
+	if ((rc = fs_path(path, dir, name, err)) != 0)
 		return rc;
-	return fs_write(path, mode, (gid_t)-1, data, len, err);
+	return fs_read(path, max, out, err);
 }
 
-static int
-put_buf(struct build *b, const char *name, mode_t mode, const struct buf *data, struct err *err)
+int
+home_read_cert(const char *dir, const char *name, struct buf *der_out, struct err *err)
 {
-	return buf_failed(data) ? err_nomem(err) : put_file(b, name, mode, data->data, data->len, err);
-}
-
-static int
-put_key(struct build *b, const char *name, mode_t mode, const struct key *key, struct err *err)
-{
-	struct secret pem = {0};
+	struct buf pem = {0};
 	int rc;
 
-	if ((rc = key_to_pem(key, &pem, err)) == 0)
-		rc = put_file(b, name, mode, pem.data, pem.len, err);
+	if ((rc = home_read(dir, name, ISSUERS_PEM_MAX, &pem, err)) == 0 &&
+	    (rc = pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", der_out, err)) != 0)
+		(void)err_prefix(err, "%s", name);
+	buf_clear(&pem);
+	return rc;
+}
+
+int
+home_profiles(const char *dir, struct profiles *out, struct err *err)
+{
+	struct buf text = {0};
+	int rc;
+
+	if ((rc = home_read(dir, "muster.conf", CONF_FILE_MAX, &text, err)) == 0)
+		rc = profiles_parse(buf_str(&text), out, err);
+	buf_clear(&text);
+	return rc;
+}
+
+int
+home_put(const char *dir, const char *name, mode_t mode, const struct buf *data, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if (buf_failed(data))
+		return err_nomem(err);
+	if ((rc = fs_path(path, dir, name, err)) != 0)
+		return rc;
+	return fs_write(path, mode, (gid_t)-1, data->data, data->len, err);
+}
+
+int
+home_put_key(const char *dir, const char *name, const struct key *key, struct err *err)
+{
+	struct secret pem = {0};
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if ((rc = key_to_pem(key, &pem, err)) == 0 && (rc = fs_path(path, dir, name, err)) == 0)
+		rc = fs_write(path, 0600, (gid_t)-1, pem.data, pem.len, err);
 	secret_clear(&pem);
+	return rc;
+}
+
+int
+home_put_cert(const char *dir, const char *name, const struct buf *der, struct err *err)
+{
+	struct buf pem = {0};
+	int rc;
+
+	pem_encode(&pem, "CERTIFICATE", der->data, der->len);
+	rc = home_put(dir, name, 0644, &pem, err);
+	buf_clear(&pem);
 	return rc;
 }
 
@@ -100,10 +146,10 @@ make_cas(struct build *b, struct err *err)
 		return rc;
 	pem_encode(&b->root_pem, "CERTIFICATE", b->root_der.data, b->root_der.len);
 	pem_encode(&b->issuing_pem, "CERTIFICATE", b->issuing_der.data, b->issuing_der.len);
-	if ((rc = put_key(b, "ca/private/root.key", 0600, b->root_key, err)) != 0 ||
-	    (rc = put_key(b, "ca/private/issuing.key", 0600, b->issuing_key, err)) != 0 ||
-	    (rc = put_buf(b, "ca/root.crt", 0644, &b->root_pem, err)) != 0 ||
-	    (rc = put_buf(b, "ca/issuing.crt", 0644, &b->issuing_pem, err)) != 0)
+	if ((rc = home_put_key(b->dir, "ca/private/root.key", b->root_key, err)) != 0 ||
+	    (rc = home_put_key(b->dir, "ca/private/issuing.key", b->issuing_key, err)) != 0 ||
+	    (rc = home_put(b->dir, "ca/root.crt", 0644, &b->root_pem, err)) != 0 ||
+	    (rc = home_put(b->dir, "ca/issuing.crt", 0644, &b->issuing_pem, err)) != 0)
 		return rc;
 	return cert_issuer_init(&b->issuer, b->issuing_der.data, b->issuing_der.len,
 	    b->settings.pki_public_url, err);
@@ -140,7 +186,7 @@ make_settings(struct build *b, struct err *err)
 	settings_print(&text, s);
 	buf_byte(&text, '\n');
 	profiles_print(&text, o->org != NULL ? o->org : "", o->country != NULL ? o->country : "");
-	rc = put_buf(b, "muster.conf", 0644, &text, err);
+	rc = home_put(b->dir, "muster.conf", 0644, &text, err);
 	buf_clear(&text);
 	return rc;
 }
@@ -192,9 +238,9 @@ make_broker_files(struct build *b, struct err *err)
 	    (rc = crl_sign(&crl, NULL, 0, b->issuing_key, &der, err)) != 0)
 		goto out;
 	pem_encode(&pem, "X509 CRL", der.data, der.len);
-	if ((rc = put_buf(b, "broker/ca.pem", 0640, &ca, err)) == 0 &&
+	if ((rc = home_put(b->dir, "broker/ca.pem", 0640, &ca, err)) == 0 &&
 	    (rc = home_write_closed_acl(b->dir, err)) == 0 &&
-	    (rc = put_buf(b, "broker/crl.pem", 0640, &pem, err)) == 0)
+	    (rc = home_put(b->dir, "broker/crl.pem", 0640, &pem, err)) == 0)
 		rc = make_server(b, SERVERPAIR_BROKER, err);
 out:
 	buf_clear(&ca);

@@ -1,11 +1,13 @@
-/* The home: making one. */
+/* The home: making one, and its files for local commands. */
 #ifndef MUSTER_CMD_HOME_H
 #define MUSTER_CMD_HOME_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "cmd/serverpair.h"
 #include "cmd/workdir.h"
 #include "core/token.h"
+#include "signer/profile.h"
 #include "x509/key.h"
 
 #include <stdbool.h>
@@ -45,6 +47,21 @@ MUST_CHECK int home_write_closed_acl(const char *dir, struct err *err);
  * beside its place and renamed, so that DIR is whole or not there. E_CONFLICT if DIR exists and is not an empty
  * folder; E_INPUT; E_SYS. */
 MUST_CHECK int home_create(const struct home_options *options, struct home_made *made_out, struct err *err);
+
+/* Append the file NAME of the home DIR to OUT: E_INPUT beyond MAX bytes, E_NOTFOUND, E_SYS. */
+MUST_CHECK int home_read(const char *dir, const char *name, size_t max, struct buf *out, struct err *err);
+
+/* The certificate in NAME (PEM), as DER. As home_read, E_INPUT. */
+MUST_CHECK int home_read_cert(const char *dir, const char *name, struct buf *der_out, struct err *err);
+
+/* The profiles in its muster.conf. As home_read, E_INPUT. */
+MUST_CHECK int home_profiles(const char *dir, struct profiles *out, struct err *err);
+
+/* Put a file, key (PEM, 0600) or certificate (PEM, 0644) into its place, whole, instead of what is there. E_SYS, E_NOMEM. */
+MUST_CHECK int home_put(
+    const char *dir, const char *name, mode_t mode, const struct buf *data, struct err *err);
+MUST_CHECK int home_put_key(const char *dir, const char *name, const struct key *key, struct err *err);
+MUST_CHECK int home_put_cert(const char *dir, const char *name, const struct buf *der, struct err *err);
 
 /* Be the one that writes in DIR, until *FD_OUT is closed: the server, or a command that needs it stopped. E_CONFLICT
  * if another is. */
