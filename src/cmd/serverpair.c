@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "store/broker.h"
 #include "store/certificate.h"
+#include "store/issuer.h"
 #include "x509/pem.h"
 
 #include <arpa/inet.h>
@@ -82,7 +83,8 @@ record_certificate(const struct serverpair *p, const struct cert_spec *spec, con
 	if ((rc = signer_log_add(p->log, &row, err)) != 0 || (rc = signer_log_sync(p->log, err)) != 0 ||
 	    (rc = store_begin(p->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_certificate_insert(tx, &cert, err)) == 0 &&
+	if ((rc = store_issuer_enter(tx, p->issuer->key_id_hex, &cert.issuer, err)) == 0 &&
+	    (rc = store_certificate_insert(tx, &cert, err)) == 0 &&
 	    (owner != OWNER_BROKER || (rc = record_broker(tx, &cert, p->now, err)) == 0))
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);

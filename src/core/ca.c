@@ -6,6 +6,7 @@
 #include "core/publisher.h"
 #include "core/reconcile.h"
 #include "signer/client.h"
+#include "store/issuer.h"
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -86,6 +87,7 @@ ca_issue(struct core *core, const struct profile *profile, const char *id, const
 	row.not_before = info.not_before;
 	row.not_after = info.not_after;
 	row.state = CERTIFICATE_ACTIVE;
+	row.issuer = core->issuer_numbers[0];
 	*row_out = row;
 	in_doubt = false;
 out:
@@ -126,19 +128,38 @@ ca_crl_info(struct core *core, enum shelf_kind kind, struct crl_info *info_out)
 	shelf_info(publisher_shelf(core->publisher), kind, info_out);
 }
 
+int
+ca_issuer_index(const struct core *core, const struct cert_info *info)
+{
+	const struct config *config = core_config(core);
+	const struct cert_issuer *issuer;
+	size_t i;
+
+	for (i = 0; i < core->issuers.n; i++) {
+		issuer = config_issuer_at(config, i);
+		if (info->issuer_len == issuer->name_len && memcmp(info->issuer, issuer->name, issuer->name_len) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+int64_t
+ca_issuer_number(const struct core *core, const struct cert_info *info)
+{
+	int i = ca_issuer_index(core, info);
+
+	return i < 0 ? STORE_ISSUER_NONE : core->issuer_numbers[i];
+}
+
 const char *
 ca_chain_pem(const struct core *core, const struct store_certificate *certificate)
 {
-	const struct config *config = core_config(core);
 	struct cert_info info;
-	size_t i;
+	int i = -1;
 
 	if (certificate->der != NULL && cert_info_read(certificate->der, certificate->der_len, &info, &(struct err){0}) == 0)
-		for (i = 0; i < config->n_retired; i++)
-			if (info.issuer_len == config->retired[i].name_len &&
-			    memcmp(info.issuer, config->retired[i].name, info.issuer_len) == 0)
-				return buf_str(&core->issuing_pems[i + 1]);
-	return buf_str(&core->issuing_pems[0]);
+		i = ca_issuer_index(core, &info);
+	return buf_str(&core->issuing_pems[i < 0 ? 0 : i]);
 }
 
 size_t

@@ -29,6 +29,12 @@ const char *ca_chain_pem(const struct core *core, const struct store_certificate
 #define CA_ALL_MAX (ISSUERS_MAX + 1)
 size_t ca_all(const struct core *core, const struct buf *ders_out[CA_ALL_MAX]);
 
+/* Which of core->issuers the CA of a certificate is, by what is written in it; -1: none. */
+int ca_issuer_index(const struct core *core, const struct cert_info *info);
+
+/* The number by which the store calls that CA; STORE_ISSUER_NONE. */
+int64_t ca_issuer_number(const struct core *core, const struct cert_info *info);
+
 /* The latest list as shelf_get gives it. ISSUER is "issuing" or the SKI in hex, else E_NOTFOUND. */
 MUST_CHECK int ca_crl(struct core *core, const char *issuer, enum shelf_kind kind, bool gzip, struct shelf_item *out,
     struct err *err);

@@ -39,6 +39,19 @@ issuers_init(const struct core *core, struct config *config, struct err *err)
 	return rc;
 }
 
+int
+config_issuer_index(const struct config *config, const char *key_id_hex)
+{
+	size_t i;
+
+	if (strcmp(key_id_hex, "issuing") == 0)
+		return 0;
+	for (i = 0; i <= config->n_retired; i++)
+		if (strcmp(key_id_hex, config_issuer_at(config, i)->key_id_hex) == 0)
+			return (int)i;
+	return -1;
+}
+
 /* CONFIG_OUT is the caller's. */
 static int
 config_make(

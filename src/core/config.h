@@ -34,6 +34,16 @@ MUST_CHECK int config_open(struct core *core, struct err *err);
  * change stays, with a warning. On failure the old one stays, whole. One thread. */
 MUST_CHECK int config_reload(struct core *core, bool *changed_out, struct err *err);
 
+/* The I-th of core->issuers: today's, then the retired. */
+static inline const struct cert_issuer *
+config_issuer_at(const struct config *config, size_t i)
+{
+	return i == 0 ? &config->issuer : &config->retired[i - 1];
+}
+
+/* Which of core->issuers has that SKI in hex, or today's by the name "issuing"; -1: none. */
+int config_issuer_index(const struct config *config, const char *key_id_hex);
+
 /* Has it changed so lately that the signer may not use the same one yet? */
 bool config_is_fresh(const struct core *core);
 

@@ -24,6 +24,7 @@
 #include "core/trust.h"
 #include "signer/client.h"
 #include "store/audit.h"
+#include "store/issuer.h"
 #include "store/store.h"
 #include "x509/pem.h"
 
@@ -79,6 +80,33 @@ issuers_open(struct core *core, struct err *err)
 	return failed ? err_nomem(err) : 0;
 }
 
+/* The store is there, and no thread yet. */
+static int
+issuers_enter(struct core *core, struct err *err)
+{
+	const struct config *config = core_config(core);
+	struct store_tx *tx = NULL;
+	size_t i;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	for (i = 0; rc == 0 && i < core->issuers.n; i++)
+		rc = store_issuer_find(tx, config_issuer_at(config, i)->key_id_hex, &core->issuer_numbers[i], err);
+	store_rollback(&tx);
+	if (rc != E_NOTFOUND)
+		return rc;
+	/* The oldest first: in a store that has seen none, all that was issued is its. */
+	if ((rc = store_begin_urgent(core->store, &tx, err)) != 0)
+		return rc;
+	for (i = core->issuers.n; rc == 0 && i-- > 0;)
+		rc = store_issuer_enter(tx, config_issuer_at(config, i)->key_id_hex, &core->issuer_numbers[i], err);
+	if (rc == 0)
+		rc = store_commit(&tx, err);
+	store_rollback(&tx);
+	return rc;
+}
+
 static int
 limits_open(struct core *core, struct err *err)
 {
@@ -121,7 +149,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	    (rc = fs_path(path, dir, "muster.db", err)) != 0 ||
 	    (rc = store_open(path, &core->store, err)) != 0 ||
 	    (rc = store_audit_ready(core->store, err)) != 0 || (rc = trust_open(core, err)) != 0 ||
-	    (rc = feed_open(core, err)) != 0)
+	    (rc = issuers_enter(core, err)) != 0 || (rc = feed_open(core, err)) != 0)
 		goto out;
 	*core_out = core;
 	core = NULL;

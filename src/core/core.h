@@ -38,6 +38,7 @@ struct core {
 	struct buf root_pem;	     /* in a package's ca.crt */
 	struct issuers issuers;	     /* today's issuing CA first */
 	struct buf issuing_pems[ISSUERS_MAX]; /* the same as PEM: chain_pem */
+	int64_t issuer_numbers[ISSUERS_MAX];  /* and what the store calls each */
 	struct buf root_der;
 	uint8_t root_spki_hash[SHA256_LEN];
 	struct keypool *keypool;

@@ -475,7 +475,7 @@ publisher_start(struct core *core, struct publisher **publisher_out, struct err 
 	p->last_ms = p->last_urgent_ms = clock_mono_ms() - core->publish_gap_ms;
 	if ((rc = shelf_new(&p->shelf, err)) != 0)
 		goto out;
-	if ((p->revlist = revlist_new(core, core_config(core)->issuer.key_id_hex)) == NULL) {
+	if ((p->revlist = revlist_new(core, core_config(core)->issuer.key_id_hex, core->issuer_numbers[0])) == NULL) {
 		rc = err_nomem(err);
 		goto out;
 	}

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/audit.h"
+#include "core/ca.h"
 #include "core/publisher.h"
 #include "core/recovery.h"
 #include "signer/client.h"
@@ -151,6 +152,7 @@ orphan_record(struct reconcile *r, const struct signer_log_row *row, struct err 
 	cert.not_before = info.not_before;
 	cert.not_after = info.not_after;
 	cert.revoked_at = recovery.now;
+	cert.issuer = ca_issuer_number(r->core, &info);
 	hex_encode(serial, row->serial, SERIAL_LEN);
 	if (r->restored && (rc = recovery_hold(&recovery, info.common_name, &cert, err)) != 0)
 		return rc;
@@ -260,7 +262,7 @@ store_to_log(struct reconcile *r, struct err *err)
 
 	if ((rc = store_read(r->core->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_revoked_open(tx, r->core->now(), &walk, err)) == 0) {
+	if ((rc = store_revoked_open(tx, STORE_ISSUER_ALL, r->core->now(), &walk, err)) == 0) {
 		while (rc == 0 && store_revoked_next(walk, &row)) {
 			if (row.revoked_at < r->mark_time)
 				continue;

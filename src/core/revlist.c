@@ -29,6 +29,7 @@ struct change {
 struct revlist {
 	struct core *core;
 	const char *issuer;
+	int64_t number;
 	struct crl_entry *list; /* listed, and not changed since the base; behind them there may be room */
 	size_t n, cap;
 	struct change *changed;
@@ -39,7 +40,7 @@ struct revlist {
 };
 
 struct revlist *
-revlist_new(struct core *core, const char *issuer)
+revlist_new(struct core *core, const char *issuer, int64_t number)
 {
 	struct revlist *l = calloc(1, sizeof *l);
 
@@ -47,6 +48,7 @@ revlist_new(struct core *core, const char *issuer)
 		return NULL;
 	l->core = core;
 	l->issuer = issuer;
+	l->number = number;
 	return l;
 }
 
@@ -145,7 +147,7 @@ changes_read(struct revlist *l, struct store_tx *tx, bool *is_new, struct err *e
 		if ((rc = store_revocation_list(tx, l->seen, rows, BATCH, &n, err)) != 0)
 			return rc;
 		for (i = 0; i < n; i++) {
-			if ((rc = changed_set(l, &rows[i], is_new, err)) != 0)
+			if (rows[i].issuer == l->number && (rc = changed_set(l, &rows[i], is_new, err)) != 0)
 				return rc;
 			l->seen = rows[i].n;
 		}
@@ -163,7 +165,7 @@ list_read(struct revlist *l, struct store_tx *tx, struct err *err)
 	int rc;
 
 	l->n = 0;
-	if ((rc = store_revoked_open(tx, l->base.listed_from, &revoked, err)) != 0)
+	if ((rc = store_revoked_open(tx, l->number, l->base.listed_from, &revoked, err)) != 0)
 		return rc;
 	while (rc == 0 && store_revoked_next(revoked, &row)) {
 		if (changed_find(l, row.serial) != NULL || (rc = list_reserve(l, l->n + 1, err)) != 0)

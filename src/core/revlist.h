@@ -15,8 +15,8 @@
 
 struct revlist;
 
-/* ISSUER is its SKI in hex, borrowed. NULL: out of memory. Nothing is read yet. */
-struct revlist *revlist_new(struct core *core, const char *issuer);
+/* ISSUER is its SKI in hex, borrowed, NUMBER what the store calls it. NULL: out of memory. Nothing is read yet. */
+struct revlist *revlist_new(struct core *core, const char *issuer, int64_t number);
 void revlist_free(struct revlist *list);
 
 /* Take in what has changed in the store. *NEEDS_BASE_OUT: the next complete list must become the base, because there is

@@ -13,7 +13,7 @@
 #define COLUMNS                                                                                    \
 	"serial, tenant_id, owner_kind, owner_id, fingerprint, spki_hash, key, profile, "          \
 	"not_before,"                                                                              \
-	" not_after, state, reason, revoked_at, superseded_by, der"
+	" not_after, state, reason, revoked_at, superseded_by, der, issuer"
 
 const char *
 store_owner_kind_name(enum store_owner_kind kind)
@@ -59,6 +59,7 @@ row_read(struct db_rows *rows, struct store_certificate *row)
 	if (row->superseded)
 		db_col_bytes(rows, 13, row->superseded_by, sizeof row->superseded_by);
 	db_col_memdup(rows, 14, &row->der, &row->der_len);
+	row->issuer = db_col_int(rows, 15);
 }
 
 int
@@ -68,7 +69,7 @@ store_certificate_insert(struct store_tx *tx, const struct store_certificate *ro
 
 	rc = db_exec(tx->db,
 	    "INSERT INTO certificate (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-	    " $11, $12, $13, $14, $15)",
+	    " $11, $12, $13, $14, $15, $16)",
 	    DB_ARGS(db_blob(row->serial, sizeof row->serial), db_int(row->tenant_id),
 		db_int(row->owner_kind), db_text(row->owner_id),
 		db_blob(row->fingerprint, sizeof row->fingerprint),
@@ -76,7 +77,7 @@ store_certificate_insert(struct store_tx *tx, const struct store_certificate *ro
 		db_text(row->profile), db_int(row->not_before), db_int(row->not_after),
 		db_int(row->state), db_int(row->reason), db_int(row->revoked_at),
 		db_blob(row->superseded ? row->superseded_by : NULL, sizeof row->superseded_by),
-		db_blob(row->der, row->der_len)),
+		db_blob(row->der, row->der_len), db_int(row->issuer)),
 	    NULL, err);
 	return rc == 0 && row->state != CERTIFICATE_ACTIVE ? store_revocation_append(tx, row->serial, err) : rc;
 }
@@ -123,17 +124,18 @@ int
 store_certificate_status(
     struct store_tx *tx, const uint8_t *serial, struct store_status *status_out, struct err *err)
 {
-	struct store_status status = {CERTIFICATE_ACTIVE, 0, 0};
+	struct store_status status = {0};
 	struct db_rows rows;
 	bool found;
 	int rc;
 
-	db_query(&rows, tx->db, "SELECT state, reason, revoked_at FROM certificate WHERE serial = $1",
+	db_query(&rows, tx->db, "SELECT state, reason, revoked_at, issuer FROM certificate WHERE serial = $1",
 	    DB_ARGS(db_blob(serial, STORE_SERIAL_LEN)));
 	if ((found = db_next(&rows))) {
 		status.state = (enum certificate_state)db_col_enum(&rows, 0, STATES);
 		status.reason = (int)db_col_int(&rows, 1);
 		status.revoked_at = db_col_int(&rows, 2);
+		status.issuer = db_col_int(&rows, 3);
 	}
 	if ((rc = db_end(&rows, err)) != 0)
 		return rc;
@@ -334,17 +336,22 @@ struct store_revoked {
 };
 
 int
-store_revoked_open(struct store_tx *tx, int64_t not_after_least, struct store_revoked **revoked_out,
+store_revoked_open(struct store_tx *tx, int64_t issuer, int64_t not_after_least, struct store_revoked **revoked_out,
     struct err *err)
 {
 	struct store_revoked *revoked = calloc(1, sizeof *revoked);
 
 	if (revoked == NULL)
 		return err_nomem(err);
-	db_query(&revoked->rows, tx->db,
-	    "SELECT serial, revoked_at, reason FROM certificate WHERE state <> 0 AND not_after >= "
-	    "$1",
-	    DB_ARGS(db_int(not_after_least)));
+	if (issuer == STORE_ISSUER_ALL) /* issuer by issuer: the index begins with it */
+		db_query(&revoked->rows, tx->db,
+		    "SELECT serial, revoked_at, reason FROM certificate WHERE state <> 0 AND not_after >= $1 AND issuer IN"
+		    " (SELECT n FROM issuer UNION ALL SELECT -1)",
+		    DB_ARGS(db_int(not_after_least)));
+	else
+		db_query(&revoked->rows, tx->db,
+		    "SELECT serial, revoked_at, reason FROM certificate WHERE state <> 0 AND not_after >= $1 AND issuer = $2",
+		    DB_ARGS(db_int(not_after_least), db_int(issuer)));
 	*revoked_out = revoked;
 	return 0;
 }

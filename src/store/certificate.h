@@ -39,6 +39,7 @@ struct store_certificate {
 	int64_t revoked_at; /* 0 while active */
 	bool superseded;
 	uint8_t superseded_by[STORE_SERIAL_LEN];
+	int64_t issuer;	    /* its number in table `issuer` */
 	uint8_t *der;	    /* owned */
 	size_t der_len;
 };
@@ -62,6 +63,7 @@ struct store_status {
 	enum certificate_state state;
 	int reason;
 	int64_t revoked_at;
+	int64_t issuer;
 };
 
 /* Of whichever tenant. E_NOTFOUND: never issued. */
@@ -122,15 +124,17 @@ struct store_due {
 MUST_CHECK int store_certificate_due(
     struct store_tx *tx, int64_t now, struct store_due *out, size_t max, size_t *n_out, struct err *err);
 
-/* Every held or revoked certificate with not_after >= NOT_AFTER_LEAST, streaming, for the CRL. Opened on a
- * read transaction; next returns false at the end or on failure, close tells which. */
+/* Every held or revoked certificate of the issuer with that number, or of all that table `issuer` has and of none
+ * (STORE_ISSUER_ALL), with not_after >= NOT_AFTER_LEAST, streaming, for the CRL. Opened on a read transaction; next returns
+ * false at the end or on failure, close tells which. */
 struct store_revoked;
 struct store_revoked_row {
 	uint8_t serial[STORE_SERIAL_LEN];
 	int64_t revoked_at;
 	int reason;
 };
-MUST_CHECK int store_revoked_open(struct store_tx *tx, int64_t not_after_least,
+#define STORE_ISSUER_ALL (-2)
+MUST_CHECK int store_revoked_open(struct store_tx *tx, int64_t issuer, int64_t not_after_least,
     struct store_revoked **revoked_out, struct err *err);
 bool store_revoked_next(struct store_revoked *revoked, struct store_revoked_row *row_out);
 MUST_CHECK int store_revoked_close(struct store_revoked *revoked, struct err *err);

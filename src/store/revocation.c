@@ -9,8 +9,8 @@ int
 store_revocation_append(struct store_tx *tx, const uint8_t *serial, struct err *err)
 {
 	return db_exec(tx->db,
-	    "INSERT INTO revocation (serial, state, reason, revoked_at)"
-	    " SELECT serial, state, reason, revoked_at FROM certificate WHERE serial = $1",
+	    "INSERT INTO revocation (serial, state, reason, revoked_at, issuer)"
+	    " SELECT serial, state, reason, revoked_at, issuer FROM certificate WHERE serial = $1",
 	    DB_ARGS(db_blob(serial, STORE_SERIAL_LEN)), NULL, err);
 }
 
@@ -38,7 +38,7 @@ store_revocation_list(struct store_tx *tx, int64_t after, struct store_revocatio
 	int rc;
 
 	db_query(&rows, tx->db,
-	    "SELECT n, serial, state, reason, revoked_at FROM revocation WHERE n > $1 ORDER BY n LIMIT $2",
+	    "SELECT n, serial, state, reason, revoked_at, issuer FROM revocation WHERE n > $1 ORDER BY n LIMIT $2",
 	    DB_ARGS(db_int(after), db_int((int64_t)max)));
 	for (; db_next(&rows); n++) {
 		rows_out[n].n = db_col_int(&rows, 0);
@@ -46,6 +46,7 @@ store_revocation_list(struct store_tx *tx, int64_t after, struct store_revocatio
 		rows_out[n].state = (enum certificate_state)db_col_enum(&rows, 2, STATES);
 		rows_out[n].reason = (int)db_col_int(&rows, 3);
 		rows_out[n].revoked_at = db_col_int(&rows, 4);
+		rows_out[n].issuer = db_col_int(&rows, 5);
 	}
 	if ((rc = db_end(&rows, err)) == 0)
 		*n_out = n;

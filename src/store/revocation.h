@@ -15,6 +15,7 @@ struct store_revocation {
 	enum certificate_state state;
 	int reason;
 	int64_t revoked_at;
+	int64_t issuer; /* the certificate's */
 };
 
 /* Append the present state of the certificate SERIAL. */

@@ -24,7 +24,7 @@ world_open(struct world *w, struct fixture *f)
 	memset(w, 0, sizeof *w);
 	w->f = f;
 	w->core.store = f->store;
-	assert_non_null(w->list = revlist_new(&w->core, ISSUER));
+	assert_non_null(w->list = revlist_new(&w->core, ISSUER, 0));
 }
 
 static void
@@ -314,7 +314,7 @@ test_restarts(void **state)
 	add(&w, 3, CERTIFICATE_REVOKED, REASON_KEY_COMPROMISE, T0 + 100 * DAY);
 	assert_int_equal(move(&w, 2, CERTIFICATE_ACTIVE, 0), 0);
 	revlist_free(w.list);
-	assert_non_null(w.list = revlist_new(&w.core, ISSUER));
+	assert_non_null(w.list = revlist_new(&w.core, ISSUER, 0));
 	assert_false(round_at(&w, T0 + 1));
 	assert_int_equal(revlist_base(w.list), 1);
 	assert_true(lists(&w, 1) && !lists(&w, 2) && lists(&w, 3));
@@ -322,14 +322,14 @@ test_restarts(void **state)
 	store_it(&w, T0 + DAY);
 	assert_int_equal(move(&w, 2, CERTIFICATE_HELD, REASON_CERTIFICATE_HOLD), 0); /* the numbers of rows go on */
 	revlist_free(w.list);
-	assert_non_null(w.list = revlist_new(&w.core, ISSUER));
+	assert_non_null(w.list = revlist_new(&w.core, ISSUER, 0));
 	assert_false(round_at(&w, T0 + DAY + 1));
 	assert_true(lists(&w, 1) && lists(&w, 2) && lists(&w, 3));
 	assert_ok(store_begin(w.f->store, &tx, &err));
 	assert_ok(store_crl_forget_base(tx, &err));
 	assert_ok(store_commit(&tx, &err));
 	revlist_free(w.list);
-	assert_non_null(w.list = revlist_new(&w.core, ISSUER));
+	assert_non_null(w.list = revlist_new(&w.core, ISSUER, 0));
 	assert_true(round_at(&w, T0 + DAY + 2));
 	assert_true(lists(&w, 1) && lists(&w, 2) && lists(&w, 3));
 	world_close(&w);

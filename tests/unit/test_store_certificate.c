@@ -1,6 +1,8 @@
 /* Table `certificate`: lookups, states, the walk for the CRL. */
 #include "store_fixture.h"
 
+#include "store/issuer.h"
+
 #define OWNER "00000001-0000-4000-8000-000000000000"
 
 static void
@@ -199,6 +201,7 @@ test_revoked_walk(void **state)
 	struct store_revoked *walk = NULL;
 	struct store_revoked_row row;
 	struct store_tx *tx = NULL;
+	int64_t number;
 	struct err err = {0};
 	unsigned i, seen = 0;
 
@@ -211,8 +214,11 @@ test_revoked_walk(void **state)
 		c.not_after = 1000 + i;
 		insert(f, &c);
 	}
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_issuer_enter(tx, "6fa60beb5e40b39c1cda602dbb7eb591f7738fc3", &number, &err));
+	assert_ok(store_commit(&tx, &err));
 	assert_ok(store_read(f->store, &tx, &err));
-	assert_ok(store_revoked_open(tx, 1031, &walk, &err));
+	assert_ok(store_revoked_open(tx, STORE_ISSUER_ALL, 1031, &walk, &err));
 	while (store_revoked_next(walk, &row)) {
 		assert_true(row.serial[1] >= 31 && row.serial[1] % 3 != 0);
 		assert_int_equal(row.revoked_at, 100 + row.serial[1]);
@@ -222,10 +228,10 @@ test_revoked_walk(void **state)
 	assert_ok(store_revoked_close(walk, &err));
 	assert_int_equal(seen, 20);
 	/* Left in the middle, and begun again. */
-	assert_ok(store_revoked_open(tx, 0, &walk, &err));
+	assert_ok(store_revoked_open(tx, STORE_ISSUER_ALL, 0, &walk, &err));
 	assert_true(store_revoked_next(walk, &row));
 	assert_ok(store_revoked_close(walk, &err));
-	assert_ok(store_revoked_open(tx, INT64_MAX, &walk, &err));
+	assert_ok(store_revoked_open(tx, STORE_ISSUER_ALL, INT64_MAX, &walk, &err));
 	assert_false(store_revoked_next(walk, &row));
 	assert_ok(store_revoked_close(walk, &err));
 	assert_int_equal(store_revoked_close(NULL, &err), 0);
@@ -245,15 +251,18 @@ test_plans(void **state)
 	struct store_tx *tx = NULL;
 	struct err err = {0};
 	char text[512], id[UUID_LEN + 1];
+	int64_t issuer;
 	size_t n;
 
 	assert_ok(store_read(f->store, &tx, &err));
-	assert_ok(store_revoked_open(tx, 0, &walk, &err));
-	assert_false(store_revoked_next(walk, &row));
-	assert_ok(store_revoked_close(walk, &err));
-	fixture_plan(f, text, sizeof text);
-	assert_string_equal(text,
-	    "SEARCH certificate USING COVERING INDEX certificate_revoked (not_after>?); ");
+	for (issuer = STORE_ISSUER_ALL; issuer <= 0; issuer++) {
+		assert_ok(store_revoked_open(tx, issuer, 0, &walk, &err));
+		assert_false(store_revoked_next(walk, &row));
+		assert_ok(store_revoked_close(walk, &err));
+		fixture_plan(f, text, sizeof text);
+		assert_non_null(strstr(text,
+		    "SEARCH certificate USING COVERING INDEX certificate_revoked (issuer=? AND not_after>?); "));
+	}
 	assert_int_equal(store_certificate_key_owner(tx, some, &kind, id, &err), E_NOTFOUND);
 	fixture_plan(f, text, sizeof text);
 	assert_string_equal(
