@@ -117,15 +117,17 @@ ca_certificate(struct core *core, const struct caller *caller, const char *finge
 int
 ca_crl(struct core *core, const char *issuer, enum shelf_kind kind, bool gzip, struct shelf_item *out, struct err *err)
 {
-	if (strcmp(issuer, "issuing") != 0 && strcmp(issuer, core_config(core)->issuer.key_id_hex) != 0)
+	int i = config_issuer_index(core_config(core), issuer);
+
+	if (i < 0)
 		return err_set(err, E_NOTFOUND, "no such issuer");
-	return shelf_get(publisher_shelf(core->publisher), kind, gzip, out, err);
+	return shelf_get(publisher_shelf(core->publisher, (size_t)i), kind, gzip, out, err);
 }
 
 void
 ca_crl_info(struct core *core, enum shelf_kind kind, struct crl_info *info_out)
 {
-	shelf_info(publisher_shelf(core->publisher), kind, info_out);
+	shelf_info(publisher_shelf(core->publisher, 0), kind, info_out);
 }
 
 int

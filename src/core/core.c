@@ -254,7 +254,7 @@ core_ready(struct core *core, struct err *err)
 
 	if ((rc = store_check(core->store, err)) == 0 &&
 	    (rc = signer_ca_cert(core->signer, &bytes, err)) == 0) {
-		shelf_info(publisher_shelf(core->publisher), SHELF_COMPLETE, &info);
+		shelf_info(publisher_shelf(core->publisher, 0), SHELF_COMPLETE, &info);
 		if (info.next_update <= core->now())
 			rc = err_set(err, E_BUSY, "the revocation list has expired");
 	}

@@ -33,6 +33,15 @@
 /* Beside enum publisher_work: broker/crl.pem alone, later than its list. */
 #define PUBLISH_FILE 0x100
 
+/* The lists of one issuer. */
+struct lists {
+	struct revlist *revlist;
+	struct shelf *shelf;
+	int64_t due_s;
+	const struct config *config; /* by which they were made */
+	bool is_behind;		     /* something has changed that they do not tell */
+};
+
 struct publisher {
 	struct core *core;
 	pthread_t thread;
@@ -49,11 +58,8 @@ struct publisher {
 	unsigned left;	   /* what the last round could not do */
 	unsigned n_failed; /* rounds in a row, up to RETRY_MAX */
 
-	struct shelf *shelf;
-
-	/* The thread's own. */
-	struct revlist *revlist;
-	int64_t crl_due_s;
+	struct lists lists[ISSUERS_MAX]; /* as core->issuers; all but the shelves are the thread's own, as what follows */
+	size_t n_lists;
 	int64_t file_ms;   /* when broker/crl.pem was last written */
 	bool is_file_late; /* and it has not got the latest list */
 	int64_t last_urgent_ms, last_ms;
@@ -61,8 +67,8 @@ struct publisher {
 
 /* Have a list of these entries signed, and show it to whoever fetches it. */
 static int
-list_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, const struct crl_entry *entries, size_t n,
-    struct err *err)
+list_publish(struct publisher *p, struct lists *l, struct crl_spec *spec, bool is_paired,
+    const struct crl_entry *entries, size_t n, struct err *err)
 {
 	struct signer_crl crl = {.base = spec->base,
 	    .at_least = spec->number,
@@ -81,7 +87,7 @@ list_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, const s
 		info.number = spec->number;
 		log_debug("%s %llu of %zu entries, %zu bytes, signed and checked in %lld ms", spec->base > 0 ? "delta" : "list",
 		    (unsigned long long)spec->number, n, der.len, (long long)(clock_mono_ms() - begun_ms));
-		rc = shelf_put(p->shelf, spec->base > 0 ? SHELF_DELTA : SHELF_COMPLETE, &der, &info, err);
+		rc = shelf_put(l->shelf, spec->base > 0 ? SHELF_DELTA : SHELF_COMPLETE, &der, &info, err);
 	} else if (rc == E_SYS && config_is_fresh(p->core)) {
 		rc = err_set(err, E_BUSY, "the configuration has just changed; trying again");
 	}
@@ -91,7 +97,7 @@ list_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, const s
 }
 
 static int
-complete_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, struct err *err)
+complete_publish(struct publisher *p, struct lists *l, struct crl_spec *spec, bool is_paired, struct err *err)
 {
 	const struct crl_entry *entries;
 	size_t n;
@@ -99,8 +105,8 @@ complete_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, str
 
 	spec->base = 0;
 	spec->next_update = spec->this_update + core_config(p->core)->settings.crl_validity_s;
-	if ((rc = revlist_complete(p->revlist, &entries, &n, err)) == 0)
-		rc = list_publish(p, spec, is_paired, entries, n, err);
+	if ((rc = revlist_complete(l->revlist, &entries, &n, err)) == 0)
+		rc = list_publish(p, l, spec, is_paired, entries, n, err);
 	return rc;
 }
 
@@ -114,52 +120,52 @@ delta_validity(struct publisher *p)
 }
 
 static int
-delta_publish(struct publisher *p, struct crl_spec *spec, bool is_paired, struct err *err)
+delta_publish(struct publisher *p, struct lists *l, struct crl_spec *spec, bool is_paired, struct err *err)
 {
 	const struct crl_entry *entries;
 	size_t n;
 	int rc;
 
-	spec->base = revlist_base(p->revlist);
+	spec->base = revlist_base(l->revlist);
 	spec->next_update = spec->this_update + delta_validity(p);
-	if ((rc = revlist_delta(p->revlist, spec->this_update, &entries, &n, err)) == 0)
-		rc = list_publish(p, spec, is_paired, entries, n, err);
+	if ((rc = revlist_delta(l->revlist, spec->this_update, &entries, &n, err)) == 0)
+		rc = list_publish(p, l, spec, is_paired, entries, n, err);
 	return rc;
 }
 
 /* The delta first, for it is the quicker; where there is nothing yet to which it could refer, the complete list. Both tell
  * the same and so have the same number (RFC 5280, section 5.2.3). */
 static int
-lists_publish(struct publisher *p, struct crl_spec *spec, bool *is_base_out, struct err *err)
+lists_publish(struct publisher *p, struct lists *l, struct crl_spec *spec, bool *is_base_out, struct err *err)
 {
 	int64_t renew_s = core_config(p->core)->settings.crl_renew_s, begun_ms = clock_mono_ms();
 	int rc;
 
-	if ((rc = revlist_refresh(p->revlist, spec->this_update, renew_s, is_base_out, err)) != 0)
+	if ((rc = revlist_refresh(l->revlist, spec->this_update, renew_s, is_base_out, err)) != 0)
 		return rc;
 	log_debug("what the lists need was read in %lld ms", (long long)(clock_mono_ms() - begun_ms));
 	if (!*is_base_out) {
-		if ((rc = delta_publish(p, spec, false, err)) == 0)
-			rc = complete_publish(p, spec, true, err);
+		if ((rc = delta_publish(p, l, spec, false, err)) == 0)
+			rc = complete_publish(p, l, spec, true, err);
 		return rc;
 	}
-	if ((rc = complete_publish(p, spec, false, err)) != 0)
+	if ((rc = complete_publish(p, l, spec, false, err)) != 0)
 		return rc;
-	revlist_rebase(p->revlist, spec->number, spec->this_update);
-	return delta_publish(p, spec, true, err);
+	revlist_rebase(l->revlist, spec->number, spec->this_update);
+	return delta_publish(p, l, spec, true, err);
 }
 
 /* Numbers, times and the base. The bytes are in broker/crl.pem, and each start has a new list made; 4 MB of them for
  * 100,000 entries, once a second, kept the next revocation's commit waiting. */
 static int
-lists_store(struct publisher *p, const struct crl_spec *spec, struct err *err)
+lists_store(struct publisher *p, const struct lists *l, const struct crl_spec *spec, struct err *err)
 {
 	struct store_crl crl = {.number = (int64_t)spec->number, .this_update = spec->this_update};
 	struct store_tx *tx = NULL;
 	int rc;
 
 	crl.next_update = spec->this_update + core_config(p->core)->settings.crl_validity_s;
-	revlist_describe(p->revlist, &crl);
+	revlist_describe(l->revlist, &crl);
 	if ((rc = store_begin_urgent(p->core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = store_crl_put(tx, spec->issuer->key_id_hex, &crl, "", 0, err)) == 0)
@@ -172,16 +178,22 @@ lists_store(struct publisher *p, const struct crl_spec *spec, struct err *err)
 static void
 changes_prune(struct publisher *p)
 {
-	struct store_crl crl = {0};
+	int64_t before = INT64_MAX;
 	struct store_tx *tx = NULL;
+	struct store_crl crl;
 	struct err err = {0};
-	size_t n = 0;
+	size_t n = 0, i;
 	int rc;
 
-	revlist_describe(p->revlist, &crl);
+	for (i = 0; i < p->n_lists; i++) {
+		crl = (struct store_crl){0};
+		revlist_describe(p->lists[i].revlist, &crl);
+		if (crl.base_change < before)
+			before = crl.base_change;
+	}
 	do {
 		if ((rc = store_begin(p->core->store, &tx, &err)) == 0 &&
-		    (rc = store_revocation_prune(tx, crl.base_change, PRUNE_BATCH, &n, &err)) == 0)
+		    (rc = store_revocation_prune(tx, before, PRUNE_BATCH, &n, &err)) == 0)
 			rc = store_commit(&tx, &err);
 		store_rollback(&tx);
 	} while (rc == 0 && n == PRUNE_BATCH);
@@ -209,11 +221,12 @@ broker_reads_files(const struct core *core)
 	return strcmp(core_config(core)->settings.broker_mode, "acl-file") == 0;
 }
 
-/* broker/crl.pem in the making. */
+/* broker/crl.pem in the making: the complete lists of all issuers, one behind the other. */
 struct pem_file {
-	struct shared *der;
+	struct shared *ders[ISSUERS_MAX];
+	size_t n, which; /* the one that is being written */
 	size_t at;
-	bool has_begun, has_ended;
+	bool has_begun;
 	struct buf part, raw;
 };
 
@@ -224,16 +237,21 @@ pem_next(void *ctx, const void **data_out, size_t *len_out, struct err *err)
 
 	buf_reset(&f->part);
 	buf_reset(&f->raw);
+	*len_out = 0;
+	if (f->which == f->n)
+		return 0;
 	if (!f->has_begun)
 		pem_put_begin(&f->part, "X509 CRL");
 	f->has_begun = true;
-	if (!shared_read(f->der, f->at, FILE_PART, &f->raw))
+	if (!shared_read(f->ders[f->which], f->at, FILE_PART, &f->raw))
 		return err_set(err, E_BUSY, "the list was replaced meanwhile");
 	pem_put_part(&f->part, f->raw.data, f->raw.len);
 	f->at += f->raw.len;
-	if (f->raw.len == 0 && !f->has_ended) {
+	if (f->raw.len == 0) {
 		pem_put_end(&f->part, "X509 CRL");
-		f->has_ended = true;
+		f->which++;
+		f->at = 0;
+		f->has_begun = false;
 	}
 	if (buf_failed(&f->raw) || buf_failed(&f->part))
 		return err_nomem(err);
@@ -242,24 +260,49 @@ pem_next(void *ctx, const void **data_out, size_t *len_out, struct err *err)
 	return 0;
 }
 
-/* For the broker, which wants a complete list: it reads no deltas. */
+/* The latest complete lists, and how many bytes they have. */
+static int
+pem_file_open(struct publisher *p, struct pem_file *f, size_t *len_out, struct err *err)
+{
+	struct shelf_item item;
+	int rc = 0;
+
+	*len_out = 0;
+	while (rc == 0 && f->n < p->n_lists)
+		if ((rc = shelf_get(p->lists[f->n].shelf, SHELF_COMPLETE, false, &item, err)) == 0) {
+			*len_out += shared_len(item.bytes);
+			f->ders[f->n++] = item.bytes;
+		}
+	return rc;
+}
+
+static void
+pem_file_close(struct pem_file *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->n; i++)
+		shared_unref(f->ders[i]);
+	buf_clear(&f->part);
+	buf_clear(&f->raw);
+}
+
+/* For the broker, which wants complete lists: it reads no deltas. */
 static int
 crl_file_write(struct publisher *p, struct err *err)
 {
 	char path[FS_PATH_MAX];
-	struct shelf_item item;
 	struct pem_file f = {0};
 	bool is_read = broker_reads_files(p->core);
+	size_t len;
 	int rc;
 
-	if ((rc = shelf_get(p->shelf, SHELF_COMPLETE, false, &item, err)) != 0)
-		return rc;
-	if (!is_read && p->file_ms > 0 && shared_len(item.bytes) > FILE_SMALL &&
-	    clock_mono_ms() < p->file_ms + FILE_LAG_MS) {
+	if ((rc = pem_file_open(p, &f, &len, err)) != 0)
+		goto out;
+	if (!is_read && p->file_ms > 0 && len > FILE_SMALL && clock_mono_ms() < p->file_ms + FILE_LAG_MS) {
 		p->is_file_late = true;
 		goto out;
 	}
-	f.der = item.bytes;
 	/* broker/ is set-group-id, so the file gets the broker's group. */
 	if ((rc = fs_path(path, p->core->dir, "broker/crl.pem", err)) == 0 &&
 	    (rc = fs_write_parts(path, 0640, (gid_t)-1, pem_next, &f, err)) == 0) {
@@ -267,43 +310,101 @@ crl_file_write(struct publisher *p, struct err *err)
 		p->is_file_late = false;
 	}
 out:
-	buf_clear(&f.part);
-	buf_clear(&f.raw);
-	shared_unref(item.bytes);
+	pem_file_close(&f);
 	return rc;
 }
 
 /* When the next ones are due: a new base, or fresh deltas in good time. */
 static int64_t
-next_due(struct publisher *p, int64_t this_update)
+next_due(struct publisher *p, const struct lists *l, int64_t this_update)
 {
 	struct store_crl crl = {0};
 	int64_t delta = this_update + delta_validity(p) / 2, base;
 
-	revlist_describe(p->revlist, &crl);
+	revlist_describe(l->revlist, &crl);
 	base = crl.base_update + core_config(p->core)->settings.crl_renew_s;
 	return base < delta ? base : delta;
 }
 
 /* Lists that cannot be stored, for want of room, are shown all the same. */
 static int
-crl_publish(struct publisher *p, struct err *err)
+issuer_publish(struct publisher *p, size_t i, struct err *err)
 {
-	struct crl_spec spec = {.issuer = &core_config(p->core)->issuer, .number = 1, .this_update = p->core->now()};
+	const struct config *config = core_config(p->core);
+	struct crl_spec spec = {.issuer = config_issuer_at(config, i), .number = 1, .this_update = p->core->now()};
+	struct lists *l = &p->lists[i];
 	bool is_base;
 	int rc;
 
-	if ((rc = lists_publish(p, &spec, &is_base, err)) != 0)
+	if ((rc = lists_publish(p, l, &spec, &is_base, err)) != 0)
 		return rc;
 	KILLPOINT(13, "a CRL signed, not stored");
-	if ((rc = lists_store(p, &spec, err)) != 0)
+	if ((rc = lists_store(p, l, &spec, err)) != 0)
 		return rc;
 	KILLPOINT(14, "a CRL stored, not written for the broker");
 	if (is_base)
 		changes_prune(p);
-	if ((rc = crl_file_write(p, err)) == 0)
-		p->crl_due_s = next_due(p, spec.this_update);
-	return rc;
+	l->due_s = next_due(p, l, spec.this_update);
+	l->config = config;
+	l->is_behind = false;
+	return 0;
+}
+
+/* Today's are made anew in each round. A retired CA's are if they would tell something else, or in good time; until then they
+ * stay. */
+static int
+is_needed(struct publisher *p, size_t i, bool *needed_out, struct err *err)
+{
+	const struct config *config = core_config(p->core);
+	struct lists *l = &p->lists[i];
+	bool is_base;
+	int rc;
+
+	if (i > 0 && !l->is_behind && l->config == config && l->due_s > p->core->now()) {
+		if ((rc = revlist_refresh(l->revlist, p->core->now(), config->settings.crl_renew_s, &is_base, err)) != 0)
+			return rc;
+		l->is_behind = revlist_has_changed(l->revlist) || is_base;
+		*needed_out = l->is_behind;
+	} else {
+		*needed_out = true;
+	}
+	return 0;
+}
+
+/* What cannot be had of one issuer keeps none of the others back, here and in the broker's file. */
+static int
+crl_publish(struct publisher *p, struct err *err)
+{
+	struct err first = {0}, one;
+	bool needed;
+	size_t i;
+
+	for (i = 0; i < p->n_lists; i++) {
+		one = (struct err){0};
+		if (is_needed(p, i, &needed, &one) == 0 && needed)
+			(void)issuer_publish(p, i, &one);
+		if (first.code == 0)
+			first = one;
+	}
+	one = (struct err){0};
+	if (crl_file_write(p, &one) != 0 && first.code == 0)
+		first = one;
+	if (first.code != 0)
+		*err = first;
+	return first.code;
+}
+
+/* When the first of the lists is due. */
+static int64_t
+lists_due(const struct publisher *p)
+{
+	int64_t due_s = INT64_MAX / 1000;
+	size_t i;
+
+	for (i = 0; i < p->n_lists; i++)
+		if (p->lists[i].due_s < due_s)
+			due_s = p->lists[i].due_s;
+	return due_s;
 }
 
 /* A broker with the plugin learns rights from the feed. Should one without it still read the file, it finds nobody's. */
@@ -373,7 +474,7 @@ static int64_t
 until_due_ms(struct publisher *p)
 {
 	int64_t now_ms = clock_mono_ms();
-	int64_t crl_ms = (p->crl_due_s - p->core->now()) * 1000;
+	int64_t crl_ms = (lists_due(p) - p->core->now()) * 1000;
 	int64_t wait_ms = crl_ms > 0 ? crl_ms : 0;
 	int64_t gap_ms;
 
@@ -459,6 +560,26 @@ publisher_run(void *arg)
 	return NULL;
 }
 
+static int
+lists_open(struct publisher *p, struct err *err)
+{
+	struct lists *l;
+	int rc;
+
+	for (; p->n_lists < p->core->issuers.n; p->n_lists++) {
+		l = &p->lists[p->n_lists];
+		if ((rc = shelf_new(&l->shelf, err)) != 0)
+			return rc;
+		l->revlist = revlist_new(p->core, config_issuer_at(core_config(p->core), p->n_lists)->key_id_hex,
+		    p->core->issuer_numbers[p->n_lists]);
+		if (l->revlist == NULL) {
+			shelf_free(l->shelf);
+			return err_nomem(err);
+		}
+	}
+	return 0;
+}
+
 int
 publisher_start(struct core *core, struct publisher **publisher_out, struct err *err)
 {
@@ -473,12 +594,8 @@ publisher_start(struct core *core, struct publisher **publisher_out, struct err 
 	thread_cond_init(&p->wake);
 	(void)pthread_cond_init(&p->ended, NULL);
 	p->last_ms = p->last_urgent_ms = clock_mono_ms() - core->publish_gap_ms;
-	if ((rc = shelf_new(&p->shelf, err)) != 0)
+	if ((rc = lists_open(p, err)) != 0)
 		goto out;
-	if ((p->revlist = revlist_new(core, core_config(core)->issuer.key_id_hex, core->issuer_numbers[0])) == NULL) {
-		rc = err_nomem(err);
-		goto out;
-	}
 	if ((rc = round_run(p, PUBLISH_CRL | PUBLISH_RIGHTS, &left, err)) != 0 && rc != E_FULL)
 		goto out;
 	if (rc != 0)
@@ -497,6 +614,8 @@ out:
 void
 publisher_stop(struct publisher *p)
 {
+	size_t i;
+
 	if (p == NULL)
 		return;
 	(void)pthread_mutex_lock(&p->lock);
@@ -505,8 +624,10 @@ publisher_stop(struct publisher *p)
 	(void)pthread_mutex_unlock(&p->lock);
 	if (p->started)
 		(void)pthread_join(p->thread, NULL);
-	revlist_free(p->revlist);
-	shelf_free(p->shelf);
+	for (i = 0; i < p->n_lists; i++) {
+		revlist_free(p->lists[i].revlist);
+		shelf_free(p->lists[i].shelf);
+	}
 	(void)pthread_mutex_destroy(&p->lock);
 	(void)pthread_cond_destroy(&p->wake);
 	(void)pthread_cond_destroy(&p->ended);
@@ -558,7 +679,7 @@ publisher_wait(struct publisher *p, uint64_t ticket, unsigned work, struct err *
 }
 
 struct shelf *
-publisher_shelf(struct publisher *p)
+publisher_shelf(struct publisher *p, size_t i)
 {
-	return p->shelf;
+	return p->lists[i].shelf;
 }

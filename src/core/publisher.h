@@ -35,7 +35,7 @@ uint64_t publisher_ask(struct publisher *publisher, unsigned work);
  * publisher goes on trying. */
 MUST_CHECK int publisher_wait(struct publisher *publisher, uint64_t ticket, unsigned work, struct err *err);
 
-/* Where its lists are, for whoever fetches them. Borrowed. */
-struct shelf *publisher_shelf(struct publisher *publisher);
+/* Where the lists of the I-th of core->issuers are, for whoever fetches them. Borrowed. */
+struct shelf *publisher_shelf(struct publisher *publisher, size_t i);
 
 #endif

@@ -36,7 +36,7 @@ struct revlist {
 	struct crl_entry *delta;
 	int64_t seen; /* the last row of `revocation` that is in here */
 	struct store_crl base; /* number and times of the latest list are not looked at */
-	bool is_loaded;
+	bool is_loaded, has_changed;
 };
 
 struct revlist *
@@ -147,8 +147,11 @@ changes_read(struct revlist *l, struct store_tx *tx, bool *is_new, struct err *e
 		if ((rc = store_revocation_list(tx, l->seen, rows, BATCH, &n, err)) != 0)
 			return rc;
 		for (i = 0; i < n; i++) {
-			if (rows[i].issuer == l->number && (rc = changed_set(l, &rows[i], is_new, err)) != 0)
-				return rc;
+			if (rows[i].issuer == l->number) {
+				if ((rc = changed_set(l, &rows[i], is_new, err)) != 0)
+					return rc;
+				l->has_changed = true;
+			}
 			l->seen = rows[i].n;
 		}
 	} while (n == BATCH);
@@ -202,6 +205,7 @@ load(struct revlist *l, struct store_tx *tx, struct err *err)
 	if (rc == 0 && (rc = changes_read(l, tx, &is_new, err)) == 0)
 		rc = list_read(l, tx, err);
 	l->is_loaded = rc == 0;
+	l->has_changed = true;
 	return rc;
 }
 
@@ -247,6 +251,15 @@ revlist_refresh(struct revlist *l, int64_t now, int64_t renew_s, bool *needs_bas
 	else
 		l->is_loaded = false; /* half of it may be there */
 	return rc;
+}
+
+bool
+revlist_has_changed(struct revlist *l)
+{
+	bool has_changed = l->has_changed;
+
+	l->has_changed = false;
+	return has_changed;
 }
 
 int

@@ -24,6 +24,9 @@ void revlist_free(struct revlist *list);
 MUST_CHECK int revlist_refresh(
     struct revlist *list, int64_t now, int64_t renew_s, bool *needs_base_out, struct err *err);
 
+/* Has anything been taken in since the last call of this? */
+bool revlist_has_changed(struct revlist *list);
+
 /* The entries of the complete list, and those of the delta, in which who is not revoked any more stands as removed at NOW.
  * Borrowed until the next call of any of these. E_NOMEM. */
 MUST_CHECK int revlist_complete(
