@@ -24,8 +24,8 @@
 
 struct ocsp {
 	struct core *core;
-	struct ocsp_issuer ids;
-	uint8_t key_id[KEY_ID_LEN];
+	struct ocsp_issuer ids[ISSUERS_MAX]; /* as core->issuers */
+	uint8_t key_ids[ISSUERS_MAX][KEY_ID_LEN];
 	struct ocspcache *cache;
 	atomic_uint_fast64_t answers[OCSP_SOURCES];
 	atomic_int_fast64_t this_update, next_update; /* of the last one signed */
@@ -43,9 +43,9 @@ struct ocsp {
 
 /* ---- what is true -------------------------------------------------------------------------------------------- */
 
-/* What the store says of the N serials, in one snapshot. */
+/* What the store says of the N serials as that ISSUER's, in one snapshot. */
 static int
-look_up(struct core *core, struct ocsp_single *singles, size_t n, struct err *err)
+look_up(struct core *core, size_t issuer, struct ocsp_single *singles, size_t n, struct err *err)
 {
 	struct store_status status;
 	struct store_tx *tx = NULL;
@@ -56,7 +56,7 @@ look_up(struct core *core, struct ocsp_single *singles, size_t n, struct err *er
 		return rc;
 	for (i = 0; rc == 0 && i < n; i++) {
 		rc = store_certificate_status(tx, singles[i].serial, &status, err);
-		if (rc == E_NOTFOUND) {
+		if (rc == E_NOTFOUND || (rc == 0 && status.issuer != core->issuer_numbers[issuer])) {
 			singles[i].status = OCSP_UNKNOWN;
 			rc = 0;
 		} else if (rc == 0 && status.state == CERTIFICATE_ACTIVE) {
@@ -93,9 +93,9 @@ is_cacheable(const struct ocsp_request *request)
 }
 
 static struct ocspcache_key
-key_of(enum ocsp_hash hash, const uint8_t *serial)
+key_of(size_t issuer, enum ocsp_hash hash, const uint8_t *serial)
 {
-	struct ocspcache_key key = {.hash = (uint8_t)hash};
+	struct ocspcache_key key = {.issuer = (uint8_t)issuer, .hash = (uint8_t)hash};
 
 	memcpy(key.serial, serial, SERIAL_LEN);
 	return key;
@@ -104,7 +104,7 @@ key_of(enum ocsp_hash hash, const uint8_t *serial)
 /* One answer to the whole REQUEST, from store and signer. What was never issued is not kept: such serials are whatever a
  * stranger makes up. */
 static int
-sign(struct ocsp *o, const struct ocsp_request *request, struct ocspcache_answer *out, struct err *err)
+sign(struct ocsp *o, size_t issuer, const struct ocsp_request *request, struct ocspcache_answer *out, struct err *err)
 {
 	struct ocsp_single singles[OCSP_IDS_MAX];
 	const struct signer_ocsp wanted = {singles, request->n, request->nonce.at, request->nonce.len};
@@ -118,8 +118,8 @@ sign(struct ocsp *o, const struct ocsp_request *request, struct ocspcache_answer
 			singles[i] = (struct ocsp_single){.hash = request->ids[i].hash};
 			memcpy(singles[i].serial, request->ids[i].serial, SERIAL_LEN);
 		}
-		if ((rc = look_up(o->core, singles, request->n, err)) == 0)
-			rc = signer_ocsp(o->core->signer, o->key_id, core_config(o->core)->settings.ocsp_validity_s,
+		if ((rc = look_up(o->core, issuer, singles, request->n, err)) == 0)
+			rc = signer_ocsp(o->core->signer, o->key_ids[issuer], core_config(o->core)->settings.ocsp_validity_s,
 			    &wanted, 1, &out->der, &out->this_update, &out->next_update, err);
 	}
 	if (rc != 0)
@@ -130,7 +130,7 @@ sign(struct ocsp *o, const struct ocsp_request *request, struct ocspcache_answer
 	if (!is_cacheable(request) || singles[0].status == OCSP_UNKNOWN) {
 		out->next_update = 0;
 	} else {
-		const struct ocspcache_key key = key_of(singles[0].hash, singles[0].serial);
+		const struct ocspcache_key key = key_of(issuer, singles[0].hash, singles[0].serial);
 
 		ocspcache_etag(out);
 		ocspcache_put(o->cache, &key, generation, out);
@@ -156,7 +156,7 @@ renew_soon(struct ocsp *o, const struct ocspcache_key *key)
 		ocspcache_retry(o->cache, key);
 }
 
-/* Put new answers in place of those of the N KEYS, by one call of the signer. */
+/* Put new answers in place of those of the N KEYS, all of one issuer, by one call of the signer. */
 static int
 renew(struct ocsp *o, const struct ocspcache_key *keys, size_t n, struct err *err)
 {
@@ -174,9 +174,9 @@ renew(struct ocsp *o, const struct ocspcache_key *keys, size_t n, struct err *er
 		memcpy(singles[i].serial, keys[i].serial, SERIAL_LEN);
 		wanted[i] = (struct signer_ocsp){.singles = &singles[i], .n = 1};
 	}
-	if ((rc = look_up(o->core, singles, n, err)) == 0 &&
-	    (rc = signer_ocsp(o->core->signer, o->key_id, core_config(o->core)->settings.ocsp_validity_s, wanted, n, ders,
-		 &answer.this_update, &answer.next_update, err)) == 0) {
+	if ((rc = look_up(o->core, keys[0].issuer, singles, n, err)) == 0 &&
+	    (rc = signer_ocsp(o->core->signer, o->key_ids[keys[0].issuer], core_config(o->core)->settings.ocsp_validity_s,
+		 wanted, n, ders, &answer.this_update, &answer.next_update, err)) == 0) {
 		note_signed(o, OCSP_RENEWED, n, &answer);
 		for (i = 0; i < n; i++) {
 			answer.der = ders[i];
@@ -231,7 +231,8 @@ ocsp_run(void *arg)
 	(void)pthread_mutex_lock(&o->lock);
 	while (!o->stopping) {
 		own_keep(o);
-		for (n = 0; n < SIGNER_OCSP_MAX && o->n > 0; n++, o->n--) {
+		for (n = 0; n < SIGNER_OCSP_MAX && o->n > 0 && (n == 0 || o->old[o->first].issuer == keys[0].issuer);
+		     n++, o->n--) {
 			keys[n] = o->old[o->first];
 			o->first = (o->first + 1) % OLD_MAX;
 		}
@@ -252,6 +253,21 @@ ocsp_run(void *arg)
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
+static int
+issuers_init(struct ocsp *o, struct err *err)
+{
+	const struct cert_issuer *issuer;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < o->core->issuers.n; i++) {
+		issuer = config_issuer_at(core_config(o->core), i);
+		memcpy(o->key_ids[i], issuer->key_id, KEY_ID_LEN);
+		rc = ocsp_issuer_init(&o->ids[i], issuer, err);
+	}
+	return rc;
+}
+
 int
 ocsp_start(struct core *core, struct ocsp **ocsp_out, struct err *err)
 {
@@ -262,10 +278,9 @@ ocsp_start(struct core *core, struct ocsp **ocsp_out, struct err *err)
 	if (o == NULL)
 		return err_nomem(err);
 	o->core = core;
-	memcpy(o->key_id, config->issuer.key_id, KEY_ID_LEN);
 	(void)pthread_mutex_init(&o->lock, NULL);
 	thread_cond_init(&o->wake);
-	if ((rc = ocsp_issuer_init(&o->ids, &config->issuer, err)) == 0 &&
+	if ((rc = issuers_init(o, err)) == 0 &&
 	    (rc = ocspcache_new((size_t)config->settings.ocsp_cache, &o->cache, err)) == 0)
 		rc = thread_start(&o->thread, ocsp_run, o, "the thread that renews OCSP answers", err);
 	o->started = rc == 0;
@@ -310,21 +325,27 @@ say(struct ocspcache_answer *out, enum ocsp_error error, struct err *err)
 	return buf_failed(&out->der) ? err_nomem(err) : 0;
 }
 
+/* The one issuer of ours that all of REQUEST is about: an answer has one signature. */
 static bool
-is_ours(const struct ocsp *o, const struct ocsp_request *request)
+issuer_of(const struct ocsp *o, const struct ocsp_request *request, size_t *issuer_out)
 {
-	size_t i;
+	size_t i, issuer = 0;
 
-	for (i = 0; i < request->n; i++)
-		if (!ocsp_id_is_of(&request->ids[i], &o->ids))
+	while (issuer < o->core->issuers.n && !ocsp_id_is_of(&request->ids[0], &o->ids[issuer]))
+		issuer++;
+	if (issuer == o->core->issuers.n)
+		return false;
+	for (i = 1; i < request->n; i++)
+		if (!ocsp_id_is_of(&request->ids[i], &o->ids[issuer]))
 			return false;
+	*issuer_out = issuer;
 	return true;
 }
 
 static bool
-from_memory(struct ocsp *o, const struct ocsp_request *request, struct ocspcache_answer *out)
+from_memory(struct ocsp *o, size_t issuer, const struct ocsp_request *request, struct ocspcache_answer *out)
 {
-	const struct ocspcache_key key = key_of(request->ids[0].hash, request->ids[0].serial);
+	const struct ocspcache_key key = key_of(issuer, request->ids[0].hash, request->ids[0].serial);
 	bool is_old;
 
 	if (!is_cacheable(request) || !ocspcache_get(o->cache, &key, o->core->now(), out, &is_old))
@@ -340,14 +361,15 @@ ocsp_answer(struct core *core, const uint8_t *der, size_t len, const char *peer,
 {
 	struct ocsp *o = core->ocsp;
 	struct ocsp_request request;
+	size_t issuer;
 	int rc;
 
 	*must_block_out = false;
 	if (ocsp_request_read(der, len, (size_t)core_config(core)->settings.ocsp_certificates, &request, NULL) != 0)
 		return say(out, OCSP_MALFORMED, err);
-	if (!is_ours(o, &request))
+	if (!issuer_of(o, &request, &issuer))
 		return say(out, OCSP_UNAUTHORIZED, err);
-	if (from_memory(o, &request, out)) {
+	if (from_memory(o, issuer, &request, out)) {
 		count(o, OCSP_FROM_MEMORY, 1);
 		return buf_failed(&out->der) ? err_nomem(err) : 0;
 	}
@@ -355,21 +377,23 @@ ocsp_answer(struct core *core, const uint8_t *der, size_t len, const char *peer,
 		*must_block_out = true;
 		return ratelimit_take(core->signatures, peer, clock_mono_ms(), err);
 	}
-	if ((rc = sign(o, &request, out, err)) != E_BUSY)
+	if ((rc = sign(o, issuer, &request, out, err)) != E_BUSY)
 		return rc;
 	count(o, OCSP_PUT_OFF, 1);
 	return say(out, OCSP_TRY_LATER, err);
 }
 
 bool
-ocsp_staple(struct core *core, const uint8_t *serial, struct buf *der_out)
+ocsp_staple(struct core *core, size_t issuer, const uint8_t *serial, struct buf *der_out)
 {
 	struct ocspcache_answer answer = {.der = {0}};
 	struct ocsp *o = core->ocsp;
-	const struct ocspcache_key key = key_of(OCSP_SHA1, serial);
-	bool is_old, found = ocspcache_get(o->cache, &key, core->now(), &answer, &is_old);
+	const struct ocspcache_key key = key_of(issuer, OCSP_SHA1, serial);
+	bool is_old = false, found;
 
-	if (found)
+	if (issuer >= core->issuers.n)
+		return false;
+	if ((found = ocspcache_get(o->cache, &key, core->now(), &answer, &is_old)))
 		buf_append(der_out, answer.der.data, answer.der.len);
 	buf_clear(&answer.der);
 	(void)pthread_mutex_lock(&o->lock);

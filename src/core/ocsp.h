@@ -27,9 +27,10 @@ void ocsp_configure(struct core *core);
 MUST_CHECK int ocsp_answer(struct core *core, const uint8_t *request, size_t len, const char *peer, bool may_block,
     struct ocspcache_answer *out, bool *must_block_out, struct err *err);
 
-/* Append the answer about the service's own certificate, which it gives along with it, if there is one in memory. False if
- * not; either way one is kept ready from now on, for the serial that was asked for last. Any thread, short. */
-bool ocsp_staple(struct core *core, const uint8_t *serial, struct buf *der_out);
+/* Append the answer about the service's own certificate, of the ISSUER-th of core->issuers, which it gives along with it, if
+ * there is one in memory. False if not; either way one is kept ready from now on, for what was asked for last. False of an
+ * ISSUER that there is not. Any thread, short. */
+bool ocsp_staple(struct core *core, size_t issuer, const uint8_t *serial, struct buf *der_out);
 
 /* The status of SERIAL has changed in the store. Before that is acknowledged; any thread, short. */
 void ocsp_forget(struct core *core, const uint8_t *serial);

@@ -8,6 +8,7 @@
 
 #include "base/secret.h"
 #include "base/text.h"
+#include "signer/issuers.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -224,13 +225,17 @@ ocspcache_forget(struct ocspcache *c, const uint8_t *serial)
 {
 	struct ocspcache_key key;
 	struct entry *e;
+	unsigned i;
 
 	memcpy(key.serial, serial, SERIAL_LEN);
 	(void)pthread_mutex_lock(&c->lock);
 	++*counter_of(c, serial);
-	for (key.hash = 0; key.hash < OCSP_HASHES; key.hash++)
+	for (i = 0; i < ISSUERS_MAX * OCSP_HASHES; i++) {
+		key.issuer = (uint8_t)(i / OCSP_HASHES);
+		key.hash = (uint8_t)(i % OCSP_HASHES);
 		if ((e = find(c, &key)) != NULL)
 			drop(c, e);
+	}
 	(void)pthread_mutex_unlock(&c->lock);
 }
 

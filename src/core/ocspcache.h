@@ -1,4 +1,4 @@
-/* OCSP answers of one issuer, by the serial they are about: bounded, and such that what is asked again and again stays,
+/* OCSP answers, by the serial they are about: bounded, and such that what is asked again and again stays,
  * however many others are asked about once. */
 #ifndef MUSTER_CORE_OCSPCACHE_H
 #define MUSTER_CORE_OCSPCACHE_H
@@ -18,6 +18,7 @@ struct ocspcache;
 
 /* Of one serial there is one answer for each digest that names the issuer. */
 struct ocspcache_key {
+	uint8_t issuer; /* which of core->issuers */
 	uint8_t hash; /* enum ocsp_hash */
 	uint8_t serial[SERIAL_LEN];
 };

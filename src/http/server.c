@@ -147,9 +147,9 @@ on_news(void *ctx)
 }
 
 static bool
-on_staple(void *ctx, const uint8_t *serial, struct buf *der_out)
+on_staple(void *ctx, size_t ca, const uint8_t *serial, struct buf *der_out)
 {
-	return ocsp_staple(ctx, serial, der_out);
+	return ocsp_staple(ctx, ca, serial, der_out);
 }
 
 int

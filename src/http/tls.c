@@ -92,9 +92,10 @@ is_issued_by(const struct buf *der, X509 *cert)
 	return is_issued;
 }
 
-/* Is the server's certificate of one of our CAs'? Then SERIAL_OUT[SERIAL_LEN]. Another's status is not ours to tell. */
+/* Is the server's certificate of one of our CAs'? Then which, and SERIAL_OUT[SERIAL_LEN]. Another's status is not ours to
+ * tell. */
 static bool
-serial_of(const struct tls *tls, X509 *cert, uint8_t *serial_out)
+serial_of(const struct tls *tls, X509 *cert, size_t *ca_out, uint8_t *serial_out)
 {
 	const ASN1_INTEGER *serial = cert != NULL ? X509_get0_serialNumber(cert) : NULL;
 	size_t i;
@@ -103,8 +104,10 @@ serial_of(const struct tls *tls, X509 *cert, uint8_t *serial_out)
 		return false;
 	memcpy(serial_out, ASN1_STRING_get0_data(serial), SERIAL_LEN);
 	for (i = 0; i < tls->n_cas; i++)
-		if (is_issued_by(&tls->cas[i], cert))
+		if (is_issued_by(&tls->cas[i], cert)) {
+			*ca_out = i;
 			return true;
+		}
 	return false;
 }
 
@@ -116,9 +119,10 @@ on_status(SSL *ssl, void *arg)
 	uint8_t serial[SERIAL_LEN], *copy;
 	int rc = SSL_TLSEXT_ERR_NOACK;
 	struct buf der = {0};
+	size_t ca;
 
-	if (tls->staple != NULL && serial_of(tls, SSL_get_certificate(ssl), serial) &&
-	    tls->staple(tls->staple_ctx, serial, &der) && !buf_failed(&der) &&
+	if (tls->staple != NULL && serial_of(tls, SSL_get_certificate(ssl), &ca, serial) &&
+	    tls->staple(tls->staple_ctx, ca, serial, &der) && !buf_failed(&der) &&
 	    (copy = OPENSSL_memdup(der.data, der.len)) != NULL) {
 		(void)SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)der.len); /* its own now */
 		rc = SSL_TLSEXT_ERR_OK;
@@ -198,15 +202,16 @@ staple_ahead(struct tls *tls)
 {
 	uint8_t serial[SERIAL_LEN];
 	struct buf der = {0};
+	size_t ca = 0;
 	bool is_ours;
 
 	if (tls->staple == NULL)
 		return;
 	(void)pthread_mutex_lock(&tls->lock);
-	is_ours = serial_of(tls, SSL_CTX_get0_certificate(tls->ctx), serial);
+	is_ours = serial_of(tls, SSL_CTX_get0_certificate(tls->ctx), &ca, serial);
 	(void)pthread_mutex_unlock(&tls->lock);
 	if (is_ours)
-		(void)tls->staple(tls->staple_ctx, serial, &der);
+		(void)tls->staple(tls->staple_ctx, ca, serial, &der);
 	buf_clear(&der);
 }
 

@@ -23,9 +23,9 @@ MUST_CHECK int tls_open(const char *chain_path, const char *key_path, const stru
 /* Read both files again, for connections from now on. On failure the old ones stay. Any thread. */
 MUST_CHECK int tls_reload(struct tls *tls, struct err *err);
 
-/* The OCSP answer about the server's certificate with SERIAL (SERIAL_LEN bytes), appended to DER_OUT, if there is one at
- * once; any thread, short. */
-typedef bool tls_staple_fn(void *ctx, const uint8_t *serial, struct buf *der_out);
+/* The OCSP answer about the server's certificate with SERIAL (SERIAL_LEN bytes), which the CA-th of CAS has issued, appended to
+ * DER_OUT, if there is one at once; any thread, short. */
+typedef bool tls_staple_fn(void *ctx, size_t ca, const uint8_t *serial, struct buf *der_out);
 
 /* Staple what FN gives to handshakes that ask for it (RFC 6066, section 8), from now on and after each reload, if the
  * certificate is of one of the CAs'. FN is asked once ahead. Before the first session. */

@@ -222,7 +222,7 @@ test_own_certificate(void **state)
 	int tries;
 
 	fixture_register(f, "a", &device, &credential); /* one like any other */
-	for (tries = 0; tries < 1000 && !ocsp_staple(f->core, credential.certificate.serial, &first); tries++)
+	for (tries = 0; tries < 1000 && !ocsp_staple(f->core, 0, credential.certificate.serial, &first); tries++)
 		(void)usleep(10000);
 	assert_true(first.len > 0);
 	/* It grows old: who asks still has the old one, and then the new. */
@@ -230,7 +230,7 @@ test_own_certificate(void **state)
 	shift_s = core_config(f->core)->settings.ocsp_validity_s / 2 + 1;
 	for (tries = 0; tries < 1000; tries++) {
 		buf_reset(&later);
-		assert_true(ocsp_staple(f->core, credential.certificate.serial, &later));
+		assert_true(ocsp_staple(f->core, 0, credential.certificate.serial, &later));
 		if (later.len != first.len || memcmp(later.data, first.data, first.len) != 0)
 			break;
 		(void)usleep(10000);
@@ -241,7 +241,7 @@ test_own_certificate(void **state)
 	fixture_unlisten(&f->home);
 	shift_s = core_config(f->core)->settings.ocsp_validity_s + 60;
 	buf_reset(&later);
-	assert_false(ocsp_staple(f->core, credential.certificate.serial, &later));
+	assert_false(ocsp_staple(f->core, 0, credential.certificate.serial, &later));
 	assert_int_equal(later.len, 0);
 	shift_s = 0;
 	fixture_listen(&f->home);
