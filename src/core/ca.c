@@ -174,3 +174,14 @@ ca_all(const struct core *core, const struct buf *ders_out[CA_ALL_MAX])
 	ders_out[i] = &core->root_der;
 	return i + 1;
 }
+
+int
+ca_issuer(struct core *core, const char *issuer, struct buf *der_out, struct err *err)
+{
+	int i = config_issuer_index(core_config(core), issuer);
+
+	if (i < 0)
+		return err_set(err, E_NOTFOUND, "no such issuer");
+	buf_append(der_out, core->issuers.all[i].der.data, core->issuers.all[i].der.len);
+	return buf_failed(der_out) ? err_nomem(err) : 0;
+}

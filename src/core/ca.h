@@ -35,6 +35,9 @@ int ca_issuer_index(const struct core *core, const struct cert_info *info);
 /* The number by which the store calls that CA; STORE_ISSUER_NONE. */
 int64_t ca_issuer_number(const struct core *core, const struct cert_info *info);
 
+/* Append the certificate (DER) of the issuing CA: ISSUER is "issuing" or the SKI in hex. E_NOTFOUND, E_NOMEM. */
+MUST_CHECK int ca_issuer(struct core *core, const char *issuer, struct buf *der_out, struct err *err);
+
 /* The latest list as shelf_get gives it. ISSUER is "issuing" or the SKI in hex, else E_NOTFOUND. */
 MUST_CHECK int ca_crl(struct core *core, const char *issuer, enum shelf_kind kind, bool gzip, struct shelf_item *out,
     struct err *err);

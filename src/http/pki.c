@@ -139,6 +139,21 @@ name_split(const char *name, const char *suffix, char *out)
 	return true;
 }
 
+/* An issuing CA by its SKI, retired ones too: certificates point to theirs. */
+int
+pki_issuer(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	char issuer[HTTP_PARAM_SIZE];
+
+	(void)caller;
+	if (!name_split(req->params[0], ".crt", issuer))
+		return err_set(err, E_NOTFOUND, "no such CA certificate");
+	reply->content_type = "application/pkix-cert"; /* RFC 2585 */
+	reply->cacheable_s = CERTIFICATE_CACHEABLE_S;
+	return ca_issuer(core, issuer, &reply->body, err);
+}
+
 int
 pki_crl(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)

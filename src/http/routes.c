@@ -118,6 +118,7 @@ const struct route routes[] = {
     ROUTE("GET",    "/ca/chain.pem", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_chain),
     ROUTE("GET",    "/ocsp/{request}", ROUTE_ANYBODY, ROUTE_MEMORY, ON_BOTH, ocsp_get),
     ROUTE("POST",   "/ocsp", ROUTE_ANYBODY, ROUTE_MEMORY, ON_BOTH, ocsp_post),
+    ROUTE("GET",    "/ca/{name}", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_issuer),
     ROUTE("GET",    "/crl/{name}", ROUTE_ANYBODY, ROUTE_INLINE, ON_BOTH, pki_crl),
 };
 /* clang-format on */

@@ -64,7 +64,7 @@ http_handler health_live, health_ready;
 http_handler metrics_get;
 
 /* pki.c */
-http_handler pki_root, pki_issuing, pki_chain, pki_crl;
+http_handler pki_root, pki_issuing, pki_issuer, pki_chain, pki_crl;
 
 /* ocsp.c */
 http_handler ocsp_get, ocsp_post;

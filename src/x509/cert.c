@@ -76,7 +76,8 @@ set_urls(struct cert_issuer *issuer, const char *pki_url, struct err *err)
 	(void)snprintf(path, sizeof path, "/crl/%s-delta.crl", issuer->key_id_hex);
 	if ((rc = url_make(issuer->delta_url, pki_url, path, err)) != 0)
 		return rc;
-	if ((rc = url_make(issuer->ca_url, pki_url, "/ca/issuing.crt", err)) != 0)
+	(void)snprintf(path, sizeof path, "/ca/%s.crt", issuer->key_id_hex);
+	if ((rc = url_make(issuer->ca_url, pki_url, path, err)) != 0)
 		return rc;
 	return url_make(issuer->ocsp_url, pki_url, "/ocsp", err);
 }

@@ -40,7 +40,7 @@ struct cert_issuer {
 };
 
 /* Fill OUT from the issuing CA's certificate (DER) and the public URL of the PKI pages, without a slash
- * at its end: URL/crl/{ski}.crl, URL/crl/{ski}-delta.crl, URL/ca/issuing.crt and URL/ocsp. PKI_URL NULL or "" leaves them out. E_INPUT. */
+ * at its end: URL/crl/{ski}.crl, URL/crl/{ski}-delta.crl, URL/ca/{ski}.crt and URL/ocsp. PKI_URL NULL or "" leaves them out. E_INPUT. */
 MUST_CHECK int cert_issuer_init(struct cert_issuer *out, const uint8_t *ca_der, size_t len,
     const char *pki_url, struct err *err);
 

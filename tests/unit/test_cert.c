@@ -213,6 +213,7 @@ check_key_ids(X509 *cert)
 static void
 test_openssl_reads_the_extensions(void **state)
 {
+	char url[CERT_URL_SIZE];
 	struct cert_spec spec = spec_of(device);
 	struct fixture_ca with_ocsp = ca;
 	AUTHORITY_INFO_ACCESS *access;
@@ -240,7 +241,8 @@ test_openssl_reads_the_extensions(void **state)
 	access = X509_get_ext_d2i(cert, NID_info_access, NULL, NULL);
 	assert_non_null(access);
 	assert_int_equal(sk_ACCESS_DESCRIPTION_num(access), 2);
-	check_access(access, 0, NID_ad_ca_issuers, FIXTURE_PKI_URL "/ca/issuing.crt");
+	(void)snprintf(url, sizeof url, FIXTURE_PKI_URL "/ca/%s.crt", with_ocsp.issuer.key_id_hex);
+	check_access(access, 0, NID_ad_ca_issuers, url);
 	check_access(access, 1, NID_ad_OCSP, "http://ocsp.example/ocsp");
 	AUTHORITY_INFO_ACCESS_free(access);
 	BASIC_CONSTRAINTS_free(basic);
