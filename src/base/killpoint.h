@@ -1,8 +1,7 @@
 /* Places where a crash is worth trying: after each step that makes something durable, and before the next. In
  * ordinary builds a KILLPOINT is nothing at all; with -Dkillpoints=true a process that comes by one that is armed
  * ends at once, as by a power cut. Numbers are unique and never change their meaning; script/killpoints lists them
- * and complains. tests/fault/test_kill.py and test_agent_kill.py
- * hit every one. */
+ * and complains. tests/fault/test_kill.py, test_agent_kill.py and test_rollover_kill.py hit every one. */
 #ifndef MUSTER_BASE_KILLPOINT_H
 #define MUSTER_BASE_KILLPOINT_H
 

@@ -43,7 +43,7 @@ struct backup_arguments {
 
 static const struct argp_option options[] = {
     {"with-keys", 'k', NULL, 0,
-	"Include the private keys of the issuing CA, and of the root CA if it is still here", 0},
+	"Include the private keys of the issuing CAs, and of the root CA if it is still here", 0},
     {"passphrase-file", 'p', "FILE", 0, "Take the passphrase from FILE's first line instead of asking for it", 0},
     {0}};
 

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "core/settings.h"
+#include "signer/issuers.h"
 #include "signer/profile.h"
 #include "x509/chain.h"
 #include "x509/pem.h"
@@ -123,17 +124,20 @@ static int
 ca_open(struct work *w, const char *dir, struct err *err)
 {
 	struct buf der = {0}, key_pem;
+	char next[FS_PATH_MAX];
 	int rc;
 
 	buf_init_secret(&key_pem);
-	if ((rc = home_read(dir, "ca/issuing.crt", CHAIN_PEM_MAX, &w->issuing_pem, err)) != 0 ||
+	if ((rc = fs_path(next, dir, ISSUERS_NEXT_KEY, err)) != 0 ||
+	    (rc = home_read(dir, "ca/issuing.crt", CHAIN_PEM_MAX, &w->issuing_pem, err)) != 0 ||
 	    (rc = pem_decode(buf_str(&w->issuing_pem), w->issuing_pem.len, "CERTIFICATE", &der, err)) != 0 ||
 	    (rc = cert_issuer_init(&w->issuer, der.data, der.len, w->settings.pki_public_url, err)) != 0 ||
 	    (rc = home_read(dir, "ca/private/issuing.key", CHAIN_PEM_MAX, &key_pem, err)) != 0 ||
 	    (rc = key_from_pem(key_pem.data, key_pem.len, &w->issuing_key, err)) != 0)
 		goto out;
 	if (!key_is_of(w->issuing_key, w->issuer.spki, w->issuer.spki_len))
-		rc = err_set(err, E_CONFLICT, "ca/private/issuing.key is not the key of ca/issuing.crt");
+		rc = err_set(err, E_CONFLICT, "ca/private/issuing.key is not the key of ca/issuing.crt%s",
+		    fs_exists(next) ? "\nA rollover was cut short: run `muster ca rollover`, which finishes it." : "");
 out:
 	buf_clear(&der);
 	buf_clear(&key_pem);

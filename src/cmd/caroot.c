@@ -1,5 +1,7 @@
 /* `muster ca root export|remove`: taking the root's key offline. Local, on files alone; the service goes on
  * without it. */
+#include "cmd/caroot.h"
+
 #include "cmd/commands.h"
 
 #include "base/fs.h"
@@ -17,9 +19,8 @@
 #define SECRET_HEAP_BYTES (256 * 1024)
 #define PEM_MAX 16384
 
-/* The key in FILE, which must be the root's: the same public key as in ca/root.crt. */
-static int
-root_key_read(const char *dir, const char *file, struct key **key_out, struct err *err)
+int
+caroot_key_read(const char *dir, const char *file, struct key **key_out, struct err *err)
 {
 	struct buf key_pem, cert_pem = {0}, der = {0};
 	char path[FS_PATH_MAX];
@@ -97,7 +98,7 @@ root_export(const char *dir, const char *file, struct err *err)
 		return rc;
 	if (!fs_exists(path))
 		return err_set(err, E_NOTFOUND, "%s is not there: it was removed before", path);
-	if ((rc = root_key_read(dir, path, &key, err)) == 0 && (rc = key_to_pem(key, &pem, err)) == 0)
+	if ((rc = caroot_key_read(dir, path, &key, err)) == 0 && (rc = key_to_pem(key, &pem, err)) == 0)
 		rc = fs_write(file, 0600, (gid_t)-1, pem.data, pem.len, err);
 	secret_clear(&pem);
 	key_free(key);
@@ -122,7 +123,7 @@ root_remove(const char *dir, const char *file, struct err *err)
 		return err_set(err, E_NOTFOUND, "%s is not there: it was removed before", path);
 	if (stat(file, &copy) == 0 && copy.st_dev == st.st_dev && copy.st_ino == st.st_ino)
 		return err_set(err, E_CONFLICT, "%s is the key itself, not a copy", file);
-	if ((rc = root_key_read(dir, file, &key, err)) != 0)
+	if ((rc = caroot_key_read(dir, file, &key, err)) != 0)
 		return rc;
 	key_free(key);
 	if ((f = fopen(path, "r+")) == NULL)

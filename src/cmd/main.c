@@ -78,6 +78,7 @@ static const struct command commands[] = {
     {"ca show", cmd_ca_show, TRUST, "show the CAs and the revocation list's state"},
     {"ca crl", cmd_ca_crl, TRUST, "get the revocation list"},
     {"ca renew", cmd_ca_renew, TRUST, "make a new certificate for the API or the broker"},
+    {"ca rollover", cmd_ca_rollover, TRUST, "replace the issuing CA by a new one"},
     {"ca root export", cmd_ca_root_export, TRUST, "copy the root CA's key, to take it offline"},
     {"ca root remove", cmd_ca_root_remove, TRUST, "remove the root CA's key from this machine"},
     {"operator add", cmd_operator_add, TRUST, "let a person or program call the API with a token"},

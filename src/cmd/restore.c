@@ -86,7 +86,9 @@ static const struct argp argp = {options, parse, "FILE",
     "they may have been used or revoked since; make new ones with `muster token create`. Manufacturers' CAs are on hold, for they may have been removed since, and devices that "
     "enrolled by them are forgotten: `muster trust resume` ends that. Operators' "
     "tokens have ended, for some may have been removed since: give those who stay another with `muster operator token`.\n\n"
-    "A backup made without --with-keys lacks ca/private/issuing.key: put it there before `muster serve`.\n\n"
+    "A backup made without --with-keys lacks ca/private/issuing.key, and the keys of retired CAs, retired-N.key for each "
+    "ca/retired-N.crt: put them there before `muster serve`. One of before a rollover lacks the newer CA itself, so that what "
+    "that issued can only be replaced.\n\n"
     "Example:\n\n"
     "  muster restore /mnt/backup/muster-2026-11-24 --signer-log /mnt/log/signer.log\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
@@ -376,7 +378,7 @@ print_done(const struct cli *cli, const struct restore *r)
 			     "signer.log (--signer-log).\n");
 	(void)printf("\nNext:\n\n");
 	if (!r->has_issuing_key)
-		(void)printf("  put the issuing CA's key to %s/ca/private/issuing.key\n", r->dir);
+		(void)printf("  put the issuing CA's key to %s/ca/private/issuing.key, and retired ones' beside it\n", r->dir);
 	(void)printf("  muster --dir %s serve\n"
 		     "  muster --dir %s device list --status suspended    # issued after the backup: resume or revoke\n"
 		     "  muster --dir %s operator token NAME               # the tokens of the old home have ended\n",

@@ -1,0 +1,251 @@
+"""`muster ca rollover`: another issuing CA under the same root, and no device that notices."""
+
+import re
+import subprocess
+
+import muster
+import pytest
+from muster import Broker, openssl, wait_for
+
+
+def register(home, name):
+    made = home.json("device", "register", "--name", name, "--type", "pump", "--key", "ec-p256")
+    return made, muster.open_package(home, made)
+
+
+def rollover(home, *args, check=True):
+    home.stop()
+    said = home.cli("ca", "rollover", *args, check=check)
+    home.start()
+    return said
+
+
+def key_id(home):
+    return home.request("GET", "/v1/ca").json["issuing"]["key_id"]
+
+
+def crl(home, issuer):
+    """The complete list of ISSUER as text, verified."""
+    der = home.pki(f"/crl/{issuer}.crl")
+    assert der.status == 200
+    ca = home.base / f"{issuer}.pem"
+    ca.write_bytes(openssl("x509", "-inform", "DER", input=home.pki(f"/ca/{issuer}.crt").body).stdout)
+    said = openssl("crl", "-inform", "DER", "-noout", "-text", "-verify", "-CAfile", ca, input=der.body)
+    assert b"verify OK" in said.stdout + said.stderr
+    return said.stdout.decode()
+
+
+def number(text):
+    return int(re.search(r"CRL Number: *\n? *(\w+)", text)[1], 0)
+
+
+def ocsp(home, device, issuer):
+    """What `openssl ocsp` says of the device's certificate, asked of its issuer's responder."""
+    said = openssl("ocsp", "-issuer", home.base / f"{issuer}.pem", "-cert", device.dir / "device.crt", "-url",
+                   f"http://127.0.0.1:{home.pki_port}/ocsp", "-CAfile", home.dir / "ca/root.crt", "-verify_other",
+                   home.base / f"{issuer}.pem").stdout.decode()
+    return re.search(r"device.crt: (\w+)", said)[1]
+
+
+@pytest.fixture(scope="module")
+def rolled(fresh_module):
+    """A home with a device of the CA before, and one of today's."""
+    home = fresh_module
+    home.start()
+    home.before = key_id(home)
+    home.old_made, home.old = register(home, "old")
+    home.numbers = [number(crl(home, home.before))]
+    home.said = rollover(home).stdout.decode()
+    home.after = key_id(home)
+    home.new_made, home.new = register(home, "new")
+    return home
+
+
+@pytest.fixture(scope="module")
+def fresh_module():
+    home = muster.Home()
+    yield home
+    home.close()
+
+
+def test_new_certificates_come_from_the_new_one(rolled):
+    home = rolled
+    assert home.after != home.before and home.after in home.said and home.before in home.said
+    for device, issuer in ((home.old, home.before), (home.new, home.after)):
+        crl(home, issuer)  # fetches its CA
+        text = openssl("x509", "-noout", "-text", "-in", device.dir / "device.crt").stdout.decode()
+        assert issuer.upper() in re.search(r"Authority Key Identifier: *\n *([0-9A-F:]+)", text)[1].replace(":", "")
+        assert f"/ca/{issuer}.crt" in text and f"/crl/{issuer}.crl" in text
+        said = openssl("verify", "-CAfile", home.dir / "ca/root.crt", "-untrusted", device.dir / "device.crt",
+                       device.dir / "device.crt")
+        assert b": OK" in said.stdout
+    names = {re.search("CN = (.*)", openssl("x509", "-noout", "-subject", "-in", home.dir / file).stdout.decode())[1]
+             for file in ("ca/issuing.crt", "ca/retired-1.crt")}
+    assert len(names) == 2, names
+    assert "ca.rollover" in [a["action"] for a in home.json("audit", "list", "--all")["items"]]
+
+
+def test_both_are_told_by_cacerts_and_trusted_at_the_api(rolled):
+    home = rolled
+    pkcs7 = home.request("GET", "/.well-known/est/cacerts", token=None).body
+    text = openssl("pkcs7", "-inform", "DER", "-print_certs", "-noout",
+                   input=openssl("base64", "-d", "-A", input=pkcs7.replace(b"\n", b"").replace(b"\r", b"")).stdout).stdout
+    assert text.count(b"subject=") == 3
+    for device in (home.old, home.new):
+        tls = home.tls(device.dir / "device.crt", device.dir / "device.key")
+        # Known by its certificate: a device may not list, but it is somebody.
+        assert home.request("GET", "/v1/devices", token=None, tls=tls).status == 403
+
+
+def test_each_has_its_list_and_its_answers(rolled):
+    """G4: a certificate stands on the list of the CA that issued it, and that one's responder tells of it."""
+    home = rolled
+    made, device = register(home, "new and revoked")
+    serials = {home.before: home.old_made, home.after: made}
+    texts = {issuer: crl(home, issuer) for issuer in serials}
+    assert all(ocsp(home, d, i) == "good" for d, i in ((home.old, home.before), (device, home.after)))
+    assert min(number(t) for t in texts.values()) > home.numbers[0]
+    home.cli("device", "revoke", home.old_made["id"])
+    home.cli("device", "revoke", made["id"])
+    for issuer, who, d in ((home.before, home.old_made, home.old), (home.after, made, device)):
+        assert ocsp(home, d, issuer) == "revoked"
+        mine = who["certificate"]["serial"].upper()
+        other = next(w for i, w in serials.items() if i != issuer)["certificate"]["serial"].upper()
+        text = wait_for(lambda: (t := crl(home, issuer)) and mine in t and t, 5, "the revocation on its list")
+        assert other not in text
+        delta = openssl("crl", "-inform", "DER", "-noout", "-text", input=home.pki(f"/crl/{issuer}-delta.crl").body).stdout
+        assert mine in delta.decode() or number(text) == number(delta.decode())
+    assert home.pki(f"/crl/{'0' * 40}.crl").status == 404 and home.pki(f"/ca/{'0' * 40}.crt").status == 404
+
+
+def test_a_serial_asked_of_the_other_issuer_is_unknown(rolled):
+    """G1: the name of another CA of ours does not make a certificate its."""
+    home = rolled
+    crl(home, home.before)
+    serial = int(home.new_made["certificate"]["serial"], 16)
+    said = openssl("ocsp", "-issuer", home.base / f"{home.before}.pem", "-serial", str(serial), "-url",
+                   f"http://127.0.0.1:{home.pki_port}/ocsp", "-CAfile", home.dir / "ca/root.crt", "-verify_other",
+                   home.base / f"{home.before}.pem").stdout.decode()
+    assert "unknown" in said and "good" not in said
+
+
+def test_the_api_s_own_certificate_is_stapled_still(rolled):
+    """It is of the CA before."""
+    home = rolled
+    said = ""
+
+    def stapled():
+        nonlocal said
+        said = subprocess.run(["openssl", "s_client", "-connect", f"localhost:{home.api_port}", "-status", "-CAfile",
+                               home.dir / "ca/root.crt"], input=b"", capture_output=True, timeout=30).stdout.decode()
+        return "Cert Status: good" in said
+    wait_for(stapled, 10, "a stapled answer")
+    assert "Verify return code: 0" in said
+
+
+def test_no_device_notices(fresh):
+    """The broker has both CAs' certificates and lists, whichever a device has; who is revoked does not come in."""
+    home = fresh(settings={"broker.mode": "acl-file"}).start()
+    made, old = register(home, "old")
+    _, stays = register(home, "stays")
+    home.stop()
+    home.cli("ca", "rollover")
+    home.start()
+    _, new = register(home, "new")
+    broker = Broker(home)
+    try:
+        assert (home.dir / "broker/crl.pem").read_text().count("BEGIN X509 CRL") == 2
+        assert (home.dir / "broker/ca.pem").read_text().count("BEGIN CERTIFICATE") == 3
+        wait_for(lambda: old.connects() and new.connects() and stays.connects(), 10, "all of them")
+        home.cli("device", "revoke", made["id"])
+        wait_for(lambda: not old.connects(), 5, "the refusal")
+        assert new.connects() and stays.connects()
+    finally:
+        broker.stop()
+
+
+def test_renewal_moves_a_device_to_the_new_one(rolled):
+    home = rolled
+    made, device = register(home, "moves")
+    again = home.json("device", "package", made["id"])
+    assert key_id(home) == home.after
+    muster.open_package(home, again)
+    text = home.request("GET", f"/v1/devices/{made['id']}/certificates").json["items"]
+    assert [c["state"] for c in text] == ["active", "revoked"]
+
+
+def test_refused(fresh):
+    """While a server runs; without the root's key; with another key; and nothing is changed then."""
+    home = fresh().start()
+    refused = home.cli("ca", "rollover", check=False)
+    assert refused.returncode == 1 and b"a server is running" in refused.stderr
+    home.stop()
+    before = {f: (home.dir / f).read_bytes() for f in ("ca/issuing.crt", "ca/private/issuing.key", "broker/ca.pem")}
+    home.cli("ca", "root", "export", home.base / "root.key")
+    home.cli("ca", "root", "remove", home.base / "root.key")
+    refused = home.cli("ca", "rollover", check=False)
+    assert refused.returncode == 1 and b"--root-key" in refused.stderr
+    refused = home.cli("ca", "rollover", "--root-key", home.dir / "tls/server.key", check=False)
+    assert refused.returncode == 1 and b"is not the key of" in refused.stderr
+    assert all((home.dir / f).read_bytes() == content for f, content in before.items())
+    assert not (home.dir / "ca/retired-1.crt").exists()
+    assert home.cli("ca", "rollover", "--root-key", home.base / "root.key").returncode == 0
+    home.start()
+    register(home, "after")
+
+
+def test_at_most_seven_are_kept(fresh):
+    home = fresh()
+    for _ in range(7):
+        home.cli("ca", "rollover")
+    refused = home.cli("ca", "rollover", check=False)
+    assert refused.returncode == 1 and b"there is no room" in refused.stderr
+    home.start()
+    register(home, "of the eighth")
+    assert (home.dir / "broker/crl.pem").read_text().count("BEGIN X509 CRL") == 8
+
+
+def test_a_backup_holds_all_of_them(fresh):
+    home = fresh().start()
+    made, device = register(home, "old")
+    before = key_id(home)
+    rollover(home)
+    (home.base / "pass").write_text("a long passphrase of words\n")
+    home.cli("backup", home.base / "backup", "--passphrase-file", home.base / "pass", "--with-keys")
+    home.stop()
+    home.dir.rename(home.base / "gone")
+    home.cli("restore", home.base / "backup", "--passphrase-file", home.base / "pass")
+    home.start()
+    home.cli("device", "revoke", made["id"])
+    serial = made["certificate"]["serial"].upper()
+    wait_for(lambda: serial in crl(home, before), 5, "the revocation on the list of the CA before")
+
+
+def test_a_backup_of_before_a_rollover(fresh):
+    """I13: what the newer CA issued stays shut out, who is revoked stays revoked, and the home goes on and rolls over."""
+    home = fresh().start()
+    revoked, old = register(home, "old")
+    kept, _ = register(home, "kept")
+    before = key_id(home)
+    (home.base / "pass").write_text("a long passphrase of words\n")
+    home.cli("backup", home.base / "backup", "--passphrase-file", home.base / "pass", "--with-keys")
+    rollover(home)
+    home.cli("device", "revoke", revoked["id"])
+    newer, device = register(home, "newer")
+    home.stop()
+    home.dir.rename(home.base / "gone")
+    home.cli("restore", home.base / "backup", "--passphrase-file", home.base / "pass", "--signer-log",
+             home.base / "gone/signer.log")
+    home.start()
+    home.token = home.json("operator", "token", "admin")["token"]
+    assert key_id(home) == before
+    serial = revoked["certificate"]["serial"].upper()
+    wait_for(lambda: serial in crl(home, before), 5, "the revocation on the list")
+    assert ocsp(home, old, before) == "revoked"
+    # Known to the log alone: there, and not let in.
+    assert home.json("device", "show", newer["id"])["status"] == "suspended"
+    tls = home.tls(device.dir / "device.crt", device.dir / "device.key")
+    assert home.request("GET", "/v1/devices", token=None, tls=tls).status == 401
+    assert home.json("device", "show", kept["id"])["status"] == "active"
+    rollover(home)
+    register(home, "after")
