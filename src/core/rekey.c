@@ -59,6 +59,7 @@ rekey_ask(struct core *core, const struct caller *caller, const char *id, struct
 int
 rekey_cancel(struct core *core, const struct caller *caller, const char *id, struct store_rotation *out, struct err *err)
 {
+	struct store_device device = {0};
 	struct store_rotation row;
 	struct store_tx *tx = NULL;
 	int64_t now = core->now();
@@ -66,8 +67,10 @@ rekey_cancel(struct core *core, const struct caller *caller, const char *id, str
 
 	if ((rc = check_id("device", id, err)) != 0 || (rc = store_begin(core->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_rotation_get(tx, id, &row, err)) == 0 && row.tenant_id != caller->tenant_id)
-		rc = err_set(err, E_NOTFOUND, "no such device");
+	/* The device first: that another tenant's was asked is not told either. */
+	if ((rc = store_device_get(tx, caller->tenant_id, id, &device, err)) == 0)
+		rc = store_rotation_get(tx, id, &row, err);
+	store_device_clear(&device);
 	if (rc == 0 && store_rotation_is_over(&row))
 		rc = err_set(err, E_CONFLICT, "the rotation is %s", store_rotation_state_name(row.state));
 	if (rc == 0 && (rc = store_rotation_end(tx, id, ROTATION_CANCELLED, now, err)) == 0 &&

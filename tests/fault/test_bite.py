@@ -36,8 +36,15 @@ MUTANTS = {
         "src/core/rotation.c", "(rc = idempotency_note(tx, caller, &r->idempotency, r->id, certificate->serial, now, err)) == 0 &&",
         "", ["fault:test_killed_at_a_point[27]"]),
     "the tenant filter": (
-        "src/store/device.c", "WHERE id = $1 AND tenant_id = $2", "WHERE id = $1 AND $2 = $2",
+        "src/store/device.c", "FROM device WHERE id = $1 AND tenant_id = $2", "FROM device WHERE id = $1 AND $2 = $2",
         ["unit:store_device"]),
+    "the tenant that a bound operator may not name": (
+        "src/core/tenant.c", "if (caller->is_bound && row.id != caller->tenant_id)", "if (false)", ["e2e:test_h1_each_route_for_each_role"]),
+    "the routes of the whole installation": (
+        "src/http/caller.c", "if ((route->who & ROUTE_WHOLE) != 0 && caller->is_bound)", "if (false)",
+        ["e2e:test_h1_each_route_for_each_role"]),
+    "the topics that are a tenant's own": (
+        "src/core/rights.c", "if (is_own)", "if (true)", ["e2e:test_b9_a_service_has_its_tenant_s_topics_only"]),
 }
 
 
