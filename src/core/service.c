@@ -7,6 +7,7 @@
 #include "core/publisher.h"
 #include "core/revocation.h"
 #include "core/rights.h"
+#include "core/tenant.h"
 #include "store/change.h"
 #include "store/package.h"
 
@@ -84,7 +85,7 @@ add_commit(struct core *core, const struct caller *caller, const struct store_se
 
 	if ((rc = store_begin(core->store, &tx, err)) != 0)
 		return rc;
-	if ((rc = store_service_insert(tx, row, err)) == 0 &&
+	if ((rc = tenant_check(tx, row->tenant_id, err)) == 0 && (rc = store_service_insert(tx, row, err)) == 0 &&
 	    (rc = credential_store(tx, &owner, credential, row->created_at, err)) == 0)
 		rc = finish_tx(&tx, caller, row, "service.add", NULL, err);
 	store_rollback(&tx);

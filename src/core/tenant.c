@@ -183,6 +183,14 @@ tenant_enter(struct core *core, struct caller *caller, const char *name, struct 
 }
 
 int
+tenant_check(struct store_tx *tx, int64_t tenant_id, struct err *err)
+{
+	struct store_tenant row;
+
+	return store_tenant_by_id(tx, tenant_id, &row, err);
+}
+
+int
 tenant_room(struct store_tx *tx, int64_t tenant_id, struct err *err)
 {
 	struct store_tenant row;

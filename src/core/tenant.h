@@ -40,6 +40,9 @@ MUST_CHECK int tenant_remove(struct core *core, const struct caller *caller, con
 /* CALLER wants to act in the tenant NAME. E_NOTFOUND, in the same words whether there is none or it is bound to another. */
 MUST_CHECK int tenant_enter(struct core *core, struct caller *caller, const char *name, struct err *err);
 
+/* Is it still there? To be asked in the transaction that gives somebody rights in it. E_NOTFOUND. */
+MUST_CHECK int tenant_check(struct store_tx *tx, int64_t tenant_id, struct err *err);
+
 /* Is there room for one device more? To be asked in the transaction that puts it in. E_CONFLICT; E_NOTFOUND if the tenant was
  * removed. */
 MUST_CHECK int tenant_room(struct store_tx *tx, int64_t tenant_id, struct err *err);

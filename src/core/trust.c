@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "core/enrol.h"
 #include "core/rights.h"
+#include "core/tenant.h"
 #include "store/idevid.h"
 #include "store/store.h"
 #include "x509/chain.h"
@@ -114,7 +115,8 @@ trust_add(struct core *core, const struct caller *caller, const struct trust_req
 	row.der_len = der.len;
 	der = (struct buf){0};
 	hex_encode(fingerprint, row.fingerprint, SHA256_LEN);
-	if ((rc = store_begin(core->store, &tx, err)) == 0 && (rc = room_check(tx, row.name_hash, err)) == 0 &&
+	if ((rc = store_begin(core->store, &tx, err)) == 0 && (rc = tenant_check(tx, row.tenant_id, err)) == 0 &&
+	    (rc = room_check(tx, row.name_hash, err)) == 0 &&
 	    (rc = store_trust_insert(tx, &row, err)) == 0 &&
 	    (rc = audit_write(tx, caller, row.created_at, "trust.add", "trust", row.name, err,
 		 "{\"fingerprint\":\"%s\",\"any_serial\":%s,\"type\":\"%s\",\"profile\":\"%s\",\"policy\":\"%s\"}", fingerprint,
