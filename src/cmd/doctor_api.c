@@ -37,6 +37,7 @@ check_registration(struct doctor *d, struct finding *f)
 {
 	const json_t *issuing = json_object_get(d->ca, "issuing");
 	int64_t end = doctor_time(issuing, "not_after");
+	const int64_t *rates = d->settings.limits[LIMIT_REGISTER].per_min;
 	json_t *answer = NULL;
 	struct err err = {0};
 	size_t profiles;
@@ -53,13 +54,32 @@ check_registration(struct doctor *d, struct finding *f)
 		finding_set(f, VERDICT_FAIL, "every registration is refused: the issuing CA ended at %s", text);
 		finding_remedy(f, "a new issuing CA is needed");
 	} else if (d->settings_err.code == 0 &&
-		   (d->settings.register_per_min > 0 || d->settings.register_all_per_min > 0)) {
+		   (rates[RATELIMIT_ADDRESS] > 0 || rates[RATELIMIT_ALL] > 0)) {
 		finding_set(f, VERDICT_OK,
 		    "%zu profiles, certificates until %s at most; %lld registrations a minute for each client, %lld in all (0: no limit)",
-		    profiles, text, (long long)d->settings.register_per_min,
-		    (long long)d->settings.register_all_per_min);
+		    profiles, text, (long long)rates[RATELIMIT_ADDRESS], (long long)rates[RATELIMIT_ALL]);
 	} else {
 		finding_set(f, VERDICT_OK, "%zu profiles, certificates until %s at most", profiles, text);
+	}
+}
+
+/* The keys of those limits of ITEM that there are, "register_per_min or register_all_per_min", and what they allow. */
+static void
+limits_say(json_t *item, const char *name, struct buf *keys, struct buf *values)
+{
+	static const char *const scopes[] = {"", "operator_", "tenant_", "token_", "device_", "all_"};
+	static const char *const whose[] = {"one address", "one operator", "one tenant", "one token", "one device", "all"};
+	size_t i;
+
+	for (i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
+		char member[32];
+		long long value;
+
+		(void)snprintf(member, sizeof member, "%sper_min", scopes[i]);
+		if ((value = json_integer_value(json_object_get(item, member))) == 0)
+			continue;
+		buf_printf(keys, "%s%s_%s", keys->len > 0 ? " or " : "", name, member);
+		buf_printf(values, "%s%lld from %s", values->len > 0 ? ", " : "", value, whose[i]);
 	}
 }
 
@@ -67,6 +87,7 @@ check_registration(struct doctor *d, struct finding *f)
 void
 check_rates(struct doctor *d, struct finding *f)
 {
+	struct buf keys = {0}, values = {0};
 	json_t *answer = NULL, *item;
 	struct err err = {0};
 	const char *name;
@@ -84,16 +105,19 @@ check_rates(struct doctor *d, struct finding *f)
 		/* Who fails to authenticate is found in the audit, by address. */
 		if (at == 0 || at + LATELY_S < d->now || strcmp(name, "auth_failures") == 0)
 			continue;
+		buf_reset(&keys);
+		buf_reset(&values);
+		limits_say(item, name, &keys, &values);
 		finding_set(f, VERDICT_WARN,
 		    "limits.%s_per_min is near full: %lld refused with 429 since the service started, the last at %s "
-		    "(%lld a minute for each client, %lld in all; 0: no limit)", name,
-		    (long long)json_integer_value(json_object_get(item, "refused")), doctor_text(item, "last_refused_at"),
-		    (long long)json_integer_value(json_object_get(item, "per_min")),
-		    (long long)json_integer_value(json_object_get(item, "all_per_min")));
-		finding_remedy(f, "if that was meant to be served, raise %s_per_min or %s_all_per_min under [limits] in %s/muster.conf "
-		    "and send the service SIGHUP; else see who asks", name, name, d->dir);
+		    "(a minute: %s)", name, (long long)json_integer_value(json_object_get(item, "refused")),
+		    doctor_text(item, "last_refused_at"), buf_str(&values));
+		finding_remedy(f, "if that was meant to be served, raise %s under [limits] in %s/muster.conf and send the service SIGHUP; "
+		    "else see who asks", buf_str(&keys), d->dir);
 		break; /* the first is what keeps devices out */
 	}
+	buf_clear(&keys);
+	buf_clear(&values);
 	json_decref(answer);
 }
 
@@ -145,6 +169,7 @@ failures_find(const struct doctor *d, int64_t rows, struct failures *most, struc
 void
 check_audit(struct doctor *d, struct finding *f)
 {
+	const int64_t per_min = d->settings.limits[LIMIT_AUTH_FAILURES].per_min[RATELIMIT_ADDRESS];
 	struct failures most = {0};
 	json_t *answer = NULL;
 	struct err err = {0};
@@ -161,10 +186,9 @@ check_audit(struct doctor *d, struct finding *f)
 	} else if (rc != 0) {
 		finding_err(f, VERDICT_FAIL, &err);
 		finding_remedy(f, "keep the database as it is for whoever investigates, and compare it with the last backup");
-	} else if (d->settings_err.code == 0 && d->settings.auth_failures_per_min > 0 &&
-		   most.count >= d->settings.auth_failures_per_min) {
+	} else if (d->settings_err.code == 0 && per_min > 0 && most.count >= per_min) {
 		finding_set(f, VERDICT_WARN, "%s failed to authenticate %lld times in a minute, and is refused with 429 from the %lldth on",
-		    most.address, (long long)most.count, (long long)d->settings.auth_failures_per_min);
+		    most.address, (long long)most.count, (long long)per_min);
 		finding_remedy(f, "correct the token there; who it is and when: muster --dir %s audit list", d->dir);
 	} else if (most.idevid[0] != '\0') {
 		finding_set(f, VERDICT_WARN, "%s was refused an enrolment by a manufacturer's certificate: %s", most.idevid, most.why);

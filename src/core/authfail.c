@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/audit.h"
-#include "core/ratelimit.h"
+#include "core/limits.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -30,32 +30,20 @@ struct counts {
 };
 
 struct authfail {
-	struct ratelimit *limit;
 	pthread_mutex_t lock;
 	struct counts counts;
 };
 
 int
-authfail_new(int64_t per_min, int64_t all_per_min, struct authfail **out, struct err *err)
+authfail_new(struct authfail **out, struct err *err)
 {
 	struct authfail *a = calloc(1, sizeof *a);
-	int rc;
 
 	if (a == NULL)
 		return err_nomem(err);
-	if ((rc = ratelimit_new(per_min, all_per_min, &a->limit, err)) != 0) {
-		free(a);
-		return rc;
-	}
 	(void)pthread_mutex_init(&a->lock, NULL);
 	*out = a;
 	return 0;
-}
-
-void
-authfail_set(struct authfail *a, int64_t per_min, int64_t all_per_min)
-{
-	ratelimit_set(a->limit, per_min, all_per_min);
 }
 
 void
@@ -63,15 +51,8 @@ authfail_free(struct authfail *a)
 {
 	if (a == NULL)
 		return;
-	ratelimit_free(a->limit);
 	(void)pthread_mutex_destroy(&a->lock);
 	free(a);
-}
-
-struct ratelimit *
-authfail_limit(const struct authfail *a)
-{
-	return a->limit;
 }
 
 static bool
@@ -122,7 +103,7 @@ int
 authfail_may_try(struct core *core, const char *peer, bool is_urgent, struct err *err)
 {
 	char client[ADDRESS_TEXT_SIZE];
-	int rc = ratelimit_look(core->authfail->limit, peer, !is_urgent, clock_mono_ms(), err);
+	int rc = limits_look_address(core, LIMIT_AUTH_FAILURES, peer, !is_urgent, err);
 
 	if (rc == E_LIMIT)
 		(void)count(core, peer, false, client);
@@ -156,7 +137,7 @@ authfail_note_why(struct core *core, const char *peer, const char *via, const ch
 	struct err err = {0};
 	int rc;
 
-	(void)ratelimit_take(core->authfail->limit, peer, clock_mono_ms(), NULL);
+	(void)limits_take_address(core, LIMIT_AUTH_FAILURES, peer, NULL);
 	if (!count(core, peer, true, client))
 		return;
 	if (why != NULL)

@@ -12,17 +12,9 @@
 
 struct authfail;
 
-/* PER_MIN failures from one address and ALL_PER_MIN from all before everything is refused; 0: no limit. */
-MUST_CHECK int authfail_new(
-    int64_t per_min, int64_t all_per_min, struct authfail **out, struct err *err);
+/* How many there may be LIMIT_AUTH_FAILURES says. E_NOMEM. */
+MUST_CHECK int authfail_new(struct authfail **out, struct err *err);
 void authfail_free(struct authfail *authfail);
-
-/* Other limits from now on. Any thread. */
-void authfail_set(struct authfail *authfail, int64_t per_min, int64_t all_per_min);
-
-/* The limit itself, to look at. */
-struct ratelimit;
-struct ratelimit *authfail_limit(const struct authfail *authfail);
 
 /* May PEER try to authenticate? Refusals are counted for the audit. What is urgent only waits if PEER itself has failed
  * too often. E_LIMIT with retry_after_s. Any thread; does not block. */

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ratelimit_report;
+
 /* Bits, so that a route can name several. */
 enum role {
 	ROLE_ADMIN = 1,
@@ -39,6 +41,7 @@ struct caller {
 	char trust_id[UUID_LEN + 1];	  /* of the anchor that vouches for a manufacturer's certificate, or "" */
 	char device_serial[STORE_DEVICE_SERIAL_SIZE]; /* and the serial number there */
 	char from[ADDRESS_TEXT_SIZE]; /* its address, or "socket": for limits */
+	struct ratelimit_report *quotas; /* what is left of them, for the answer; NULL: nobody asks. Borrowed */
 };
 
 /* Is it about one tenant, and not about the installation, that CALLER asks? */

@@ -6,11 +6,10 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/handover.h"
-#include "core/authfail.h"
 #include "core/core.h"
 #include "core/ocsp.h"
 #include "core/publisher.h"
-#include "core/ratelimit.h"
+#include "core/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,11 +91,8 @@ apply(struct core *core, const struct config *old, const struct config *new)
 {
 	const struct settings *s = &new->settings;
 
-	ratelimit_set(core->registrations, s->register_per_min, s->register_all_per_min);
-	ratelimit_set(core->links, s->links_per_min, s->links_all_per_min);
-	ratelimit_set(core->signatures, s->ocsp_per_min, s->ocsp_all_per_min);
+	limits_set(core);
 	ocsp_configure(core);
-	authfail_set(core->authfail, s->auth_failures_per_min, s->auth_failures_all_per_min);
 	if (s->crl_validity_s != old->settings.crl_validity_s ||
 	    s->crl_renew_s != old->settings.crl_renew_s ||
 	    s->delta_validity_s != old->settings.delta_validity_s ||

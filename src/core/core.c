@@ -17,7 +17,7 @@
 #include "core/ocsp.h"
 #include "core/operator.h"
 #include "core/publisher.h"
-#include "core/ratelimit.h"
+#include "core/limits.h"
 #include "core/reconcile.h"
 #include "core/refusals.h"
 #include "core/sweeper.h"
@@ -107,19 +107,6 @@ issuers_enter(struct core *core, struct err *err)
 	return rc;
 }
 
-static int
-limits_open(struct core *core, struct err *err)
-{
-	const struct settings *s = &core_config(core)->settings;
-	int rc;
-
-	if ((rc = ratelimit_new(s->register_per_min, s->register_all_per_min, &core->registrations, err)) != 0 ||
-	    (rc = ratelimit_new(s->links_per_min, s->links_all_per_min, &core->links, err)) != 0 ||
-	    (rc = ratelimit_new(s->ocsp_per_min, s->ocsp_all_per_min, &core->signatures, err)) != 0)
-		return rc;
-	return authfail_new(s->auth_failures_per_min, s->auth_failures_all_per_min, &core->authfail, err);
-}
-
 int
 core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core_out, struct err *err)
 {
@@ -143,6 +130,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	if ((rc = root_load(core, err)) != 0 ||
 	    (rc = issuers_open(core, err)) != 0 ||
 	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
+	    (rc = authfail_new(&core->authfail, err)) != 0 ||
 	    (rc = attest_new(&core->attest, err)) != 0 || (rc = operators_new(&core->operators, err)) != 0 ||
 	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
 	    (rc = refusals_new(&core->refusals, err)) != 0 || (rc = metrics_new(&core->metrics, err)) != 0 ||
@@ -239,9 +227,7 @@ core_close(struct core *core)
 	operators_free(core->operators);
 	idempotency_free(core->idempotency);
 	suspects_free(core->suspects);
-	ratelimit_free(core->registrations);
-	ratelimit_free(core->links);
-	ratelimit_free(core->signatures);
+	limits_close(core);
 	free(core);
 }
 

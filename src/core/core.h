@@ -54,8 +54,7 @@ struct core {
 	struct operators *operators;
 	struct authfail *authfail;
 	struct suspects *suspects;   /* of core/reconcile */
-	struct ratelimit *registrations, *links;
-	struct ratelimit *signatures; /* of OCSP answers, for strangers */
+	struct ratelimit *limits[LIMITS];
 	struct ocsp *ocsp;
 	atomic_bool has_trust;	     /* there is a trust anchor, or was one since the start */
 	int broker_signal_fd;	     /* to the supervisor; -1 without one */

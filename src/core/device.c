@@ -7,7 +7,7 @@
 #include "core/check.h"
 #include "core/control.h"
 #include "core/publisher.h"
-#include "core/ratelimit.h"
+#include "core/limits.h"
 #include "core/revocation.h"
 #include "core/rights.h"
 #include "core/tenant.h"
@@ -271,7 +271,7 @@ device_register(struct core *core, const struct caller *caller, const struct dev
 
 	/* An enrolment was counted before its request was looked at. */
 	if (request->entry == NULL &&
-	    (rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0)
+	    (rc = limits_take(core, LIMIT_REGISTER, caller, err)) != 0)
 		return rc;
 	if (idempotency->key == NULL)
 		return register_new(core, caller, request, device_out, credential_out, err);

@@ -10,7 +10,7 @@
 #include "core/check.h"
 #include "core/config.h"
 #include "core/device.h"
-#include "core/ratelimit.h"
+#include "core/limits.h"
 #include "core/rights.h"
 #include "core/rotation.h"
 #include "core/vouch.h"
@@ -342,7 +342,7 @@ enrol(struct core *core, const struct caller *caller, const void *csr, size_t cs
 	struct csr asked;
 	int rc;
 
-	if ((rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0 ||
+	if ((rc = limits_take(core, LIMIT_REGISTER, caller, err)) != 0 ||
 	    (rc = entrance_open(core, caller, &e, err)) != 0)
 		return rc;
 	if (profile != NULL && strcmp(profile, e.kind.profile != NULL ? e.kind.profile : PROFILE_DEFAULT) != 0) {

@@ -5,7 +5,7 @@
 #include "base/killpoint.h"
 #include "core/audit.h"
 #include "core/authfail.h"
-#include "core/ratelimit.h"
+#include "core/limits.h"
 #include "core/sweeper.h"
 #include "core/token.h"
 #include "store/store.h"
@@ -27,7 +27,7 @@ link_may_try(struct core *core, const char *peer, struct err *err)
 
 	if ((rc = authfail_may_try(core, peer, false, err)) != 0)
 		return rc;
-	return ratelimit_take(core->links, peer, clock_mono_ms(), err);
+	return limits_take_address(core, LIMIT_LINKS, peer, err);
 }
 
 static int

@@ -11,7 +11,7 @@
 #include "core/ca.h"
 #include "core/keypool.h"
 #include "core/ocsp.h"
-#include "core/ratelimit.h"
+#include "core/limits.h"
 #include "signer/client.h"
 #include "store/store.h"
 #include "x509/cert.h"
@@ -279,19 +279,13 @@ write_keypool(struct core *core, struct buf *out)
 static void
 write_limits(struct core *core, struct buf *out)
 {
-	const struct {
-		const char *name; /* of the key in muster.conf, without _per_min and _all_per_min */
-		struct ratelimit *limit;
-	} limits[] = {
-	    {"register", core->registrations}, {"auth_failures", authfail_limit(core->authfail)}, {"links", core->links},
-	    {"ocsp", core->signatures}};
 	struct ratelimit_state state;
-	size_t i;
+	int i;
 
 	metric_family(out, "muster_limit_refused_total", "counter", "Requests refused by a limit a minute.");
-	for (i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-		ratelimit_state(limits[i].limit, &state);
-		metric_value(out, "muster_limit_refused_total", (int64_t)state.refused, "limit", limits[i].name, NULL);
+	for (i = 0; i < LIMITS; i++) {
+		ratelimit_state(core->limits[i], &state);
+		metric_value(out, "muster_limit_refused_total", (int64_t)state.refused, "limit", limit_name((enum limit)i), NULL);
 	}
 }
 

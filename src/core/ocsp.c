@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "core/ratelimit.h"
+#include "core/limits.h"
 #include "signer/client.h"
 #include "store/certificate.h"
 #include "store/store.h"
@@ -375,7 +375,7 @@ ocsp_answer(struct core *core, const uint8_t *der, size_t len, const char *peer,
 	}
 	if (!may_block) {
 		*must_block_out = true;
-		return ratelimit_take(core->signatures, peer, clock_mono_ms(), err);
+		return limits_take_address(core, LIMIT_OCSP, peer, err);
 	}
 	if ((rc = sign(o, issuer, &request, out, err)) != E_BUSY)
 		return rc;

@@ -1,10 +1,13 @@
-/* Buckets are kept in millitokens, so that refilling is exact in integers. A client that is not in the table has a full
- * bucket; when the table is full, the one that came first goes, which at worst forgives it a minute. */
+/* Buckets are kept in millitokens, so that refilling is exact in integers. Who is not in the table has a full bucket; when
+ * the table is full, the one that came first goes, which at worst forgives it a minute. An action is looked at in all its
+ * own buckets before it counts in any; none is held meanwhile, for making one may push out another. */
 #include "core/ratelimit.h"
 
 #include "base/text.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define HASH_NONFATAL_OOM 1
@@ -14,44 +17,61 @@
 #define TOKEN MINUTE_MS /* millitokens; per_min of them return each millisecond */
 
 struct bucket {
-	char client[ADDRESS_TEXT_SIZE];
+	char key[RATELIMIT_KEY_SIZE]; /* the scope as a digit, then whose it is */
 	int64_t tokens, at_ms;
 	UT_hash_handle hh;
 };
 
 struct ratelimit {
+	const char *name;
+	atomic_bool is_on; /* is there any limit? */
 	pthread_mutex_t lock;
-	int64_t per_min, all_per_min;
+	struct ratelimit_rates rates;
 	struct bucket *buckets;
 	struct bucket all; /* in no table */
 	uint64_t refused;
 	int64_t refused_ms;
 };
 
+static const struct {
+	const char *name, *whose;
+} scopes[RATELIMIT_SCOPES] = {
+    [RATELIMIT_ADDRESS] = {"address", "one address"},
+    [RATELIMIT_OPERATOR] = {"operator", "one operator"},
+    [RATELIMIT_TENANT] = {"tenant", "one tenant"},
+    [RATELIMIT_TOKEN] = {"token", "one enrolment token"},
+    [RATELIMIT_DEVICE] = {"device", "one device"},
+    [RATELIMIT_ALL] = {"all", "all together"},
+};
+
 int
-ratelimit_new(int64_t per_min, int64_t all_per_min, struct ratelimit **limit_out, struct err *err)
+ratelimit_new(const char *name, const struct ratelimit_rates *rates, struct ratelimit **limit_out, struct err *err)
 {
 	struct ratelimit *limit = calloc(1, sizeof *limit);
 
 	if (limit == NULL)
 		return err_nomem(err);
 	(void)pthread_mutex_init(&limit->lock, NULL);
-	limit->per_min = per_min;
-	limit->all_per_min = all_per_min;
-	limit->all.tokens = all_per_min * TOKEN;
+	limit->name = name;
+	ratelimit_set(limit, rates);
 	*limit_out = limit;
 	return 0;
 }
 
 void
-ratelimit_set(struct ratelimit *limit, int64_t per_min, int64_t all_per_min)
+ratelimit_set(struct ratelimit *limit, const struct ratelimit_rates *rates)
 {
+	bool is_on = false;
+	size_t i;
+
+	for (i = 0; i < RATELIMIT_SCOPES; i++)
+		is_on = is_on || rates->per_min[i] > 0;
 	(void)pthread_mutex_lock(&limit->lock);
-	limit->per_min = per_min;
-	if (limit->all_per_min != all_per_min)
-		limit->all.tokens = all_per_min * TOKEN;
-	limit->all_per_min = all_per_min;
+	if (limit->rates.per_min[RATELIMIT_ALL] != rates->per_min[RATELIMIT_ALL])
+		limit->all.tokens = rates->per_min[RATELIMIT_ALL] * TOKEN;
+	limit->rates = *rates;
 	(void)pthread_mutex_unlock(&limit->lock);
+	atomic_store_explicit(&limit->is_on, is_on, memory_order_relaxed);
 }
 
 void
@@ -69,26 +89,46 @@ ratelimit_free(struct ratelimit *limit)
 	free(limit);
 }
 
-/* CLIENT's bucket; a new one is full. NULL if out of memory. */
+/* The bucket of KEY, refilled for the time that has passed; NULL if it is not there, and so is full. */
 static struct bucket *
-bucket_of(struct ratelimit *limit, const char *client, int64_t now_ms)
+bucket_find(struct ratelimit *limit, enum ratelimit_scope scope, const char *key, int64_t now_ms)
+{
+	int64_t per_min = limit->rates.per_min[scope], elapsed_ms;
+	struct bucket *b = &limit->all;
+
+	if (scope != RATELIMIT_ALL)
+		HASH_FIND_STR(limit->buckets, key, b);
+	if (b == NULL)
+		return NULL;
+	elapsed_ms = now_ms - b->at_ms;
+	if (elapsed_ms >= MINUTE_MS)
+		b->tokens = per_min * TOKEN;
+	else if (elapsed_ms > 0) /* a thread that was held up brings an older time */
+		b->tokens += elapsed_ms * per_min;
+	if (elapsed_ms > 0)
+		b->at_ms = now_ms;
+	if (b->tokens > per_min * TOKEN)
+		b->tokens = per_min * TOKEN;
+	return b;
+}
+
+/* A new one, full. NULL if out of memory. */
+static struct bucket *
+bucket_add(struct ratelimit *limit, enum ratelimit_scope scope, const char *key, int64_t now_ms)
 {
 	struct bucket *b, *oldest;
 
-	HASH_FIND_STR(limit->buckets, client, b);
-	if (b != NULL)
-		return b;
-	if (HASH_COUNT(limit->buckets) >= RATELIMIT_CLIENTS_MAX) {
+	if (HASH_COUNT(limit->buckets) >= RATELIMIT_BUCKETS_MAX) {
 		oldest = limit->buckets;
 		HASH_DEL(limit->buckets, oldest);
 		free(oldest);
 	}
 	if ((b = calloc(1, sizeof *b)) == NULL)
 		return NULL;
-	(void)text_copy(b->client, sizeof b->client, client);
-	b->tokens = limit->per_min * TOKEN;
+	(void)text_copy(b->key, sizeof b->key, key);
+	b->tokens = limit->rates.per_min[scope] * TOKEN;
 	b->at_ms = now_ms;
-	HASH_ADD_STR(limit->buckets, client, b);
+	HASH_ADD_STR(limit->buckets, key, b);
 	if (b->hh.tbl == NULL) {
 		free(b);
 		return NULL;
@@ -96,43 +136,104 @@ bucket_of(struct ratelimit *limit, const char *client, int64_t now_ms)
 	return b;
 }
 
-/* Refill B for the time that has passed, and take COST out if there is a token. WHOSE is for the text. */
-static int
-bucket_ask(struct bucket *b, int64_t per_min, int64_t now_ms, int64_t cost, const char *whose, struct err *err)
+/* The keys of WHO's buckets, "" where nothing is limited. */
+static void
+keys_make(
+    const struct ratelimit *limit, const struct ratelimit_who *who, bool with_all, char keys[RATELIMIT_SCOPES][RATELIMIT_KEY_SIZE])
 {
-	int64_t full = per_min * TOKEN, elapsed_ms = now_ms - b->at_ms, lacking;
+	char client[ADDRESS_TEXT_SIZE];
+	int i;
 
-	if (elapsed_ms >= MINUTE_MS)
-		b->tokens = full;
-	else if (elapsed_ms > 0) /* a thread that was held up brings an older time */
-		b->tokens += elapsed_ms * per_min;
-	if (elapsed_ms > 0)
-		b->at_ms = now_ms;
-	if (b->tokens > full)
-		b->tokens = full;
-	if ((lacking = TOKEN - b->tokens) > 0)
-		return err_too_often(err, (int)(lacking / (per_min * 1000) + 1),
-		    "more than %lld a minute from %s; try again later", (long long)per_min, whose);
-	b->tokens -= cost;
+	for (i = 0; i < RATELIMIT_ALL; i++) {
+		const char *key = who->key[i];
+
+		keys[i][0] = '\0';
+		if (key == NULL || limit->rates.per_min[i] == 0)
+			continue;
+		if (i == RATELIMIT_ADDRESS) {
+			address_client(client, key);
+			key = client;
+		}
+		(void)snprintf(keys[i], RATELIMIT_KEY_SIZE, "%d%s", i, key);
+	}
+	(void)text_copy(
+	    keys[RATELIMIT_ALL], RATELIMIT_KEY_SIZE, with_all && limit->rates.per_min[RATELIMIT_ALL] > 0 ? "all" : "");
+}
+
+/* Until a bucket of PER_MIN with TOKENS has WANTED, in seconds, rounded up. */
+static int64_t
+seconds_until(int64_t wanted, int64_t tokens, int64_t per_min)
+{
+	return (wanted - tokens + per_min * 1000 - 1) / (per_min * 1000);
+}
+
+static void
+report_add(struct ratelimit_report *report, const struct ratelimit *limit, enum ratelimit_scope scope, int64_t tokens)
+{
+	int64_t left = tokens / TOKEN, per_min = limit->rates.per_min[scope];
+
+	if (report == NULL || scope == RATELIMIT_ALL || report->n == RATELIMIT_QUOTAS_MAX)
+		return;
+	report->quotas[report->n++] = (struct ratelimit_quota){
+	    limit->name, scopes[scope].name, per_min, left, left < per_min ? seconds_until((left + 1) * TOKEN, tokens, per_min) : 0};
+}
+
+/* Is there a token in each from FIRST to LAST? */
+static int
+each_has(struct ratelimit *limit, char keys[RATELIMIT_SCOPES][RATELIMIT_KEY_SIZE], int first, int last, int64_t now_ms,
+    struct ratelimit_report *report, struct err *err)
+{
+	int i, rc = 0;
+
+	for (i = first; i <= last; i++) {
+		const struct bucket *b = keys[i][0] != '\0' ? bucket_find(limit, (enum ratelimit_scope)i, keys[i], now_ms) : NULL;
+		int64_t per_min = limit->rates.per_min[i];
+
+		if (b == NULL || b->tokens >= TOKEN)
+			continue;
+		report_add(report, limit, (enum ratelimit_scope)i, b->tokens);
+		rc = err_too_often(err, (int)seconds_until(TOKEN, b->tokens, per_min),
+		    "more than %lld a minute from %s; try again later", (long long)per_min, scopes[i].whose);
+	}
+	return rc;
+}
+
+static int
+each_take(struct ratelimit *limit, char keys[RATELIMIT_SCOPES][RATELIMIT_KEY_SIZE], int first, int last, int64_t now_ms,
+    struct ratelimit_report *report, struct err *err)
+{
+	struct bucket *b;
+	int i;
+
+	for (i = first; i <= last; i++) {
+		if (keys[i][0] == '\0')
+			continue;
+		if ((b = bucket_find(limit, (enum ratelimit_scope)i, keys[i], now_ms)) == NULL &&
+		    (b = bucket_add(limit, (enum ratelimit_scope)i, keys[i], now_ms)) == NULL)
+			return err_nomem(err);
+		b->tokens -= TOKEN;
+		report_add(report, limit, (enum ratelimit_scope)i, b->tokens);
+	}
 	return 0;
 }
 
 static int
-ask(struct ratelimit *limit, const char *address, bool with_all, int64_t now_ms, int64_t cost, struct err *err)
+ask(struct ratelimit *limit, const struct ratelimit_who *who, bool with_all, bool must_take, int64_t now_ms,
+    struct ratelimit_report *report, struct err *err)
 {
-	char client[ADDRESS_TEXT_SIZE];
-	struct bucket *b;
-	int rc = 0;
+	char keys[RATELIMIT_SCOPES][RATELIMIT_KEY_SIZE];
+	int i, rc = 0;
 
-	address_client(client, address);
+	if (!atomic_load_explicit(&limit->is_on, memory_order_relaxed))
+		return 0;
 	(void)pthread_mutex_lock(&limit->lock);
-	if (limit->per_min > 0) {
-		b = bucket_of(limit, client, now_ms);
-		rc = b == NULL ? err_nomem(err) :
-				 bucket_ask(b, limit->per_min, now_ms, cost, "one address", err);
+	keys_make(limit, who, with_all, keys);
+	for (i = 0; rc == 0 && i < 2; i++) {
+		int first = i == 0 ? 0 : RATELIMIT_ALL, last = i == 0 ? RATELIMIT_ALL - 1 : RATELIMIT_ALL;
+
+		if ((rc = each_has(limit, keys, first, last, now_ms, report, err)) == 0 && must_take)
+			rc = each_take(limit, keys, first, last, now_ms, report, err);
 	}
-	if (rc == 0 && with_all && limit->all_per_min > 0)
-		rc = bucket_ask(&limit->all, limit->all_per_min, now_ms, cost, "all together", err);
 	if (rc == E_LIMIT) {
 		limit->refused++;
 		limit->refused_ms = now_ms;
@@ -142,23 +243,23 @@ ask(struct ratelimit *limit, const char *address, bool with_all, int64_t now_ms,
 }
 
 int
-ratelimit_take(struct ratelimit *limit, const char *address, int64_t now_ms, struct err *err)
+ratelimit_take(struct ratelimit *limit, const struct ratelimit_who *who, int64_t now_ms, struct ratelimit_report *report,
+    struct err *err)
 {
-	return ask(limit, address, true, now_ms, TOKEN, err);
+	return ask(limit, who, true, true, now_ms, report, err);
 }
 
 int
-ratelimit_look(struct ratelimit *limit, const char *address, bool with_all, int64_t now_ms, struct err *err)
+ratelimit_look(struct ratelimit *limit, const struct ratelimit_who *who, bool with_all, int64_t now_ms, struct err *err)
 {
-	return ask(limit, address, with_all, now_ms, 0, err);
+	return ask(limit, who, with_all, false, now_ms, NULL, err);
 }
 
 void
 ratelimit_state(struct ratelimit *limit, struct ratelimit_state *out)
 {
 	(void)pthread_mutex_lock(&limit->lock);
-	out->per_min = limit->per_min;
-	out->all_per_min = limit->all_per_min;
+	out->rates = limit->rates;
 	out->refused = limit->refused;
 	out->refused_ms = limit->refused_ms;
 	(void)pthread_mutex_unlock(&limit->lock);

@@ -10,7 +10,7 @@
 #include "core/device.h"
 #include "core/idempotency.h"
 #include "core/publisher.h"
-#include "core/ratelimit.h"
+#include "core/limits.h"
 #include "core/revocation.h"
 #include "core/rights.h"
 #include "core/vouch.h"
@@ -294,7 +294,7 @@ rotation_renew(struct core *core, const struct caller *caller, const void *csr, 
 	struct renewal *r;
 	int rc;
 
-	if ((rc = ratelimit_take(core->registrations, caller->from, clock_mono_ms(), err)) != 0)
+	if ((rc = limits_take(core, LIMIT_REGISTER, caller, err)) != 0)
 		return rc;
 	if ((r = calloc(1, sizeof *r)) == NULL)
 		return err_nomem(err);

@@ -22,6 +22,9 @@
 	{section, name, CONF_INTEGER, AT(member), fallback, help, min, max, NULL}
 #define DURATION(section, name, member, fallback, min, max, help) \
 	{section, name, CONF_DURATION, AT(member), fallback, help, min, max, NULL}
+/* So many a minute; one that was larger than this would be none. */
+#define RATE(name, limit, scope, fallback, help) \
+	{"limits", name, CONF_INTEGER, AT(limits[LIMIT_##limit].per_min[RATELIMIT_##scope]), fallback, help, 0, 1000000000, NULL}
 #define SWITCH(section, name, member, fallback, help) \
 	{section, name, CONF_SWITCH, AT(member), fallback, help, 0, 0, NULL}
 
@@ -91,22 +94,33 @@ static const struct conf_key keys[] = {
 	"A request must have arrived whole, and its answer left, within this."),
     INTEGER("limits", "queue", queue, "4096", 16, 1000000,
 	"Requests waiting for a worker; more are answered 503."),
-    INTEGER("limits", "register_per_min", register_per_min, "0", 0, 1000000000,
-	"Registrations from one address in a minute (IPv6: from one /64; the Unix socket is one, too); 0: no limit."),
-    INTEGER("limits", "register_all_per_min", register_all_per_min, "0", 0, 1000000000,
-	"Registrations in a minute from all addresses together; 0: no limit."),
-    INTEGER("limits", "auth_failures_per_min", auth_failures_per_min, "60", 0, 1000000,
+    RATE("requests_per_min", REQUESTS, ADDRESS, "0",
+	"Requests of known callers from one address (IPv6: one /64) in a minute; never of brokers, or what revokes. 0: no limit."),
+    RATE("requests_operator_per_min", REQUESTS, OPERATOR, "0", "The same by one operator, however it calls; 0: no limit."),
+    RATE("requests_tenant_per_min", REQUESTS, TENANT, "0", "The same by all of one tenant; 0: no limit."),
+    RATE("requests_token_per_min", REQUESTS, TOKEN, "0",
+	"The same with one enrolment token, or one manufacturer's certificate; 0: no limit."),
+    RATE("requests_device_per_min", REQUESTS, DEVICE, "600",
+	"The same by one device with its certificate, so that one that has gone mad is alone with that; 0: no limit."),
+    RATE("requests_all_per_min", REQUESTS, ALL, "0", "The same by all together; 0: no limit."),
+    RATE("register_per_min", REGISTER, ADDRESS, "0",
+	"Registrations, enrolments and renewals from one address in a minute (the Unix socket is one, too); 0: no limit."),
+    RATE("register_operator_per_min", REGISTER, OPERATOR, "0", "The same by one operator, its jobs too; 0: no limit."),
+    RATE("register_tenant_per_min", REGISTER, TENANT, "0", "The same for all of one tenant; 0: no limit."),
+    RATE("register_token_per_min", REGISTER, TOKEN, "0",
+	"The same with one enrolment token, or one manufacturer's certificate; 0: no limit."),
+    RATE("register_device_per_min", REGISTER, DEVICE, "0", "Renewals by one device; 0: no limit."),
+    RATE("register_all_per_min", REGISTER, ALL, "0", "The same in all; 0: no limit."),
+    RATE("auth_failures_per_min", AUTH_FAILURES, ADDRESS, "60",
 	"Failed authentications and unknown links from one address in a minute before 429; 0: no limit."),
-    INTEGER("limits", "auth_failures_all_per_min", auth_failures_all_per_min, "6000", 0, 1000000000,
+    RATE("auth_failures_all_per_min", AUTH_FAILURES, ALL, "6000",
 	"The same from all addresses together; revocations, and what comes over the Unix socket, go on. 0: no limit."),
-    INTEGER("limits", "links_per_min", links_per_min, "600", 0, 1000000000,
+    RATE("links_per_min", LINKS, ADDRESS, "600",
 	"One-time links looked at or redeemed from one address in a minute; 0: no limit."),
-    INTEGER("limits", "links_all_per_min", links_all_per_min, "6000", 0, 1000000000,
-	"The same from all addresses together; 0: no limit."),
-    INTEGER("limits", "ocsp_per_min", ocsp_per_min, "6000", 0, 1000000000,
+    RATE("links_all_per_min", LINKS, ALL, "6000", "The same from all addresses together; 0: no limit."),
+    RATE("ocsp_per_min", OCSP, ADDRESS, "6000",
 	"OCSP answers signed for one address in a minute; those that are in memory do not count. 0: no limit."),
-    INTEGER("limits", "ocsp_all_per_min", ocsp_all_per_min, "0", 0, 1000000000,
-	"The same from all addresses together; 0: no limit."),
+    RATE("ocsp_all_per_min", OCSP, ALL, "0", "The same from all addresses together; 0: no limit."),
 
     DURATION("feed", "keep", feed_keep_s, "1d", 1, 365 * DAY,
 	"How long a broker may be away and still catch up by changes; after that it takes a snapshot."),

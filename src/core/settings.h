@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/conf.h"
 #include "base/err.h"
+#include "core/limits.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,10 +47,7 @@ struct settings {
 	int64_t connections, connections_per_client;
 	int64_t idle_timeout_s, request_timeout_s;
 	int64_t queue;
-	int64_t register_per_min, register_all_per_min; /* per client address, in all; 0: none */
-	int64_t auth_failures_per_min, auth_failures_all_per_min;
-	int64_t links_per_min, links_all_per_min;
-	int64_t ocsp_per_min, ocsp_all_per_min;
+	struct ratelimit_rates limits[LIMITS]; /* a minute */
 
 	int64_t feed_keep_s, feed_keep_changes; /* [feed] */
 	int64_t registry_archive_after_s; /* [registry]; 0: never */

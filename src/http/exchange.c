@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/authfail.h"
+#include "core/limits.h"
 #include "http/forwarded.h"
 #include "http/negotiate.h"
 #include "http/reply.h"
@@ -111,10 +112,22 @@ admit(struct exchange *x, struct caller *caller, const struct caller **who_out, 
 	if (x->route->who != ROUTE_ANYBODY) {
 		if ((rc = caller_resolve(x->core, &x->proof, x->request.http.peer, caller, err)) != 0)
 			return rc;
+		caller->quotas = &x->quotas;
 		*who_out = caller;
 		(void)text_copy(x->who, sizeof x->who, caller->who);
 	}
 	return caller_may(x->route, *who_out, err);
+}
+
+/* The limits of requests, once it is known who calls and that they may. What takes away access must always get through, and
+ * brokers are the service's own. */
+static int
+limits_check(struct exchange *x, const struct caller *caller, struct err *err)
+{
+	if (x->is_counted || caller == NULL || x->route->place == ROUTE_URGENT || caller->role == ROLE_BROKER)
+		return 0;
+	x->is_counted = true;
+	return limits_take(x->core, LIMIT_REQUESTS, caller, err);
 }
 
 /* Nothing is sent to who has it already. */
@@ -140,7 +153,7 @@ exchange_answer(struct exchange *x)
 	int rc;
 
 	KILLPOINT(1, "a request has come whole");
-	if ((rc = admit(x, &caller, &who, &err)) == 0)
+	if ((rc = admit(x, &caller, &who, &err)) == 0 && (rc = limits_check(x, who, &err)) == 0)
 		rc = x->route->handler(x->core, who, &x->request.http, &x->reply, &err);
 	if (rc == 0 && buf_failed(&x->reply.body)) {
 		if (x->reply.sent != NULL)

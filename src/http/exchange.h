@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "core/core.h"
+#include "core/ratelimit.h"
 #include "http/caller.h"
 #include "http/request.h"
 #include "http/router.h"
@@ -26,6 +27,8 @@ struct exchange {
 	char allow[64];		   /* of a 405 */
 	char who[CALLER_WHO_SIZE]; /* for the log; "-" if nobody looked */
 	int64_t begun_us;
+	bool is_counted;		 /* by the limits: once, however often it is looked at again */
+	struct ratelimit_report quotas;	 /* what they leave, for the answer */
 	bool is_last_part, is_failed; /* of a body in parts: what exchange_next found */
 
 	/* Only the loop looks at these. */

@@ -212,6 +212,7 @@ reply_send(struct exchange *x)
 	struct bufferevent *bev = x->conn->bev;
 	const struct reply_options options = {
 	    .request_id = x->request.http.id,
+	    .quotas = &x->quotas,
 	    .allow = x->reply.status == 405 ? x->allow : NULL,
 	    .is_tls = bufferevent_openssl_get_ssl(bev) != NULL,
 	    .is_head = x->request.is_head,

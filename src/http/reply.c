@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "core/idempotency.h"
+#include "core/ratelimit.h"
 #include "http/negotiate.h"
 #include "http/page.h"
 
@@ -175,6 +176,29 @@ cache_headers_add(struct evkeyvalq *out, const struct http_reply *reply)
 	(void)evhttp_add_header(out, "Expires", text); /* for HTTP/1.0's caches */
 }
 
+/* RateLimit-Policy and RateLimit, draft-ietf-httpapi-ratelimit-headers (versions 09 to 11): lists of structured fields, with a
+ * policy for each limit and whom it is for. `t` is until there is one more, which Retry-After agrees with. */
+static void
+quota_headers_add(struct evkeyvalq *out, const struct ratelimit_report *report)
+{
+	char policies[80 * RATELIMIT_QUOTAS_MAX] = "", states[sizeof policies] = "";
+	size_t i, p = 0, s = 0;
+
+	for (i = 0; i < report->n; i++) {
+		const struct ratelimit_quota *q = &report->quotas[i];
+		const char *comma = i > 0 ? ", " : "";
+
+		p += (size_t)snprintf(policies + p, sizeof policies - p, "%s\"%s-%s\";q=%lld;w=60", comma, q->name, q->scope,
+		    (long long)q->per_min);
+		s += (size_t)snprintf(states + s, sizeof states - s, "%s\"%s-%s\";r=%lld;t=%lld", comma, q->name, q->scope,
+		    (long long)q->left, (long long)q->next_s);
+	}
+	if (report->n == 0)
+		return;
+	(void)evhttp_add_header(out, "RateLimit-Policy", policies);
+	(void)evhttp_add_header(out, "RateLimit", states);
+}
+
 static void
 headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
     const struct reply_options *options)
@@ -211,6 +235,8 @@ headers_add(struct evkeyvalq *out, const struct http_reply *reply, size_t len,
 		if (headers[i].value != NULL)
 			(void)evhttp_add_header(out, headers[i].name, headers[i].value);
 	cache_headers_add(out, reply);
+	if (options->quotas != NULL)
+		quota_headers_add(out, options->quotas);
 	if (reply->retry_after_s > 0) {
 		(void)snprintf(number, sizeof number, "%d", reply->retry_after_s);
 		(void)evhttp_add_header(out, "Retry-After", number);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct evbuffer;
+struct ratelimit_report;
 struct evhttp_connection;
 struct evhttp_request;
 
@@ -23,6 +24,7 @@ void reply_problem(struct http_reply *reply, const struct err *err, int status, 
 struct reply_options {
 	const char *request_id;
 	const char *allow; /* Allow of a 405, or NULL */
+	const struct ratelimit_report *quotas; /* RateLimit-Policy and RateLimit, or NULL */
 	bool is_tls;
 	bool is_head;	   /* everything but the body */
 	bool must_close;

@@ -169,10 +169,16 @@ shape_tenant(const struct store_tenant *row)
 json_t *
 shape_limit(const char *name, const struct ratelimit_state *state, int64_t refused_at)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:o}",
+	const int64_t *per_min = state->rates.per_min;
+
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 	    "name", name,
-	    "per_min", (json_int_t)state->per_min,
-	    "all_per_min", (json_int_t)state->all_per_min,
+	    "per_min", (json_int_t)per_min[RATELIMIT_ADDRESS],
+	    "operator_per_min", (json_int_t)per_min[RATELIMIT_OPERATOR],
+	    "tenant_per_min", (json_int_t)per_min[RATELIMIT_TENANT],
+	    "token_per_min", (json_int_t)per_min[RATELIMIT_TOKEN],
+	    "device_per_min", (json_int_t)per_min[RATELIMIT_DEVICE],
+	    "all_per_min", (json_int_t)per_min[RATELIMIT_ALL],
 	    "refused", (json_int_t)state->refused,
 	    "last_refused_at", time_or_null(refused_at));
 }

@@ -1,9 +1,17 @@
 """Limits a minute: registrations, failed authentications, links; by client and in all; and who a client is (H4, H7)."""
 
+import os
+import re
+import shutil
+import signal
 import socket
 import time
 
 import muster
+import pytest
+import test_est
+from doctor import doctor
+from test_roles import SocketConnection
 
 BODY = {"name": "rated", "type": "pump", "key": "ec-p256"}
 UNKNOWN = "/d/" + "A" * 43
@@ -52,6 +60,140 @@ def test_the_socket_has_a_limit_of_its_own(fresh):
     assert home.request("POST", "/v1/devices", BODY).status == 201
 
 
+def left(reply):
+    """{limit: (allowed a minute, left, seconds until one more)} of an answer's structured fields."""
+    policies = dict(re.fullmatch(r'"([a-z_-]+)";q=([0-9]+);w=60', p).groups() for p in reply.headers["RateLimit-Policy"].split(", "))
+    states = {m[1]: (int(m[2]), int(m[3])) for m in (re.fullmatch(r'"([a-z_-]+)";r=([0-9]+);t=([0-9]+)', p)
+                                                     for p in reply.headers["RateLimit"].split(", "))}
+    return {name: (int(policies[name]), *state) for name, state in states.items()}
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One that is told other limits by SIGHUP."""
+    home = muster.Home(settings={"api.trusted_proxies": "127.0.0.1"}).start()
+    home.set = {}
+    yield home
+    home.close()
+    shutil.rmtree(home.base, ignore_errors=True)
+
+
+@pytest.fixture
+def limited(shared):
+    """Sets limits of the shared one, and none again."""
+    def limit(**values):
+        names = {f"limits.{name}": str(value) for name, value in values.items()}
+        if not names:
+            return shared
+        shared.set.update(names)
+        seen = len(shared.process.lines)
+        shared.configure(names)
+        shared.process.child.send_signal(signal.SIGHUP)
+        muster.wait_for(lambda: any("api: configuration reloaded" in line for line in shared.process.lines[seen:]), 10, "the reload")
+        return shared
+
+    yield limit
+    limit(**{name.removeprefix("limits."): 0 for name in shared.set})
+
+
+def operator(home, role="operator"):
+    return home.request("POST", "/v1/operators", {"name": f"o-{time.monotonic_ns()}", "role": role}).json["token"]
+
+
+def remote(home, token, *command):
+    """The command line on another machine."""
+    return home.cli("--url", f"https://localhost:{home.api_port}", *command, env={"MUSTER_TOKEN": token}, check=False)
+
+
+def test_requests_by_operator(limited):
+    """F8: an operator's limit is that operator's, from whatever address and over the socket, too; and what takes away access
+    is never held up."""
+    home = limited()
+    alice, bob = operator(home), operator(home)
+    made = home.request("POST", "/v1/devices", BODY).json
+    limited(requests_operator_per_min=5)
+    replies = [home.request("GET", "/v1/devices", token=alice, headers=as_client(f"192.0.2.{i}")) for i in range(5)]
+    assert [r.status for r in replies] == [200] * 5
+    assert [left(r)["requests-operator"][:2] for r in replies] == [(5, n) for n in (4, 3, 2, 1, 0)]
+    refused = home.request("GET", "/v1/devices", token=alice, headers=as_client("192.0.2.9"))
+    problem(refused)
+    assert left(refused)["requests-operator"] == (5, 0, int(refused.headers["Retry-After"]))
+    again = remote(home, alice, "device", "list")
+    assert again.returncode == 1 and b"more than 5 a minute from one operator" in again.stderr, again.stderr
+    connection = SocketConnection(home.dir / "muster.sock")
+    connection.request("GET", "/v1/devices", headers={"Authorization": f"Bearer {alice}"})
+    assert connection.getresponse().status == 429
+    connection.close()
+    assert home.request("GET", "/v1/devices", token=bob).status == 200
+    for action in ("suspend", "revoke"):
+        reply = home.request("POST", f"/v1/devices/{made['id']}/{action}", {}, token=alice)
+        assert reply.status == 200 and "RateLimit" not in reply.headers
+    # Who may not do a thing is told that, and it costs nothing.
+    assert home.request("GET", "/v1/audit", token=bob).status == 403
+    assert left(home.request("GET", "/v1/devices", token=bob))["requests-operator"][1] == 3
+
+
+def test_requests_by_tenant_address_and_all(limited):
+    home = limited(requests_tenant_per_min=1000, requests_per_min=3)
+    for i in range(3):
+        assert left(home.request("GET", "/v1/devices", headers=as_client("2001:db8::%x" % (i + 1)))) == {
+            "requests-address": (3, 2 - i, 20), "requests-tenant": (1000, 999 - i, 1)}
+    problem(home.request("GET", "/v1/devices", headers=as_client("2001:db8::ffff")))
+    assert home.request("GET", "/v1/devices", headers=as_client("2001:db8:0:1::1")).status == 200
+    # What is left of everybody's is not told, for it is what others did.
+    limited(requests_tenant_per_min=0, requests_per_min=0, requests_all_per_min=2)
+    assert "RateLimit" not in home.request("GET", "/v1/devices").headers
+    assert home.request("GET", "/v1/devices").status == 200
+    problem(home.request("GET", "/v1/devices"))
+
+
+def test_registrations_by_operator_and_token(limited):
+    """F8: REST, the socket and EST count alike: by who registers, whatever way it comes."""
+    home = limited()
+    carol = operator(home)
+    tokens = [home.request("POST", "/v1/tokens", {"type": "pump", "uses": 10}).json["token"] for _ in range(2)]
+    limited(register_operator_per_min=2, register_token_per_min=1)
+    first = home.request("POST", "/v1/devices", BODY, token=carol)
+    assert first.status == 201 and left(first)["register-operator"][:2] == (2, 1)
+    command = ("device", "register", "--name", "n", "--type", "t", "--key", "ec-p256")
+    assert [remote(home, carol, *command).returncode for _ in range(2)] == [0, 1]
+    problem(home.request("POST", "/v1/devices", BODY, token=carol))
+    assert home.request("GET", "/v1/devices", token=carol).status == 200
+    statuses = [test_est.post(home, "simpleenroll", test_est.Device(home, "Pump").request(), token).status
+                for token in (tokens[0], tokens[0], tokens[1])]
+    assert statuses == [200, 429, 200]
+
+
+def test_a_device_that_has_gone_mad(limited):
+    """By its certificate; others are not held up."""
+    home = limited(requests_device_per_min=2)
+    devices = [muster.open_package(home, home.request("POST", "/v1/devices", BODY).json) for _ in range(2)]
+
+    def challenge(device):
+        return home.request("POST", "/v1/attest/challenge", {}, token=None,
+                            tls=home.tls(device.dir / "device.crt", device.dir / "device.key"))
+    replies = [challenge(devices[0]) for _ in range(3)]
+    assert [r.status for r in replies] == [201, 201, 429]
+    assert left(replies[0]) == {"requests-device": (2, 1, 30)}
+    assert challenge(devices[1]).status == 201
+
+
+def test_limits_are_shown_and_told(limited):
+    """To operators by GET /v1/limits, and by the doctor what was in the way."""
+    home = limited()
+    token = operator(home)
+    limited(requests_operator_per_min=1, register_tenant_per_min=7)
+    assert [home.request("GET", "/v1/limits", token=token).status for _ in range(2)] == [200, 429]
+    shown = {i["name"]: i for i in home.request("GET", "/v1/limits").json["items"]}
+    assert list(shown) == ["requests", "register", "auth_failures", "links", "ocsp"]
+    assert (shown["requests"]["operator_per_min"], shown["register"]["tenant_per_min"]) == (1, 7)
+    assert shown["requests"]["refused"] >= 1 and shown["requests"]["last_refused_at"]
+    limited(requests_operator_per_min=50)
+    found = doctor(home)["rates"]
+    assert "limits.requests_per_min is near full" in found["finding"] and "50 from one operator" in found["finding"], found
+    assert "raise requests_operator_per_min" in found["remedy"], found
+
+
 def test_authentication_failures(fresh):
     """Who guesses waits, with the right token, too; the socket is never locked out."""
     home = fresh(settings={"limits.auth_failures_per_min": "5"}).start()
@@ -62,6 +204,33 @@ def test_authentication_failures(fresh):
     problem(home.request("GET", UNKNOWN, token=None))
     assert home.request("GET", "/healthz", token=None).status == 200
     home.cli("device", "list")
+
+
+def test_h5_what_a_restart_resets(fresh):
+    """H5: a kill of the api grants whoever guesses one more burst and no second, a new configuration none; what is counted for
+    good, a token's uses and a link's one, is in the store and outlives it."""
+    home = fresh(settings={"limits.auth_failures_per_min": "3"}).start()
+
+    def guesses():
+        return [home.request("GET", "/v1/devices", token="muster_wrong").status for _ in range(5)]
+
+    secret = home.json("token", "create", "--type", "pump", "--uses", "1")["token"]
+    device = test_est.Device(home, "Pump")
+    assert test_est.post(home, "simpleenroll", device.request(), secret).status == 200
+    link = "/d/" + home.json("device", "register", "--name", "n", "--type", "t", "--key", "ec-p256")["package"]["url"].rsplit("/", 1)[1]
+    assert home.request("POST", link, token=None).status == 200
+    assert guesses() == [401, 401, 401, 429, 429]
+    home.configure({"limits.links_per_min": "601"})
+    home.process.child.send_signal(signal.SIGHUP)
+    home.process.wait_line("configuration reloaded")
+    assert home.request("GET", "/v1/devices", token="muster_wrong").status == 429
+    old = home.child("api")
+    os.kill(old, signal.SIGKILL)
+    muster.wait_for(lambda: sum(line.endswith(" ready") for line in home.process.lines) > 1, 20, "the next api")
+    assert home.child("api") != old
+    assert home.request("POST", link, token=None).status == 410
+    assert test_est.post(home, "simpleenroll", test_est.Device(home, "Other").request(), secret).status == 410
+    assert guesses() == [401, 401, 401, 429, 429]
 
 
 def test_authentication_failures_in_all_do_not_hold_up_a_revocation(fresh):

@@ -118,7 +118,7 @@ test_who_fails_too_often_waits(void **state)
 	int64_t i;
 
 	assert_ok(authfail_may_try(f->core, "192.0.2.1", false, &err));
-	for (i = 0; i < fixture_config(f->core)->settings.auth_failures_per_min; i++)
+	for (i = 0; i < fixture_config(f->core)->settings.limits[LIMIT_AUTH_FAILURES].per_min[RATELIMIT_ADDRESS]; i++)
 		authfail_note(f->core, "192.0.2.1", "token");
 	assert_int_equal(authfail_may_try(f->core, "192.0.2.1", false, &err), E_LIMIT);
 	assert_true(err.retry_after_s > 0);
@@ -128,7 +128,7 @@ test_who_fails_too_often_waits(void **state)
 	for (i = 0; i < 1000; i++)
 		assert_int_equal(authfail_may_try(f->core, "192.0.2.1", false, &err), E_LIMIT);
 	authfail_flush(f->core, true);
-	assert_int_equal(told(f, "address:192.0.2.1").count, fixture_config(f->core)->settings.auth_failures_per_min + 1002);
+	assert_int_equal(told(f, "address:192.0.2.1").count, fixture_config(f->core)->settings.limits[LIMIT_AUTH_FAILURES].per_min[RATELIMIT_ADDRESS] + 1002);
 }
 
 /* H7: ten thousand addresses do not make ten thousand rows, and none is left out of the count. */

@@ -167,11 +167,11 @@ test_bad_requests_count(void **state)
 
 	enrollee_make(f, &enrollee);
 	(void)text_copy(enrollee.from, sizeof enrollee.from, "192.0.2.9");
-	ratelimit_set(f->core->registrations, 2, 0);
+	ratelimit_set(f->core->limits[LIMIT_REGISTER], &(struct ratelimit_rates){.per_min = {[RATELIMIT_ADDRESS] = 2}});
 	assert_int_equal(enrol_device(f->core, &enrollee, "x", 1, NULL, &device, &credential, &err), E_INPUT);
 	assert_int_equal(enrol_device(f->core, &enrollee, "x", 1, NULL, &device, &credential, &err), E_INPUT);
 	assert_int_equal(enrol_device(f->core, &enrollee, "x", 1, NULL, &device, &credential, &err), E_LIMIT);
-	ratelimit_set(f->core->registrations, settings->register_per_min, settings->register_all_per_min);
+	ratelimit_set(f->core->limits[LIMIT_REGISTER], &settings->limits[LIMIT_REGISTER]);
 }
 
 int

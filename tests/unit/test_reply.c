@@ -3,6 +3,7 @@
 
 #include "base/secret.h"
 #include "base/text.h"
+#include "core/ratelimit.h"
 #include "http/page.h"
 #include "http/reply.h"
 
@@ -168,6 +169,44 @@ writes_a_whole_answer(void **state)
 	evbuffer_free(out);
 }
 
+/* draft-ietf-httpapi-ratelimit-headers: lists of structured fields; as many as there can be fit. */
+static void
+writes_what_limits_leave(void **state)
+{
+	struct ratelimit_report report = {.n = 2,
+	    .quotas = {{"requests", "operator", 600, 599, 1}, {"register", "tenant", 60, 0, 61}}};
+	const struct reply_options options = {.request_id = "0123456789abcdef", .quotas = &report};
+	struct evbuffer *out = evbuffer_new();
+	struct http_reply reply = {.status = 200};
+	const char *text, *end;
+	size_t i;
+
+	(void)state;
+	assert_non_null(out);
+	reply_write(out, &reply, &options);
+	assert_int_equal(evbuffer_add(out, "", 1), 0);
+	text = (const char *)evbuffer_pullup(out, -1);
+	assert_non_null(strstr(text,
+	    "\r\nRateLimit-Policy: \"requests-operator\";q=600;w=60, \"register-tenant\";q=60;w=60\r\n"));
+	assert_non_null(strstr(text, "\r\nRateLimit: \"requests-operator\";r=599;t=1, \"register-tenant\";r=0;t=61\r\n"));
+	(void)evbuffer_drain(out, evbuffer_get_length(out));
+	report.n = RATELIMIT_QUOTAS_MAX;
+	for (i = 0; i < report.n; i++)
+		report.quotas[i] = (struct ratelimit_quota){"auth_failures", "operator", 1000000000, 1000000000, 1000000000};
+	reply_write(out, &reply, &options);
+	assert_int_equal(evbuffer_add(out, "", 1), 0);
+	text = (const char *)evbuffer_pullup(out, -1);
+	assert_non_null(text = strstr(text, "\r\nRateLimit: "));
+	assert_non_null(end = strstr(text + 2, "\r\n"));
+	assert_int_equal(strncmp(end - 25, "r=1000000000;t=1000000000", 25), 0);
+	report.n = 0;
+	(void)evbuffer_drain(out, evbuffer_get_length(out));
+	reply_write(out, &reply, &options);
+	assert_int_equal(evbuffer_add(out, "", 1), 0);
+	assert_null(strstr((const char *)evbuffer_pullup(out, -1), "RateLimit"));
+	evbuffer_free(out);
+}
+
 int
 main(void)
 {
@@ -179,6 +218,7 @@ main(void)
 	    cmocka_unit_test(page_policy_names_the_style),
 	    cmocka_unit_test(pages_escape),
 	    cmocka_unit_test(writes_a_whole_answer),
+	    cmocka_unit_test(writes_what_limits_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

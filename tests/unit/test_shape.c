@@ -147,13 +147,15 @@ test_profiles(void **state)
 static void
 test_limits(void **state)
 {
-	const struct ratelimit_state quiet = {.per_min = 600}, busy = {.per_min = 1, .all_per_min = 2, .refused = 3};
+	const struct ratelimit_state quiet = {.rates.per_min = {600}}, busy = {.rates.per_min = {1, 4, 5, 6, 7, 2}, .refused = 3};
 
 	(void)state;
 	assert_json(shape_limit("links", &quiet, 0),
-	    "{\"name\":\"links\",\"per_min\":600,\"all_per_min\":0,\"refused\":0,\"last_refused_at\":null}");
+	    "{\"name\":\"links\",\"per_min\":600,\"operator_per_min\":0,\"tenant_per_min\":0,\"token_per_min\":0,"
+	    "\"device_per_min\":0,\"all_per_min\":0,\"refused\":0,\"last_refused_at\":null}");
 	assert_json(shape_limit("links", &busy, 60),
-	    "{\"name\":\"links\",\"per_min\":1,\"all_per_min\":2,\"refused\":3,"
+	    "{\"name\":\"links\",\"per_min\":1,\"operator_per_min\":4,\"tenant_per_min\":5,\"token_per_min\":6,"
+	    "\"device_per_min\":7,\"all_per_min\":2,\"refused\":3,"
 	    "\"last_refused_at\":\"1970-01-01T00:01:00Z\"}");
 }
 
