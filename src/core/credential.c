@@ -13,6 +13,7 @@
 #include "core/package.h"
 #include "core/publisher.h"
 #include "core/reconcile.h"
+#include "core/tenant.h"
 #include "core/token.h"
 #include "signer/client.h"
 #include "store/package.h"
@@ -23,23 +24,37 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The profile asked for; without one, `standard`, or the first that takes a key of KIND. */
-static int
-choose_profile(struct core *core, const char *name, enum key_kind kind,
-    const struct profile **profile_out, struct err *err)
+static bool
+is_fit(const struct profile *p, enum key_kind kind, const struct tenant_profiles *allowed)
 {
-	const struct profile *p = profile_find(&core_config(core)->profiles, name != NULL ? name : PROFILE_DEFAULT);
-	size_t i;
+	return (kind == KEY_NONE || profile_allows_key(p, kind)) && tenant_profiles_have(allowed, p->name);
+}
 
+/* The profile asked for; without one, `standard`, or the first that is the tenant's and takes a key of KIND. */
+static int
+choose_profile(struct core *core, const struct credential_owner *owner, const struct credential_request *request,
+    enum key_kind kind, const struct profile **profile_out, struct err *err)
+{
+	const char *name = request->profile;
+	const struct profile *p = profile_find(&core_config(core)->profiles, name != NULL ? name : PROFILE_DEFAULT);
+	struct tenant_profiles allowed;
+	size_t i;
+	int rc;
+
+	if ((rc = tenant_profiles_read(core, owner->tenant_id, &allowed, err)) != 0)
+		return rc;
 	if (p == NULL)
 		return err_field(err, E_INPUT, "profile",
 		    "there is no profile of that name; `muster profile list` shows those there are");
-	if (name == NULL && kind != KEY_NONE && !profile_allows_key(p, kind))
-		for (i = 0; i < core_config(core)->profiles.n && !profile_allows_key(p, kind); i++)
+	if (name == NULL)
+		for (i = 0; i < core_config(core)->profiles.n && !is_fit(p, kind, &allowed); i++)
 			p = &core_config(core)->profiles.list[i];
 	if (kind != KEY_NONE && !profile_allows_key(p, kind))
 		return err_field(err, E_INPUT, name != NULL ? "key" : "profile",
 		    "profile %s does not take %s keys", p->name, key_kind_name(kind));
+	if (!request->any_profile && owner->kind != OWNER_BROKER && !tenant_profiles_have(&allowed, p->name))
+		return err_field(err, E_DENIED, "profile",
+		    "the tenant may not use profile %s; `muster profile list` shows those it may", p->name);
 	*profile_out = p;
 	return 0;
 }
@@ -128,7 +143,7 @@ make_from_csr(struct core *core, const struct credential_owner *owner,
 		}
 		asked = &csr;
 	}
-	if ((rc = choose_profile(core, request->profile, asked->kind, &profile, err)) != 0 ||
+	if ((rc = choose_profile(core, owner, request, asked->kind, &profile, err)) != 0 ||
 	    (rc = check_validity(profile, request->valid_s, err)) != 0 ||
 	    (rc = check_csr_key(core, owner, asked, profile, err)) != 0 ||
 	    (rc = check_challenge(core, profile, request->caller, asked->challenge, err)) != 0)
@@ -181,7 +196,7 @@ make_with_key(struct core *core, const struct credential_owner *owner,
 	if (request->key != NULL && !key_kind_parse(request->key, &kind))
 		return err_field(err, E_INPUT, "key",
 		    "must be one of rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
-	if ((rc = choose_profile(core, request->profile, kind, &profile, err)) != 0)
+	if ((rc = choose_profile(core, owner, request, kind, &profile, err)) != 0)
 		return rc;
 	if (profile->attest)
 		return err_field(err, E_INPUT, "profile",

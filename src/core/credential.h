@@ -26,12 +26,13 @@ struct credential_request {
 	const void *csr;     /* PEM or DER instead; NULL: the server makes the key */
 	size_t csr_len;
 	const struct csr *parsed; /* or the same, read by csr_parse already: its signature is not verified twice */
-	const char *profile; /* NULL: `standard`, or, if that does not take the key's kind, the first that does */
+	const char *profile; /* NULL: `standard`, or, if that does not take the key's kind or is not the tenant's, the first of its that does */
 	int64_t valid_s;     /* 0: the profile's */
 	const char *const *sans;
 	size_t n_sans;
 	int64_t link_ttl_s;  /* 0: LINK_TTL_DEFAULT_S */
 	const struct caller *caller; /* to whom a challenge was given, where the profile wants one; or NULL */
+	bool any_profile;    /* not held against what its tenant may use: a renewal, which keeps its profile, or Muster's own */
 	bool bare_key;	     /* the server makes the key and hands it back as it is, without a package */
 };
 
@@ -58,7 +59,7 @@ struct credential_owner {
 
 /* Everything before the transaction: check, make or take the key, have the certificate signed, compare it,
  * build the package, mint the link. Nothing is stored; the signer's log has it. E_INPUT (field),
- * E_CONFLICT (the key belongs to another), E_BUSY, E_SYS. */
+ * E_DENIED (a profile that the tenant may not use), E_CONFLICT (the key belongs to another), E_BUSY, E_SYS. */
 MUST_CHECK int credential_make(struct core *core, const struct credential_owner *owner,
     const struct credential_request *request, struct credential *out, struct err *err);
 

@@ -13,6 +13,7 @@
 #include "core/limits.h"
 #include "core/rights.h"
 #include "core/rotation.h"
+#include "core/tenant.h"
 #include "core/vouch.h"
 #include "store/store.h"
 #include "x509/csr.h"
@@ -41,12 +42,20 @@ check_device(struct core *core, const struct caller *caller, const char *id, str
 }
 
 static int
-check_profile(struct core *core, const char *profile, struct err *err)
+check_profile(struct core *core, const struct caller *caller, const char *profile, struct err *err)
 {
-	if (profile != NULL && profile_find(&core_config(core)->profiles, profile) == NULL)
+	struct tenant_profiles allowed;
+	int rc;
+
+	if (profile == NULL)
+		return 0;
+	if (profile_find(&core_config(core)->profiles, profile) == NULL)
 		return err_field(err, E_INPUT, "profile",
 		    "there is no profile of that name; `muster profile list` shows those there are");
-	return 0;
+	if ((rc = tenant_profiles_read(core, caller->tenant_id, &allowed, err)) == 0 && !tenant_profiles_have(&allowed, profile))
+		rc = err_field(err, E_DENIED, "profile",
+		    "the tenant may not use profile %s; `muster profile list` shows those it may", profile);
+	return rc;
 }
 
 /* That its policy fits is found out by expanding it. */
@@ -58,7 +67,7 @@ enrol_kind_check(struct core *core, const struct caller *caller, const struct en
 	struct store_tx *tx = NULL;
 	int rc;
 
-	if ((rc = check_profile(core, kind->profile, err)) != 0 || (rc = check_word("type", kind->type, err)) != 0 ||
+	if ((rc = check_profile(core, caller, kind->profile, err)) != 0 || (rc = check_word("type", kind->type, err)) != 0 ||
 	    (rc = check_name("location", kind->location, true, err)) != 0 ||
 	    (rc = check_word("policy", kind->policy, err)) != 0 || (rc = uuid_make(device.id, err)) != 0 ||
 	    (rc = store_read(core->store, &tx, err)) != 0)
@@ -109,7 +118,7 @@ row_make(struct core *core, const struct caller *caller, const struct enrol_toke
 		 is_bound || request->policy != NULL ? request->policy : POLICY_BUILTIN, err)) != 0)
 		return rc;
 	kind = (struct enrol_kind){row->type, row->location, row->policy, NULL};
-	if ((rc = check_profile(core, request->profile, err)) != 0 ||
+	if ((rc = check_profile(core, caller, request->profile, err)) != 0 ||
 	    (rc = is_bound ? check_device(core, caller, request->device_id, err) :
 			     enrol_kind_check(core, caller, &kind, err)) != 0)
 		return rc;

@@ -112,7 +112,7 @@ take(struct identity *out, const struct store_service *row, struct credential *c
 int
 identity_make(struct core *core, struct identity *out, struct err *err)
 {
-	struct credential_request request = {.profile = profile_choose(core), .bare_key = true};
+	struct credential_request request = {.profile = profile_choose(core), .bare_key = true, .any_profile = true};
 	struct credential credential = {0};
 	struct store_service row = {0};
 	struct credential_owner owner;

@@ -290,7 +290,7 @@ int
 rotation_renew(struct core *core, const struct caller *caller, const void *csr, size_t csr_len, const char *profile,
     struct store_device *device_out, struct credential *credential_out, struct err *err)
 {
-	struct credential_request request = {.caller = caller};
+	struct credential_request request = {.caller = caller, .any_profile = true};
 	struct renewal *r;
 	int rc;
 

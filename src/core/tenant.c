@@ -11,6 +11,7 @@
 #include "store/change.h"
 #include "store/store.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A lower-case word. Not `devices`: with that level begin the topics of every tenant's devices. */
@@ -167,6 +168,33 @@ tenant_remove(struct core *core, const struct caller *caller, const char *name, 
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);
 	return rc;
+}
+
+int
+tenant_profiles_read(struct core *core, int64_t tenant_id, struct tenant_profiles *out, struct err *err)
+{
+	struct store_tenant row;
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_tenant_by_id(tx, tenant_id, &row, err)) == 0)
+		memcpy(out->json, row.profiles, sizeof out->json);
+	store_rollback(&tx);
+	return rc;
+}
+
+/* A profile's name is a word: it stands in the array as it is, between quotes. */
+bool
+tenant_profiles_have(const struct tenant_profiles *profiles, const char *name)
+{
+	char quoted[STORE_WORD_SIZE + 2];
+	int n = snprintf(quoted, sizeof quoted, "\"%s\"", name);
+
+	if (strcmp(profiles->json, "[]") == 0)
+		return true;
+	return n > 0 && (size_t)n < sizeof quoted && strstr(profiles->json, quoted) != NULL;
 }
 
 int

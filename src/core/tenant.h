@@ -37,6 +37,13 @@ MUST_CHECK int tenant_update(struct core *core, const struct caller *caller, con
 /* Its name is never given again. E_NOTFOUND; E_CONFLICT for `default`, and while anybody or anything of it still has rights. */
 MUST_CHECK int tenant_remove(struct core *core, const struct caller *caller, const char *name, struct err *err);
 
+/* The profiles that certificates of a tenant's may have, read once for several questions. E_NOTFOUND. */
+struct tenant_profiles {
+	char json[STORE_PROFILES_SIZE];
+};
+MUST_CHECK int tenant_profiles_read(struct core *core, int64_t tenant_id, struct tenant_profiles *out, struct err *err);
+bool tenant_profiles_have(const struct tenant_profiles *profiles, const char *name);
+
 /* CALLER wants to act in the tenant NAME. E_NOTFOUND, in the same words whether there is none or it is bound to another. */
 MUST_CHECK int tenant_enter(struct core *core, struct caller *caller, const char *name, struct err *err);
 

@@ -192,3 +192,26 @@ def test_a_quota_ends_registrations(home, bound):
     home.cli("tenant", "update", "small", "--quota", "1")  # takes nothing away
     assert home.json("tenant", "show", "small")["devices"] == 3
     refused(ask(home, "POST", "/v1/devices", body, tenant="small"), 409)
+
+
+def test_a_tenant_uses_its_profiles(home, bound):
+    """Registrations, packages, services, tokens and anchors; who names none gets one of its that fits; and it sees no others."""
+    home.cli("tenant", "add", "brief", "--profile", "short")
+    device = register(home, tenant="brief")
+    shown = ask(home, "GET", f"/v1/devices/{device['id']}/certificates", tenant="brief").json["items"][0]
+    assert shown["profile"] == "short"
+    assert [p["name"] for p in home.json("--tenant", "brief", "profile", "list")["items"]] == ["short"]
+    assert refused(ask(home, "GET", "/v1/profiles/standard", tenant="brief"), 404) == \
+        refused(ask(home, "GET", "/v1/profiles/nosuch", tenant="brief"), 404)
+    for name in ("standard", "constrained"):
+        credential = {"key": "ec-p256" if name == "constrained" else "rsa-2048", "profile": name}
+        for method, path, body in (
+                ("POST", "/v1/devices", {"name": "d", "type": "t", **credential}),
+                ("POST", f"/v1/devices/{device['id']}/package", credential),
+                ("POST", "/v1/services", {"name": "s", "read": ["brief/#"], **credential}),
+                ("POST", "/v1/tokens", {"type": "t", "profile": name})):
+            refused(ask(home, method, path, body, tenant="brief"), 403, "profile")
+    # A key for which it has no profile.
+    refused(ask(home, "POST", "/v1/devices", {"name": "d", "type": "t", "key": "rsa-4096"}, tenant="brief"), 400)
+    home.cli("tenant", "update", "brief", "--any-profile")
+    assert ask(home, "POST", "/v1/devices", {"name": "d", "type": "t", "key": "ec-p256", "profile": "constrained"}, tenant="brief").status == 201

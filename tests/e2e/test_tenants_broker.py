@@ -142,3 +142,17 @@ def test_a_quota_ends_enrolment(home):
     first.keep(leaf(post(home, "simplereenroll", first.request(first.new_key("n.key"), first.subject()), tls=first.tls())))
     home.cli("--tenant", "full", "device", "revoke", first.id)
     second.keep(leaf(post(home, "simpleenroll", second.request(), secret["token"])))
+
+
+def test_a_device_renews_under_its_profile(home):
+    """What a tenant may use no more is not for new devices; those that have it go on."""
+    home.cli("tenant", "add", "narrowed")
+    secret = home.json("--tenant", "narrowed", "token", "create", "--type", "pump", "--uses", "9", "--profile", "constrained")["token"]
+    device = Device(home, "first")
+    device.keep(leaf(post(home, "simpleenroll", device.request(), secret)))
+    home.cli("tenant", "update", "narrowed", "--profile", "short")
+    reply = post(home, "simpleenroll", Device(home, "second").request(), secret)
+    assert reply.status == 403 and b"constrained" in reply.body
+    device.keep(leaf(post(home, "simplereenroll", device.request(device.new_key("n.key"), device.subject()), tls=device.tls())))
+    listed = home.request("GET", f"/v1/devices/{device.id}/certificates", headers={"Muster-Tenant": "narrowed"}).json["items"]
+    assert [c["profile"] for c in listed] == ["constrained"] * 2
