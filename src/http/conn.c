@@ -401,6 +401,12 @@ is_late(const struct conns *conns, const struct conn *conn, int64_t now_ms)
 	return age_ms >= conns->request_ms;
 }
 
+static bool
+is_idle(const struct conn *conn, int64_t now_ms)
+{
+	return conn->state == CONN_WAITING && (conn->n_begun > 0 || now_ms - conn->since_ms >= CONN_FIRST_MS);
+}
+
 void
 conns_sweep(struct conns *conns, bool idle)
 {
@@ -410,7 +416,7 @@ conns_sweep(struct conns *conns, bool idle)
 
 	for (i = 0; i < conns->n_fds; i++)
 		if ((conn = conns->by_fd[i]) != NULL &&
-		    ((idle && conn->state == CONN_WAITING) || is_late(conns, conn, now_ms)))
+		    ((idle && is_idle(conn, now_ms)) || is_late(conns, conn, now_ms)))
 			evhttp_connection_free(conn->evcon);
 }
 

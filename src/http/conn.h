@@ -32,6 +32,9 @@ enum conn_state {
 #define CONN_LEAVING_MS 2000
 #define CONN_LEAVING_MAX (8 * 1024 * 1024)
 
+/* When the server ends, whoever has just been let in has so long for a first request: it could not know better. */
+#define CONN_FIRST_MS 2000
+
 /* Why a connection is not listened to any more. */
 struct conn_refusal {
 	int status;
@@ -107,7 +110,7 @@ bool conn_arrived(const struct conn *conn);
 /* Has the peer gone? evhttp does not look while it waits for an answer. */
 bool conn_has_left(const struct conn *conn);
 
-/* Cut what is past its deadline; with IDLE also what waits. */
+/* Cut what is past its deadline; with IDLE also what waits, but for those whose first request may still come. */
 void conns_sweep(struct conns *conns, bool idle);
 
 bool conns_full(const struct conns *conns);

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 
 import muster
@@ -75,9 +76,9 @@ def systemd(fresh):
     made.close()
 
 
-def ask(home, connection):
-    """The answer to a request on a connection that was made when nobody was there."""
-    with home.tls().wrap_socket(connection, server_hostname="localhost") as tls:
+def ask(tls):
+    """The answer to the first request on a connection."""
+    with tls:
         tls.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return b"".join(iter(lambda: tls.recv(4096), b""))
 
@@ -88,22 +89,25 @@ def test_a_restart_refuses_nobody(systemd):
     systemd.start()
     assert systemd.said() == ["READY=1"]
     assert home.request("GET", "/healthz").status == 200
-    home.process.child.send_signal(1)
+    home.process.child.send_signal(signal.SIGHUP)
     reloading = systemd.said()
     assert reloading[0] == "RELOADING=1" and re.fullmatch(r"MONOTONIC_USEC=\d+", reloading[1])
     assert systemd.said() == ["READY=1"]
-    assert home.stop() == 0
+    early = home.tls().wrap_socket(socket.create_connection(("127.0.0.1", home.api_port)), server_hostname="localhost")
+    home.process.child.send_signal(signal.SIGTERM)
     assert systemd.said() == ["STOPPING=1"]
+    assert b" 200 " in ask(early).split(b"\r\n")[0]
+    assert home.stop() == 0
     waiting = [socket.create_connection(("127.0.0.1", port), 20 * muster.PATIENCE) for port in (home.api_port, home.pki_port)]
     systemd.start()
-    assert b" 200 " in ask(home, waiting[0]).split(b"\r\n")[0]
+    assert b" 200 " in ask(home.tls().wrap_socket(waiting[0], server_hostname="localhost")).split(b"\r\n")[0]
     waiting[1].sendall(b"GET /ca/root.crt HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert waiting[1].recv(4096).startswith(b"HTTP/1.1 200 ")
     waiting[1].close()
     assert systemd.said() == ["READY=1"]
     # A new api gets them, too, and nobody takes its end for the service's.
     os.kill(home.child("api"), 9)
-    assert b" 200 " in ask(home, socket.create_connection(("127.0.0.1", home.api_port), 20)).split(b"\r\n")[0]
+    assert home.request("GET", "/healthz").status == 200
     assert systemd.said() == ["READY=1"]
     listening = [s.fileno() for s in systemd.listeners]
     signer = home.child("signer")
