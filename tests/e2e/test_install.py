@@ -12,7 +12,7 @@ from muster import run
 
 @pytest.mark.release_only  # a sanitizer's build is not installed
 def test_installed(tmp_path):
-    """Programs, plugin, units and users below the prefix, and nothing else; what names a place names an installed one."""
+    """Programs, plugin, units, users, manual and completion below the prefix, and nothing else; what names a place names an installed one."""
     options = json.loads(run("meson", "introspect", "--buildoptions", muster.BUILD).stdout)
     prefix, bindir, libdir = (next(o["value"] for o in options if o["name"] == n) for n in ("prefix", "bindir", "libdir"))
     run("meson", "install", "-C", muster.BUILD, "--no-rebuild", "--quiet", env={**os.environ, "DESTDIR": str(tmp_path)})
@@ -21,8 +21,12 @@ def test_installed(tmp_path):
     programs = {f"{bindir}/muster", f"{bindir}/muster-agent"}
     units = {f"lib/systemd/system/muster{name}" for name in (".service", ".socket", "-agent.service")}
     users = {"lib/sysusers.d/muster.conf", "lib/sysusers.d/muster-agent.conf", "lib/tmpfiles.d/muster-agent.conf"}
-    assert found.keys() == programs | units | users | {f"{libdir}/muster/mosquitto_muster.so"}
-    assert all(found[p] & 0o111 == 0o111 for p in programs) and all(found[u] == 0o644 for u in units | users)
+    completion = {f"share/{where}{name}" for name in ("muster", "muster-agent")
+                  for where in ("bash-completion/completions/", "zsh/site-functions/_")}
+    manual = {f for f in found if re.fullmatch(r"share/man/man[15]/(muster|mosquitto_)[a-z.-]*\.[15]", f)}
+    assert {"share/man/man1/muster.1", "share/man/man1/muster-agent.1", "share/man/man5/muster.conf.5"} <= manual
+    assert found.keys() == programs | units | users | completion | manual | {f"{libdir}/muster/mosquitto_muster.so"}
+    assert all(found[p] & 0o111 == 0o111 for p in programs) and all(found[u] == 0o644 for u in units | users | manual | completion)
     for unit, program in (("muster", "muster"), ("muster-agent", "muster-agent")):
         (start,) = re.findall(r"^ExecStart=(\S+) ", (top / f"lib/systemd/system/{unit}.service").read_text(), re.M)
         assert start == f"{prefix}/{bindir}/{program}"
