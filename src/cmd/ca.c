@@ -39,7 +39,7 @@ parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp show_argp = {NULL, parse, "",
-    "Show the CAs and the state of the revocation lists."
+    "Show the CAs, retired ones too, and the state of the revocation lists."
     "\vWith --json the certificates themselves are there, too, as PEM.\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
 
@@ -54,18 +54,25 @@ cmd_ca_show(struct cli *cli, int argc, char **argv)
 	    {"  until:", "crl.next_update"}, {"  entries:", "crl.entries"}, {"Delta:", "delta_crl.url"},
 	    {"  number:", "delta_crl.number"}, {"  made:", "delta_crl.this_update"},
 	    {"  until:", "delta_crl.next_update"}, {"  entries:", "delta_crl.entries"}};
+	static const struct print_field retired[] = {{"Retired CA:", "issuing.subject"}, {"  key id:", "issuing.key_id"},
+	    {"  until:", "issuing.not_after"}, {"  CRL:", "crl.url"}, {"  number:", "crl.number"},
+	    {"  made:", "crl.this_update"}, {"  until:", "crl.next_update"}, {"  entries:", "crl.entries"}};
 	struct arguments a = {0};
-	json_t *answer = NULL;
+	json_t *answer = NULL, *item;
 	struct err err = {0};
+	size_t i;
 
 	if (argp_parse(&show_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	if (rest_call(cli, "GET", "/v1/ca", NULL, &answer, &err) != 0)
 		return cli_fail(cli, &err);
-	if (cli->json)
+	if (cli->json) {
 		print_json(answer);
-	else
+	} else {
 		print_fields(answer, fields, sizeof fields / sizeof fields[0]);
+		json_array_foreach (json_object_get(answer, "retired"), i, item)
+			print_fields(item, retired, sizeof retired / sizeof retired[0]);
+	}
 	json_decref(answer);
 	return CLI_OK;
 }

@@ -125,9 +125,9 @@ ca_crl(struct core *core, const char *issuer, enum shelf_kind kind, bool gzip, s
 }
 
 void
-ca_crl_info(struct core *core, enum shelf_kind kind, struct crl_info *info_out)
+ca_crl_info(struct core *core, size_t i, enum shelf_kind kind, struct crl_info *info_out)
 {
-	shelf_info(publisher_shelf(core->publisher, 0), kind, info_out);
+	shelf_info(publisher_shelf(core->publisher, i), kind, info_out);
 }
 
 int

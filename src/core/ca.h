@@ -42,7 +42,7 @@ MUST_CHECK int ca_issuer(struct core *core, const char *issuer, struct buf *der_
 MUST_CHECK int ca_crl(struct core *core, const char *issuer, enum shelf_kind kind, bool gzip, struct shelf_item *out,
     struct err *err);
 
-/* What that list says of itself. */
-void ca_crl_info(struct core *core, enum shelf_kind kind, struct crl_info *info_out);
+/* What that list of the I-th of core->issuers says of itself. */
+void ca_crl_info(struct core *core, size_t i, enum shelf_kind kind, struct crl_info *info_out);
 
 #endif

@@ -157,20 +157,21 @@ write_crl(struct core *core, struct buf *out)
 	    {"muster_crl_entries", "Entries of the present revocation list."},
 	};
 	static const char *const kinds[SHELF_KINDS] = {[SHELF_COMPLETE] = "complete", [SHELF_DELTA] = "delta"};
-	struct crl_info infos[SHELF_KINDS];
-	size_t i, k;
+	struct crl_info infos[ISSUERS_MAX * SHELF_KINDS];
+	size_t i, n;
 
-	for (k = 0; k < SHELF_KINDS; k++)
-		ca_crl_info(core, (enum shelf_kind)k, &infos[k]);
+	for (n = 0; n < core->issuers.n * SHELF_KINDS; n++)
+		ca_crl_info(core, n / SHELF_KINDS, (enum shelf_kind)(n % SHELF_KINDS), &infos[n]);
 	for (i = 0; i < sizeof shown / sizeof shown[0]; i++) {
 		metric_family(out, shown[i].name, "gauge", shown[i].help);
-		for (k = 0; k < SHELF_KINDS; k++) {
-			const int64_t values[] = {infos[k].this_update, infos[k].next_update, (int64_t)infos[k].number,
-			    (int64_t)infos[k].n_entries};
+		for (n = 0; n < core->issuers.n * SHELF_KINDS; n++) {
+			const int64_t values[] = {infos[n].this_update, infos[n].next_update, (int64_t)infos[n].number,
+			    (int64_t)infos[n].n_entries};
 
-			if (infos[k].number > 0)
-				metric_value(out, shown[i].name, values[i], "issuer", core_config(core)->issuer.key_id_hex, "kind",
-				    kinds[k], NULL);
+			if (infos[n].number > 0)
+				metric_value(out, shown[i].name, values[i], "issuer",
+				    config_issuer_at(core_config(core), n / SHELF_KINDS)->key_id_hex, "kind",
+				    kinds[n % SHELF_KINDS], NULL);
 		}
 	}
 }
@@ -220,10 +221,17 @@ write_file_end(const struct core *core, struct buf *out, const char *name, const
 static void
 write_ends(const struct core *core, struct buf *out)
 {
-	metric_family(out, "muster_certificate_not_after_timestamp_seconds", "gauge",
-	    "When a certificate of the service ends; the days that are left are (this - time()) / 86400.");
+	static const char ends[] = "muster_certificate_not_after_timestamp_seconds";
+	const struct cert_issuer *issuer;
+	size_t i;
+
+	metric_family(out, ends, "gauge", "When a certificate of the service ends; the days that are left are (this - time()) / 86400.");
 	write_end(out, "root", &core->root_der);
 	write_end(out, "issuing", &core->issuers.all[0].der);
+	for (i = 1; i < core->issuers.n; i++) {
+		issuer = config_issuer_at(core_config(core), i);
+		metric_value(out, ends, issuer->not_after, "certificate", "retired", "issuer", issuer->key_id_hex, NULL);
+	}
 	write_file_end(core, out, "server", "tls/server.crt");
 	write_file_end(core, out, "broker", "broker/broker.crt");
 }

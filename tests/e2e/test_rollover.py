@@ -143,6 +143,22 @@ def test_the_api_s_own_certificate_is_stapled_still(rolled):
     assert "Verify return code: 0" in said
 
 
+def test_shown(rolled):
+    """The one before is in GET /v1/ca, `muster ca show` and the figures, with its lists and its end."""
+    home = rolled
+    ca = home.request("GET", "/v1/ca").json
+    (retired,) = ca["retired"]
+    assert retired["issuing"]["key_id"] == home.before and retired["issuing"]["not_after"] <= ca["issuing"]["not_after"]
+    assert home.before in retired["crl"]["url"] and retired["crl"]["number"] > 0 and home.before in retired["delta_crl"]["url"]
+    shown = home.cli("ca", "show").stdout.decode()
+    assert re.search(rf"Retired CA:.*\n +key id: +{home.before}\n", shown)
+    text = home.request("GET", "/metrics").body.decode()
+    ends = dict(re.findall(r'^muster_certificate_not_after_timestamp_seconds\{certificate="(\w+)"[^}]*\} (\d+)', text, re.M))
+    assert int(ends["retired"]) <= int(ends["issuing"]) and f'certificate="retired",issuer="{home.before}"' in text
+    for issuer in (home.before, home.after):
+        assert re.search(rf'^muster_crl_number\{{issuer="{issuer}",kind="complete"\}} \d+', text, re.M)
+
+
 def test_no_device_notices(fresh):
     """The broker has both CAs' certificates and lists, whichever a device has; who is revoked does not come in."""
     home = fresh(settings={"broker.mode": "acl-file"}).start()
