@@ -47,6 +47,7 @@ static const struct check {
     {"clock", NEED_HOME, check_clock},
     {"clock-sync", 0, check_clock_sync},
     {"signer-log", NEED_HOME, check_signer_log},
+    {"root-ca", NEED_HOME, check_root_ca},
     {"issuing-ca", NEED_HOME, check_issuing_ca},
     {"server-certificate", NEED_HOME, check_server_certificate},
     {"broker-certificate", NEED_HOME, check_broker_certificate},

@@ -9,6 +9,7 @@
 #include "cmd/commands.h"
 #include "cmd/probe.h"
 #include "core/settings.h"
+#include "signer/issuers.h"
 #include "x509/cert.h"
 #include "x509/crl.h"
 
@@ -52,13 +53,15 @@ void finding_err(struct finding *f, enum verdict verdict, const struct err *err)
 MUST_CHECK int doctor_read(
     const struct doctor *d, const char *name, size_t max, struct buf *out, struct err *err);
 
-/* The issuing CA, from its certificate in the home, and broker/crl.pem, which must be its. */
+/* An issuing CA, from its certificate in the home, and its list in broker/crl.pem. E_NOTFOUND if the slot is empty, or what
+ * is there has ended. */
 struct doctor_list {
 	struct buf der;
 	struct crl_info info;
 };
-MUST_CHECK int doctor_issuer(const struct doctor *d, struct cert_issuer *out, struct err *err);
-MUST_CHECK int doctor_list_read(const struct doctor *d, struct doctor_list *out, struct err *err);
+MUST_CHECK int doctor_issuer(const struct doctor *d, int slot, struct cert_issuer *out, struct err *err);
+MUST_CHECK int doctor_list_read(
+    const struct doctor *d, const struct cert_issuer *issuer, struct doctor_list *out, struct err *err);
 void doctor_list_clear(struct doctor_list *list);
 
 /* Does the server that PROBE knocks at present the certificate in FILE of the home? E_CONFLICT; else as probe.h. */
@@ -84,7 +87,7 @@ check_fn check_home, check_permissions, check_disk, check_limits, check_clock, c
     check_signer_log;
 
 /* doctor_tls.c: certificates, and what presents them */
-check_fn check_issuing_ca, check_server_certificate, check_broker_certificate, check_https, check_pki, check_ocsp;
+check_fn check_root_ca, check_issuing_ca, check_server_certificate, check_broker_certificate, check_https, check_pki, check_ocsp;
 
 /* doctor_api.c: what the API itself tells */
 check_fn check_server, check_registration, check_rates, check_audit, check_rotation;

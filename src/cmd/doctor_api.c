@@ -52,7 +52,7 @@ check_registration(struct doctor *d, struct finding *f)
 	json_decref(answer);
 	if (end <= d->now) {
 		finding_set(f, VERDICT_FAIL, "every registration is refused: the issuing CA ended at %s", text);
-		finding_remedy(f, "a new issuing CA is needed");
+		finding_remedy(f, "stop the server and, with the root's key: muster ca rollover");
 	} else if (d->settings_err.code == 0 &&
 		   (rates[RATELIMIT_ADDRESS] > 0 || rates[RATELIMIT_ALL] > 0)) {
 		finding_set(f, VERDICT_OK,

@@ -418,34 +418,69 @@ check_broker_acl(struct doctor *d, struct finding *f)
 	buf_clear(&text);
 }
 
-void
-check_broker_crl(struct doctor *d, struct finding *f)
+/* The number of that CA's list, as the API tells it; 0: it has none. */
+static int64_t
+number_published(const struct doctor *d, const struct cert_issuer *issuer)
 {
-	const json_t *crl = json_object_get(d->ca, "crl");
-	int64_t published = json_integer_value(json_object_get(crl, "number"));
+	const json_t *retired = json_object_get(d->ca, "retired"), *ca = d->ca;
+	size_t i = 0;
+
+	while (ca != NULL && strcmp(doctor_text(json_object_get(ca, "issuing"), "key_id"), issuer->key_id_hex) != 0)
+		ca = json_array_get(retired, i++);
+	return json_integer_value(json_object_get(json_object_get(ca, "crl"), "number"));
+}
+
+/* Is anything wrong with the list of ISSUER? WHOSE is said of it, "" of today's. */
+static bool
+list_judge(const struct doctor *d, const struct cert_issuer *issuer, const char *whose, struct finding *f)
+{
+	int64_t published = number_published(d, issuer);
 	struct doctor_list list = {0};
 	char until[CLOCK_TEXT_MAX];
 	struct err err = {0};
+	bool is_bad = true;
 
-	if (doctor_list_read(d, &list, &err) != 0) {
+	if (doctor_list_read(d, issuer, &list, &err) != 0) {
 		finding_err(f, VERDICT_FAIL, &err);
-		finding_remedy(f, "restart the server: it has a new list signed when it starts: muster --dir %s serve", d->dir);
 		goto out;
 	}
 	clock_text(until, list.info.next_update);
 	if (list.info.next_update <= d->now)
-		finding_set(f, VERDICT_FAIL, "broker/crl.pem expired at %s: the broker refuses every device", until);
+		finding_set(f, VERDICT_FAIL, "broker/crl.pem%s expired at %s: the broker refuses every device", whose, until);
 	else if ((int64_t)list.info.number < published)
-		finding_set(f, VERDICT_FAIL, "broker/crl.pem is number %llu, but number %lld is published: the broker may accept the revoked",
-		    (unsigned long long)list.info.number, (long long)published);
+		finding_set(f, VERDICT_FAIL, "broker/crl.pem%s is number %llu, but number %lld is published: the broker may accept the revoked",
+		    whose, (unsigned long long)list.info.number, (long long)published);
 	else if (list.info.next_update - d->now < d->settings.crl_validity_s - 2 * d->settings.crl_renew_s)
-		finding_set(f, VERDICT_WARN, "broker/crl.pem was not renewed when it should have been; it expires at %s", until);
-	else {
+		finding_set(f, VERDICT_WARN, "broker/crl.pem%s was not renewed when it should have been; it expires at %s", whose, until);
+	else
+		is_bad = false;
+	if (!is_bad && whose[0] == '\0')
 		finding_set(f, VERDICT_OK, "number %llu, with %llu entries, until %s", (unsigned long long)list.info.number,
 		    (unsigned long long)list.info.n_entries, until);
-		goto out;
-	}
-	finding_remedy(f, "restart the server: it has a new list signed when it starts: muster --dir %s serve", d->dir);
 out:
 	doctor_list_clear(&list);
+	return is_bad;
+}
+
+void
+check_broker_crl(struct doctor *d, struct finding *f)
+{
+	struct cert_issuer issuer;
+	struct err err = {0};
+	char whose[64] = "";
+	bool is_bad = false;
+	int slot;
+
+	if (doctor_issuer(d, 0, &issuer, &err) != 0) {
+		finding_err(f, VERDICT_FAIL, &err);
+		return;
+	}
+	for (slot = 0; !is_bad && slot <= ISSUERS_RETIRED_MAX; slot++) {
+		if (slot > 0)
+			(void)snprintf(whose, sizeof whose, " for ca/retired-%d.crt", slot);
+		if (slot == 0 || doctor_issuer(d, slot, &issuer, NULL) == 0)
+			is_bad = list_judge(d, &issuer, whose, f);
+	}
+	if (is_bad)
+		finding_remedy(f, "restart the server: it has a new list signed when it starts: muster --dir %s serve", d->dir);
 }

@@ -10,6 +10,7 @@
 #include "cmd/rest.h"
 #include "x509/chain.h"
 #include "x509/key.h"
+#include "x509/pem.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -118,19 +119,54 @@ check_device_certificate(struct doctor *d, struct finding *f)
 /* ---- revocation ------------------------------------------------------------------------------ */
 
 static int
-list_read(const struct doctor *d, struct buf *der, struct err *err)
+issuer_read(const char *pem, struct cert_issuer *out, struct err *err)
 {
-	struct doctor_list list = {0};
+	struct buf der = {0};
 	int rc;
 
-	if (d->settings_err.code != 0) /* elsewhere: the list as the API answers it */
-		return rest_get(d->cli, "/crl/issuing.crl", der, err);
-	if ((rc = doctor_list_read(d, &list, err)) == 0) {
-		*der = list.der;
-		list.der = (struct buf){0};
-	}
-	doctor_list_clear(&list);
+	if ((rc = pem_decode(pem, strlen(pem), "CERTIFICATE", &der, err)) == 0)
+		rc = cert_issuer_init(out, der.data, der.len, NULL, err);
+	buf_clear(&der);
 	return rc;
+}
+
+/* The issuing CA of a certificate, of those that the API tells of. E_NOTFOUND. */
+static int
+issuer_find(const struct doctor *d, const json_t *cert, struct cert_issuer *out, struct err *err)
+{
+	const json_t *ca = d->ca, *retired = json_object_get(d->ca, "retired");
+	const char *pem = doctor_text(cert, "pem");
+	struct buf der = {0};
+	struct cert_info info;
+	size_t i = 0;
+	int rc;
+
+	if ((rc = pem_decode(pem, strlen(pem), "CERTIFICATE", &der, err)) == 0)
+		rc = cert_info_read(der.data, der.len, &info, err);
+	buf_clear(&der);
+	for (; rc == 0 && ca != NULL; ca = json_array_get(retired, i++))
+		if ((rc = issuer_read(doctor_text(json_object_get(ca, "issuing"), "pem"), out, err)) == 0 &&
+		    info.issuer_len == out->name_len && memcmp(info.issuer, out->name, out->name_len) == 0)
+			return 0;
+	return rc != 0 ? rc : err_set(err, E_NOTFOUND, "certificate %s is of no CA that is in use", doctor_text(cert, "serial"));
+}
+
+static int
+list_read(const struct doctor *d, const struct cert_issuer *issuer, struct buf *der, struct err *err)
+{
+	struct doctor_list list = {0};
+	char path[64 + sizeof issuer->key_id_hex];
+	int rc;
+
+	buf_reset(der);
+	if (d->settings_err.code != 0) { /* elsewhere: the list as the API answers it */
+		(void)snprintf(path, sizeof path, "/crl/%s.crl", issuer->key_id_hex);
+		return rest_get(d->cli, path, der, err);
+	}
+	if ((rc = doctor_list_read(d, issuer, &list, err)) == 0)
+		buf_append(der, list.der.data, list.der.len);
+	doctor_list_clear(&list);
+	return rc == 0 && buf_failed(der) ? err_nomem(err) : rc;
 }
 
 /* Is the certificate on the list exactly if it is not in use? One that has ended need not be there. */
@@ -157,18 +193,26 @@ certificate_judge(const struct doctor *d, const struct buf *der, const json_t *c
 void
 check_device_list(struct doctor *d, struct finding *f)
 {
+	struct cert_issuer issuer, before = {.key_id_hex = ""};
 	struct buf der = {0};
 	struct err err = {0};
 	json_t *item;
 	size_t i, n = 0;
-	int rc;
+	int rc = 0;
 
-	if ((rc = list_read(d, &der, &err)) == 0)
-		json_array_foreach (json_object_get(d->certificates, "items"), i, item) {
-			if ((rc = certificate_judge(d, &der, item, &err)) != 0)
-				break;
-			n++;
+	json_array_foreach (json_object_get(d->certificates, "items"), i, item) {
+		/* Nobody lists what a CA issued that has ended. */
+		if ((rc = issuer_find(d, item, &issuer, &err)) == E_NOTFOUND && doctor_time(item, "not_after") <= d->now) {
+			rc = 0;
+			continue;
 		}
+		if (rc != 0 ||
+		    (strcmp(issuer.key_id_hex, before.key_id_hex) != 0 && (rc = list_read(d, &issuer, &der, &err)) != 0) ||
+		    (rc = certificate_judge(d, &der, item, &err)) != 0)
+			break;
+		before = issuer;
+		n++;
+	}
 	buf_clear(&der);
 	if (rc == 0) {
 		finding_set(f, VERDICT_OK, "the revocation list says of its %zu certificates what the database says", n);

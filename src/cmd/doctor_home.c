@@ -26,36 +26,59 @@
 #define CLOCK_SLACK_S 5
 
 int
-doctor_issuer(const struct doctor *d, struct cert_issuer *out, struct err *err)
+doctor_issuer(const struct doctor *d, int slot, struct cert_issuer *out, struct err *err)
 {
 	struct buf pem = {0}, der = {0};
+	char name[ISSUERS_NAME_SIZE];
 	int rc;
 
-	if ((rc = doctor_read(d, "ca/issuing.crt", CHAIN_PEM_MAX, &pem, err)) == 0 &&
-	    (rc = pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &der, err)) == 0)
-		rc = cert_issuer_init(out, der.data, der.len, NULL, err);
+	issuers_cert_name(name, slot);
+	if ((rc = doctor_read(d, name, CHAIN_PEM_MAX, &pem, err)) == 0 &&
+	    (rc = pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &der, err)) == 0 &&
+	    (rc = cert_issuer_init(out, der.data, der.len, NULL, err)) == 0 && slot > 0 && out->not_after <= d->now)
+		rc = err_set(err, E_NOTFOUND, "%s has ended", name);
 	buf_clear(&pem);
 	buf_clear(&der);
 	return rc;
 }
 
+/* Its list is one of those that stand there one behind the other. */
 int
-doctor_list_read(const struct doctor *d, struct doctor_list *out, struct err *err)
+doctor_list_read(const struct doctor *d, const struct cert_issuer *issuer, struct doctor_list *out, struct err *err)
 {
+	static const char begin[] = "-----BEGIN X509 CRL-----";
 	struct doctor_list list = {0};
-	struct cert_issuer issuer;
 	struct buf pem = {0};
+	const char *at, *next;
 	int rc;
 
-	if ((rc = doctor_issuer(d, &issuer, err)) == 0 &&
-	    (rc = doctor_read(d, "broker/crl.pem", LIST_PEM_MAX, &pem, err)) == 0 &&
-	    (rc = pem_decode(buf_str(&pem), pem.len, "X509 CRL", &list.der, err)) == 0)
-		rc = crl_info_read(list.der.data, list.der.len, &issuer, &list.info, err);
+	if ((rc = doctor_read(d, "broker/crl.pem", LIST_PEM_MAX, &pem, err)) != 0)
+		goto out;
+	for (at = buf_str(&pem); at != NULL; at = next) {
+		next = strstr(at + 1, begin);
+		buf_reset(&list.der);
+		if ((rc = pem_decode(at, next != NULL ? (size_t)(next - at) : strlen(at), "X509 CRL", &list.der, err)) == 0 &&
+		    (rc = crl_info_read(list.der.data, list.der.len, issuer, &list.info, err)) == 0)
+			break;
+	}
+out:
 	buf_clear(&pem);
 	if (rc == 0)
 		*out = list;
 	else
 		doctor_list_clear(&list);
+	return rc;
+}
+
+/* That of today's issuing CA. */
+static int
+list_of_today(const struct doctor *d, struct doctor_list *out)
+{
+	struct cert_issuer issuer;
+	int rc;
+
+	if ((rc = doctor_issuer(d, 0, &issuer, NULL)) == 0)
+		rc = doctor_list_read(d, &issuer, out, NULL);
 	return rc;
 }
 
@@ -219,7 +242,7 @@ check_clock(struct doctor *d, struct finding *f)
 	int64_t latest = 0, begin;
 	size_t i;
 
-	if (doctor_list_read(d, &list, NULL) == 0)
+	if (list_of_today(d, &list) == 0)
 		latest = list.info.this_update;
 	doctor_list_clear(&list);
 	for (i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -263,7 +286,7 @@ check_signer_log(struct doctor *d, struct finding *f)
 	struct doctor_list list = {0};
 	char path[FS_PATH_MAX];
 	struct err err = {0};
-	bool has_list = doctor_list_read(d, &list, NULL) == 0;
+	bool has_list = list_of_today(d, &list) == 0;
 	int rc;
 
 	doctor_list_clear(&list);

@@ -16,6 +16,9 @@
 
 #define DAY 86400
 #define EXPIRY_WARN_S (30LL * DAY)
+/* From a warning to when something is cut short. A new root must reach all devices. */
+#define PLAN_S (90LL * DAY)
+#define ROOT_PLAN_S (2 * 365LL * DAY)
 
 /* ---- pairs of key and certificate ------------------------------------------------------------ */
 
@@ -120,47 +123,140 @@ check_broker_certificate(struct doctor *d, struct finding *f)
 	check_pair(d, f, &pair, "broker", "broker.public_host");
 }
 
-static int
-profiles_read(const struct doctor *d, struct profiles *out, struct err *err)
+/* The most that a profile asks for: certificates of before it no longer fits are cut at their CA's end. */
+static int64_t
+longest_validity(const struct doctor *d)
 {
+	struct profiles profiles = {0};
 	struct buf text = {0};
+	int64_t longest_s = 0;
+	size_t i;
+
+	if (doctor_read(d, "muster.conf", CONF_FILE_MAX, &text, NULL) == 0 &&
+	    profiles_parse(buf_str(&text), &profiles, NULL) == 0)
+		for (i = 0; i < profiles.n; i++)
+			if (profiles.list[i].validity_s > longest_s)
+				longest_s = profiles.list[i].validity_s;
+	buf_clear(&text);
+	return longest_s;
+}
+
+static int
+root_read(const struct doctor *d, struct cert_info *info, struct err *err)
+{
+	struct buf der = {0};
 	int rc;
 
-	if ((rc = doctor_read(d, "muster.conf", CONF_FILE_MAX, &text, err)) == 0)
-		rc = profiles_parse(buf_str(&text), out, err);
-	buf_clear(&text);
+	if ((rc = chain_leaf(buf_str(&d->root_pem), &der, err)) == 0)
+		rc = cert_info_read(der.data, der.len, info, err);
+	buf_clear(&der);
+	return rc == 0 ? 0 : err_prefix(err, "ca/root.crt");
+}
+
+void
+check_root_ca(struct doctor *d, struct finding *f)
+{
+	char end[CLOCK_TEXT_MAX];
+	struct cert_info root;
+	struct err err = {0};
+
+	if (root_read(d, &root, &err) != 0) {
+		finding_err(f, VERDICT_FAIL, &err);
+		finding_remedy(f, "stop the server and restore ca/ from the home's last backup");
+		return;
+	}
+	clock_text(end, root.not_after);
+	if (root.not_after <= d->now)
+		finding_set(f, VERDICT_FAIL, "it ended at %s: nobody trusts anything below it", end);
+	else if (root.not_after - d->now < longest_validity(d) + ROOT_PLAN_S)
+		finding_set(f, VERDICT_WARN, "it ends at %s, and all CAs and certificates below it do", end);
+	else {
+		finding_set(f, VERDICT_OK, "it is valid until %s", end);
+		return;
+	}
+	finding_remedy(f, "replace it while all devices can still be reached: docs/ca-rollover.md");
+}
+
+/* The CA of that slot, and its key. E_NOTFOUND without a text: none is there that has not ended. */
+static int
+slot_judge(const struct doctor *d, int slot, struct cert_info *info_out, struct err *err)
+{
+	char cert[ISSUERS_NAME_SIZE], key[ISSUERS_NAME_SIZE];
+	struct pair pair = {.cert = cert, .key = key, .use = CHAIN_ANY};
+	struct cert_issuer issuer;
+	int rc = 0;
+
+	issuers_cert_name(cert, slot);
+	issuers_key_name(key, slot);
+	if (slot > 0 && doctor_issuer(d, slot, &issuer, NULL) == E_NOTFOUND)
+		return E_NOTFOUND;
+	rc = pair_judge(d, &pair, err);
+	*info_out = pair.info;
+	buf_clear(&pair.pem);
 	return rc;
+}
+
+/* A rollover that was cut short left today's key in its other place, where the signer finds it. */
+static bool
+is_cut_short(const struct doctor *d)
+{
+	struct pair pair = {.cert = "ca/issuing.crt", .key = ISSUERS_NEXT_KEY};
+	bool is_there = pair_read(d, &pair, &(struct err){0}) == 0;
+
+	buf_clear(&pair.pem);
+	return is_there;
+}
+
+static void
+issuing_ca_remedy(const struct doctor *d, struct finding *f, int rc, const struct cert_info *today)
+{
+	struct cert_info root = {0};
+
+	if (rc == E_BUSY)
+		finding_remedy(f, "set this machine's clock: timedatectl set-ntp true");
+	else if (rc != 0 && !(today->not_after > 0 && today->not_after <= d->now))
+		finding_remedy(f, "stop the server and restore ca/ from the home's last backup with keys");
+	else if (root_read(d, &root, &(struct err){0}) == 0 && root.not_after <= today->not_after)
+		finding_remedy(f, "its root ends then, too, and must be replaced first: docs/ca-rollover.md");
+	else
+		finding_remedy(f, "stop the server and, with the root's key: muster --dir %s ca rollover", d->dir);
 }
 
 void
 check_issuing_ca(struct doctor *d, struct finding *f)
 {
-	struct pair pair = {.cert = "ca/issuing.crt", .key = "ca/private/issuing.key", .use = CHAIN_ANY};
-	const struct profile *longest = NULL;
-	struct profiles profiles = {0};
+	int64_t longest_s = longest_validity(d);
+	struct cert_info today = {0}, retired;
 	char end[CLOCK_TEXT_MAX];
 	struct err err = {0};
-	size_t i;
-	int rc;
+	int rc, slot, n = 0, one;
 
-	if ((rc = pair_judge(d, &pair, &err)) != 0 || (rc = profiles_read(d, &profiles, &err)) != 0) {
+	if (is_cut_short(d)) {
+		finding_set(f, VERDICT_WARN, "a rollover was cut short: the key of ca/issuing.crt is still in " ISSUERS_NEXT_KEY);
+		finding_remedy(f, "stop the server and: muster --dir %s ca rollover", d->dir);
+		return;
+	}
+	rc = slot_judge(d, 0, &today, &err);
+	for (slot = 1; rc == 0 && slot <= ISSUERS_RETIRED_MAX; slot++) {
+		if ((one = slot_judge(d, slot, &retired, &err)) == 0)
+			n++;
+		else if (one != E_NOTFOUND || err.text[0] != '\0')
+			rc = one;
+	}
+	clock_text(end, today.not_after);
+	if (rc != 0)
 		finding_err(f, VERDICT_FAIL, &err);
-		finding_remedy(f, rc == E_BUSY ? "set this machine's clock: timedatectl set-ntp true"
-					       : "stop the server and restore ca/ from the home's last backup");
-		goto out;
+	else if (today.not_after - d->now < longest_s)
+		finding_set(f, VERDICT_WARN, "it ends at %s, and so does every certificate it issues: a profile asks for %lld days",
+		    end, (long long)(longest_s / DAY));
+	else if (today.not_after - d->now < longest_s + PLAN_S)
+		finding_set(f, VERDICT_WARN, "it ends at %s: in %lld days a certificate for %lld days no longer fits", end,
+		    (long long)((today.not_after - d->now - longest_s) / DAY), (long long)(longest_s / DAY));
+	else {
+		finding_set(f, VERDICT_OK, "it is valid until %s, and its key is here; %d before it go on", end, n);
+		return;
 	}
-	for (i = 0; i < profiles.n; i++)
-		if (longest == NULL || profiles.list[i].validity_s > longest->validity_s)
-			longest = &profiles.list[i];
-	clock_text(end, pair.info.not_after);
-	finding_set(f, VERDICT_OK, "it is valid until %s, and its key is here", end);
-	if (longest != NULL && pair.info.not_after - d->now < longest->validity_s) {
-		finding_set(f, VERDICT_WARN, "it ends at %s, and so does every certificate it issues: profile %s asks for %lld days",
-		    end, longest->name, (long long)(longest->validity_s / DAY));
-		finding_remedy(f, "plan a new issuing CA, and packages under it, before then");
-	}
-out:
-	buf_clear(&pair.pem);
+	issuing_ca_remedy(d, f, rc, &today);
 }
 
 /* ---- who presents them ------------------------------------------------------------------------ */
@@ -261,7 +357,7 @@ check_pki(struct doctor *d, struct finding *f)
 		return;
 	}
 	(void)snprintf(url, sizeof url, "http://%s/crl/issuing.crl", d->settings.pki_listen);
-	if ((rc = doctor_issuer(d, &issuer, &err)) == 0 && (rc = rest_public(d->cli, url, &der, &err)) == 0 &&
+	if ((rc = doctor_issuer(d, 0, &issuer, &err)) == 0 && (rc = rest_public(d->cli, url, &der, &err)) == 0 &&
 	    (rc = crl_info_read(der.data, der.len, &issuer, &info, &err)) == 0 && (int64_t)info.number < number)
 		rc = err_set(&err, E_CONFLICT, "%s is number %llu, older than the API's %lld", url,
 		    (unsigned long long)info.number, (long long)number);
@@ -274,16 +370,16 @@ check_pki(struct doctor *d, struct finding *f)
 	finding_remedy(f, "see who has the port (ss -ltnp), and restart the server after changing pki.listen");
 }
 
-/* A certificate of the issuing CA's that the service itself has: its file's name and serial number. */
+/* A certificate that the service itself has, and whose it is. */
 static int
-own_certificate(const struct doctor *d, const struct cert_issuer *issuer, const char **file_out, uint8_t *serial_out,
-    struct err *err)
+own_certificate(const struct doctor *d, struct cert_issuer *issuer_out, int *slot_out, const char **file_out,
+    uint8_t *serial_out, struct err *err)
 {
 	static const char *const files[] = {"tls/server.crt", "broker/broker.crt"};
 	struct buf pem = {0}, der = {0};
 	struct cert_info info;
+	int rc = 0, slot;
 	size_t i;
-	int rc = 0;
 
 	for (i = 0; i < sizeof files / sizeof files[0]; i++) {
 		buf_reset(&pem);
@@ -291,15 +387,18 @@ own_certificate(const struct doctor *d, const struct cert_issuer *issuer, const 
 		if ((rc = doctor_read(d, files[i], CHAIN_PEM_MAX, &pem, err)) != 0 ||
 		    (rc = chain_leaf(buf_str(&pem), &der, err)) != 0 ||
 		    (rc = cert_info_read(der.data, der.len, &info, err)) != 0)
-			break;
-		if (info.issuer_len == issuer->name_len && memcmp(info.issuer, issuer->name, info.issuer_len) == 0) {
+			goto out;
+		for (slot = 0; slot <= ISSUERS_RETIRED_MAX; slot++) {
+			if (doctor_issuer(d, slot, issuer_out, NULL) != 0 || info.issuer_len != issuer_out->name_len ||
+			    memcmp(info.issuer, issuer_out->name, info.issuer_len) != 0)
+				continue;
 			*file_out = files[i];
+			*slot_out = slot;
 			memcpy(serial_out, info.serial, SERIAL_LEN);
 			goto out;
 		}
 	}
-	if (rc == 0)
-		rc = err_set(err, E_NOTFOUND, "neither the server's nor the broker's certificate is of this CA's");
+	rc = err_set(err, E_NOTFOUND, "neither the server's nor the broker's certificate is of these CAs'");
 out:
 	buf_clear(&pem);
 	buf_clear(&der);
@@ -308,22 +407,24 @@ out:
 
 /* Ask for SERIAL's status as anybody does, and look at the answer as a client does. */
 static int
-ocsp_ask(const struct doctor *d, const struct cert_issuer *issuer, const uint8_t *serial, struct ocsp_info *out,
-    struct err *err)
+ocsp_ask(const struct doctor *d, const struct cert_issuer *issuer, int slot, const uint8_t *serial,
+    struct ocsp_info *out, struct err *err)
 {
+	char ca[ISSUERS_NAME_SIZE];
 	struct buf request = {0}, url = {0}, answer = {0}, pem = {0}, issuing = {0};
 	struct ocsp_issuer ids;
 	int rc;
 
 	if ((rc = ocsp_issuer_init(&ids, issuer, err)) != 0)
 		return rc;
+	issuers_cert_name(ca, slot);
 	ocsp_request_put(&request, &ids, serial);
 	buf_printf(&url, "http://%s/ocsp/", d->settings.pki_listen);
 	base64url_encode(&url, request.data, request.len);
 	if (buf_failed(&request) || buf_failed(&url))
 		rc = err_nomem(err);
 	else if ((rc = rest_public(d->cli, buf_str(&url), &answer, err)) == 0 &&
-	    (rc = doctor_read(d, "ca/issuing.crt", CHAIN_PEM_MAX, &pem, err)) == 0 &&
+	    (rc = doctor_read(d, ca, CHAIN_PEM_MAX, &pem, err)) == 0 &&
 	    (rc = pem_decode(buf_str(&pem), pem.len, "CERTIFICATE", &issuing, err)) == 0)
 		rc = ocsp_verify(answer.data, answer.len, &issuing, serial, out, err);
 	buf_clear(&request);
@@ -344,14 +445,14 @@ check_ocsp(struct doctor *d, struct finding *f)
 	struct cert_issuer issuer;
 	struct ocsp_info info;
 	struct err err = {0};
-	int rc;
+	int rc, slot = 0;
 
 	if (is_free_port(d->settings.pki_listen)) {
 		finding_set(f, VERDICT_NONE, "pki.listen has port 0: only the log tells which it is");
 		return;
 	}
-	if ((rc = doctor_issuer(d, &issuer, &err)) != 0 || (rc = own_certificate(d, &issuer, &file, serial, &err)) != 0 ||
-	    (rc = ocsp_ask(d, &issuer, serial, &info, &err)) != 0) {
+	if ((rc = own_certificate(d, &issuer, &slot, &file, serial, &err)) != 0 ||
+	    (rc = ocsp_ask(d, &issuer, slot, serial, &info, &err)) != 0) {
 		finding_err(f, rc == E_NOTFOUND && file == NULL ? VERDICT_NONE : VERDICT_FAIL, &err);
 		if (f->verdict == VERDICT_FAIL)
 			finding_remedy(f, "see the server's log for its signer, and who has the port (ss -ltnp); restart the server "

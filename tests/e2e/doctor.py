@@ -7,7 +7,7 @@ import muster
 from muster import run
 
 # The checks of an installation that do not depend on broker.mode.
-IN_EVERY_MODE = {"home", "permissions", "disk", "limits", "clock", "clock-sync", "signer-log", "issuing-ca",
+IN_EVERY_MODE = {"home", "permissions", "disk", "limits", "clock", "clock-sync", "signer-log", "root-ca", "issuing-ca",
                  "server-certificate", "broker-certificate", "server", "https", "pki", "ocsp", "registration", "rates", "audit", "rotation",
                  "broker", "broker-strangers", "broker-process", "broker-config"}
 

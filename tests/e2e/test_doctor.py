@@ -498,15 +498,24 @@ def test_certificates_end_and_are_renewed(fresh):
 
 @FAKED
 def test_an_issuing_ca_that_ends(fresh):
-    """It warns when what it issues would end with it, and a server's renewed certificate does."""
+    """It warns before what it issues would end with it, and a server's renewed certificate does."""
     home = fresh().start()
     broker = muster.Broker(home)
     try:
         findings = doctor(home, prefix=["faketime", "-f", "+3400d"])
         assert findings["issuing-ca"]["status"] == "warn" and "365 days" in findings["issuing-ca"]["finding"]
-        assert doctor(home, prefix=["faketime", "-f", "+3200d"])["issuing-ca"]["status"] == "ok"
+        assert "ca rollover" in findings["issuing-ca"]["remedy"]
+        findings = doctor(home, prefix=["faketime", "-f", "+3200d"])
+        assert findings["issuing-ca"]["status"] == "warn" and re.search(
+            r"in 8[45] days a certificate for 365 days no longer fits", findings["issuing-ca"]["finding"])
+        assert doctor(home, prefix=["faketime", "-f", "+3190d"])["issuing-ca"]["status"] == "ok"
         findings = doctor(home, prefix=["faketime", "-f", "+3700d"])
         assert findings["issuing-ca"]["status"] == "fail" and "expired" in findings["issuing-ca"]["finding"]
+        assert "ca rollover" in findings["issuing-ca"]["remedy"] and findings["root-ca"]["status"] == "ok"
+        # The root's own end is told of in time for all devices to hear of another.
+        assert doctor(home, prefix=["faketime", "-f", "+6190d"])["root-ca"]["status"] == "ok"
+        assert doctor(home, prefix=["faketime", "-f", "+6210d"])["root-ca"]["status"] == "warn"
+        assert doctor(home, prefix=["faketime", "-f", "+7310d"])["root-ca"]["status"] == "fail"
         assert findings["registration"]["status"] == "fail"
         home.stop()
         run("faketime", "-f", "+3400d", muster.MUSTER, "--dir", home.dir, "ca", "renew", "server")

@@ -5,7 +5,8 @@ import subprocess
 
 import muster
 import pytest
-from muster import Broker, openssl, wait_for
+from doctor import do, doctor, sees
+from muster import Broker, openssl, run, wait_for
 
 
 def register(home, name):
@@ -157,6 +158,40 @@ def test_shown(rolled):
     assert int(ends["retired"]) <= int(ends["issuing"]) and f'certificate="retired",issuer="{home.before}"' in text
     for issuer in (home.before, home.after):
         assert re.search(rf'^muster_crl_number\{{issuer="{issuer}",kind="complete"\}} \d+', text, re.M)
+
+
+def test_the_doctor_looks_at_all_of_them(fresh):
+    """G4: whose list has a device's certificates; and what a rollover that was cut short, or a lost key, asks for."""
+    home = fresh(settings={"broker.mode": "acl-file"}).start()
+    made, _ = register(home, "old")
+    rollover(home)
+    broker = Broker(home)
+    try:
+        assert sees(home, {}, made["id"])["issuing-ca"]["finding"].endswith("1 before it go on")
+        again = home.json("device", "package", made["id"])
+        assert again["certificate"]["serial"] != made["certificate"]["serial"]
+        assert doctor(home, made["id"])["device-revocation"]["status"] == "ok"
+        key, retired = (home.dir / f"ca/private/{n}.key" for n in ("issuing", "retired-1"))
+        (home.dir / "ca/private/next.key").write_bytes(key.read_bytes())
+        assert "cut short" in doctor(home)["issuing-ca"]["finding"]
+        home.stop()
+        do(doctor(home)["issuing-ca"]["remedy"].removeprefix("stop the server and: "))
+        home.start()
+        assert doctor(home)["issuing-ca"]["status"] == "ok"
+        retired.rename(home.base / "lost.key")
+        assert doctor(home)["issuing-ca"]["status"] == "fail" and "retired-1.key" in doctor(home)["issuing-ca"]["finding"]
+        (home.base / "lost.key").rename(retired)
+    finally:
+        broker.stop()
+
+
+def test_no_longer_than_the_root(fresh):
+    """A CA that is made near the root's end ends with it, and the doctor says that the root must go first."""
+    home = fresh()
+    run("faketime", "-f", "+7000d", muster.MUSTER, "--dir", home.dir, "ca", "rollover")
+    ends = [openssl("x509", "-in", home.dir / f"ca/{n}.crt", "-noout", "-enddate").stdout for n in ("root", "issuing")]
+    assert ends[0] == ends[1]
+    assert "root" in doctor(home, prefix=["faketime", "-f", "+7001d"])["issuing-ca"]["remedy"]
 
 
 def test_no_device_notices(fresh):
