@@ -93,6 +93,7 @@ static const struct command commands[] = {
     {"tenant remove", cmd_tenant_remove, TRUST, "remove a tenant that has nothing left"},
     {"audit list", cmd_audit_list, TRUST, "list what happened"},
     {"audit verify", cmd_audit_verify, TRUST, "check the whole audit trail for changes"},
+    {"audit checkpoint", cmd_audit_checkpoint, TRUST, "get what the signer has signed of the audit trail"},
     {"broker add", cmd_broker_add, TRUST, "add a broker that follows this service"},
     {"broker list", cmd_broker_list, TRUST, "list brokers, and how far behind each is"},
     {"broker remove", cmd_broker_remove, TRUST, "revoke a broker's certificate"},

@@ -19,6 +19,16 @@ progress_add(struct progress *p, uint64_t n)
 }
 
 void
+progress_count(struct progress *p, uint64_t n)
+{
+	if (isatty(STDERR_FILENO) != 1)
+		return;
+	p->shown = 1;
+	(void)fprintf(stderr, "\r%s: %llu rows", p->what, (unsigned long long)n);
+	(void)fflush(stderr);
+}
+
+void
 progress_end(struct progress *p)
 {
 	if (p->shown > 0)

@@ -15,6 +15,9 @@ struct progress {
 /* N bytes more. Shows a line on standard error, if that is a terminal, when the percentage changes. */
 void progress_add(struct progress *progress, uint64_t n);
 
+/* The same where nobody knows the total: N rows so far. */
+void progress_count(struct progress *progress, uint64_t n);
+
 /* Wipe the line. */
 void progress_end(struct progress *progress);
 

@@ -13,6 +13,7 @@
 #include "base/sandbox.h"
 #include "base/vault.h"
 #include "core/audit.h"
+#include "core/auditpoint.h"
 #include "core/feed.h"
 #include "core/reconcile.h"
 #include "core/settings.h"
@@ -100,6 +101,7 @@ struct restore {
 	struct workdir work;
 	struct progress progress;
 	bool has_issuing_key;
+	struct checkpoint checkpoint; /* the last that the database has */
 	char broker_group[CONF_TEXT_SIZE];
 	char made_at[CLOCK_TEXT_MAX];
 };
@@ -253,6 +255,19 @@ log_extend(const char *path, const char *newer_path, struct err *err)
 	return rc;
 }
 
+/* The signer goes on from the last checkpoint that the database has: what the audit said after the backup is lost, and the row
+ * that the restore writes into it tells so. */
+static int
+checkpoint_settle(struct restore *r, struct signer_log *log, struct err *err)
+{
+	struct signer_log_row row = {.kind = SIGNER_LOG_CHECKPOINT, .at = r->checkpoint.at, .checkpoint = r->checkpoint};
+	const struct checkpoint *theirs = signer_log_checkpoint(log);
+
+	if (theirs->number == row.checkpoint.number && memcmp(theirs->head, row.checkpoint.head, SHA256_LEN) == 0)
+		return 0;
+	return signer_log_add(log, &row, err);
+}
+
 /* Check the log row by row and note a CRL number above all that can have been given since: verifiers may hold a list
  * of after the backup, and would keep it rather than take one with a lower number. */
 static int
@@ -269,7 +284,7 @@ log_settle(struct restore *r, struct err *err)
 	    (rc = signer_log_open(path, false, &log, err)) != 0)
 		return rc;
 	row.crl_number = signer_log_crl_number(log) + CRL_NUMBER_LEAP + (since > 0 ? (uint64_t)since : 0);
-	if ((rc = signer_log_add(log, &row, err)) == 0)
+	if ((rc = signer_log_add(log, &row, err)) == 0 && (rc = checkpoint_settle(r, log, err)) == 0)
 		rc = signer_log_sync(log, err);
 	signer_log_close(log);
 	return rc;
@@ -289,7 +304,8 @@ database_settle(struct restore *r, struct err *err)
 	int rc;
 
 	(void)snprintf(caller.who, sizeof caller.who, "uid:%u", (unsigned)getuid());
-	if ((rc = fs_path(path, r->work.path, "muster.db", err)) == 0 && 	    (rc = store_open(path, &store, err)) == 0 && (rc = store_begin(store, &tx, err)) == 0 &&
+	if ((rc = fs_path(path, r->work.path, "muster.db", err)) == 0 && (rc = store_open(path, &store, err)) == 0 &&
+	    (rc = store_begin(store, &tx, err)) == 0 && (rc = auditpoint_stored(tx, &r->checkpoint, err)) == 0 &&
 	    (rc = reconcile_restored(tx, err)) == 0 && (rc = feed_epoch_renew(tx, err)) == 0 &&
 	    (rc = store_enrol_token_revoke_all(tx, clock_now(), err)) == 0 && (rc = store_trust_hold_all(tx, err)) == 0 &&
 	    (rc = store_operator_expire_all(tx, clock_now(), err)) == 0 &&
@@ -333,7 +349,7 @@ build(struct restore *r, struct err *err)
 
 	if ((rc = home_begin(r->dir, &r->work, err)) != 0)
 		return rc;
-	if ((rc = extract(r, err)) == 0 && (rc = log_settle(r, err)) == 0 && (rc = database_settle(r, err)) == 0 &&
+	if ((rc = extract(r, err)) == 0 && (rc = database_settle(r, err)) == 0 && (rc = log_settle(r, err)) == 0 &&
 	    (rc = home_write_closed_acl(r->work.path, err)) == 0 && (rc = broker_group_find(r, err)) == 0)
 		rc = home_end(r->dir, &r->work, r->broker_group, err);
 	workdir_close(&r->work, true);

@@ -1,12 +1,14 @@
 /* Audit rows: always in the transaction of what they tell, so that neither exists without the other. */
 #include "core/audit.h"
 
+#include "core/auditpoint.h"
 #include "store/store.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #define DETAIL_MAX 1024
+#define VERIFY_ROWS 20000 /* in one transaction, which holds back the emptying of the database's log */
 
 int
 audit_write(struct store_tx *tx, const struct caller *caller, int64_t now, const char *action,
@@ -44,15 +46,38 @@ audit_each(struct core *core, const struct caller *caller, int64_t after, size_t
 	return rc;
 }
 
-int
-audit_verify(struct core *core, struct store_audit_verdict *verdict_out, struct err *err)
+static int
+verify_page(struct core *core, int64_t after, int64_t limit, struct store_audit_verdict *verdict, struct err *err)
 {
 	struct store_tx *tx = NULL;
 	int rc;
 
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	rc = store_audit_verify(tx, verdict_out, err);
+	if ((rc = store_audit_verify(tx, after, limit, verdict, err)) == 0)
+		rc = auditpoint_verify(tx, after, verdict->is_end ? INT64_MAX : verdict->last, err);
 	store_rollback(&tx);
 	return rc;
+}
+
+int
+audit_verify(struct core *core, int64_t after, int64_t limit, struct store_audit_verdict *verdict_out, struct err *err)
+{
+	struct store_audit_verdict page = {.last = after}, all = {0};
+	int64_t left;
+	int rc;
+
+	if ((rc = auditpoint_sync(core, err)) != 0)
+		return rc;
+	do {
+		left = limit - all.rows;
+		if ((rc = verify_page(core, page.last, left < VERIFY_ROWS ? left : VERIFY_ROWS, &page, err)) != 0)
+			return rc;
+		page.rows += all.rows;
+		all = page;
+	} while (!all.is_end && all.rows < limit);
+	if (all.is_end && (rc = auditpoint_verify_end(core, err)) != 0)
+		return rc;
+	*verdict_out = all;
+	return 0;
 }

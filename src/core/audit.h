@@ -18,7 +18,10 @@ MUST_CHECK int audit_write(struct store_tx *tx, const struct caller *caller, int
 MUST_CHECK int audit_each(struct core *core, const struct caller *caller, int64_t after, size_t limit,
     store_audit_each_fn *each, void *ctx, struct err *err);
 
-/* As store_audit_verify. */
-MUST_CHECK int audit_verify(struct core *core, struct store_audit_verdict *verdict_out, struct err *err);
+/* Verify the chain behind the row AFTER (0: from the start), LIMIT rows of it or all (INT64_MAX), and the checkpoints of
+ * these; at its end also that it reaches as far as the signer remembers. As store_audit_verify; E_BUSY: the signer could not be
+ * asked. */
+MUST_CHECK int audit_verify(
+    struct core *core, int64_t after, int64_t limit, struct store_audit_verdict *verdict_out, struct err *err);
 
 #endif

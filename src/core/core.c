@@ -6,6 +6,7 @@
 #include "base/jsonparse.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "core/auditpoint.h"
 #include "core/authfail.h"
 #include "core/broker.h"
 #include "core/feed.h"
@@ -130,7 +131,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	if ((rc = root_load(core, err)) != 0 ||
 	    (rc = issuers_open(core, err)) != 0 ||
 	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
-	    (rc = authfail_new(&core->authfail, err)) != 0 ||
+	    (rc = authfail_new(&core->authfail, err)) != 0 || (rc = auditpoints_new(&core->auditpoints, err)) != 0 ||
 	    (rc = attest_new(&core->attest, err)) != 0 || (rc = operators_new(&core->operators, err)) != 0 ||
 	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
 	    (rc = refusals_new(&core->refusals, err)) != 0 || (rc = metrics_new(&core->metrics, err)) != 0 ||
@@ -205,12 +206,15 @@ core_close(struct core *core)
 	sweeper_stop(core->sweeper);
 	publisher_stop(core->publisher);
 	ocsp_stop(core->ocsp);
-	signer_close(core->signer);
 	if (core->store != NULL) {
 		authfail_flush(core, true);
 		refusals_flush(core, true);
 		operators_flush(core, true);
 	}
+	if (core->store != NULL && core->signer != NULL)
+		auditpoint_flush(core, true);
+	signer_close(core->signer);
+	auditpoints_free(core->auditpoints);
 	authfail_free(core->authfail);
 	refusals_free(core->refusals);
 	brokers_free(core->brokers);

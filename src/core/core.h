@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct attest;
+struct auditpoints;
 struct authfail;
 struct brokers;
 struct control;
@@ -52,6 +53,7 @@ struct core {
 	struct refusals *refusals;
 	struct attest *attest;
 	struct operators *operators;
+	struct auditpoints *auditpoints;
 	struct authfail *authfail;
 	struct suspects *suspects;   /* of core/reconcile */
 	struct ratelimit *limits[LIMITS];

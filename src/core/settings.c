@@ -127,6 +127,11 @@ static const struct conf_key keys[] = {
     INTEGER("feed", "keep_changes", feed_keep_changes, "100000", 1, 100000000,
 	"So many of the latest changes are kept, however old they are."),
 
+    DURATION("audit", "checkpoint", audit_checkpoint_s, "1m", 1, DAY,
+	"How long after an audit row the signer signs a checkpoint, behind which nobody can change or cut the trail unnoticed."),
+    INTEGER("audit", "checkpoint_rows", audit_checkpoint_rows, "1000", 1, 1000000,
+	"After so many rows it does so at once."),
+
     DURATION("registry", "archive_after", registry_archive_after_s, "365d", 0, 10LL * 365 * DAY,
 	"How long after its revocation a device leaves the lists for the archive, where it is still found by its id. 0: never."),
 

@@ -50,6 +50,7 @@ struct settings {
 	struct ratelimit_rates limits[LIMITS]; /* a minute */
 
 	int64_t feed_keep_s, feed_keep_changes; /* [feed] */
+	int64_t audit_checkpoint_s, audit_checkpoint_rows; /* [audit] */
 	int64_t registry_archive_after_s; /* [registry]; 0: never */
 	int64_t rotation_overlap_s; /* [rotation] */
 	int64_t rotation_per_s;

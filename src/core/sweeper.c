@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "core/auditpoint.h"
 #include "core/authfail.h"
 #include "core/feed.h"
 #include "core/operator.h"
@@ -131,6 +132,7 @@ sweeper_run(void *arg)
 		authfail_flush(s->core, false);
 		refusals_flush(s->core, false);
 		operators_flush(s->core, false);
+		auditpoint_flush(s->core, false);
 		if (second++ % ROUND_S == 0) {
 			dirty = sweep(s, store_package_expire, "packages") || dirty;
 			(void)sweep(s, store_idempotency_expire, "idempotency keys");

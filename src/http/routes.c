@@ -86,6 +86,7 @@ const struct route routes[] = {
 
     ROUTE("GET",    "/v1/audit", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_list),
     ROUTE("GET",    "/v1/audit/verify", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, api_audit_verify),
+    ROUTE("GET",    "/v1/audit/checkpoint", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, api_audit_checkpoint),
     ROUTE("GET",    "/v1/ca", READERS, ROUTE_NORMAL, ON_API, api_ca_get),
     ROUTE("GET",    "/v1/openapi.json", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, api_openapi_get),
 

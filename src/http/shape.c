@@ -366,6 +366,18 @@ shape_audit(const struct store_audit *row)
 	    "hash", hex(row->hash, sizeof row->hash));
 }
 
+json_t *
+shape_checkpoint(const struct checkpoint *c, const char *pem)
+{
+	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:s}",
+	    "number", (json_int_t)c->number,
+	    "seq", (json_int_t)c->seq,
+	    "head", hex(c->head, sizeof c->head),
+	    "at", json_time(c->at),
+	    "previous", hex(c->previous, sizeof c->previous),
+	    "pem", pem);
+}
+
 /* What every answer with a certificate shows of it. */
 static json_t *
 certificate_facts(const struct store_certificate *row)

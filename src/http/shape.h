@@ -5,6 +5,7 @@
 #define MUSTER_HTTP_SHAPE_H
 
 #include "core/audit.h"
+#include "x509/checkpoint.h"
 #include "core/broker.h"
 #include "core/ca.h"
 #include "core/core.h"
@@ -43,6 +44,7 @@ json_t *shape_policy(const struct store_policy *row);
 json_t *shape_profile(const struct profile *profile);
 json_t *shape_limit(const char *name, const struct ratelimit_state *state, int64_t refused_at);
 json_t *shape_audit(const struct store_audit *row);
+json_t *shape_checkpoint(const struct checkpoint *checkpoint, const char *pem);
 
 /* All that is known of a certificate; with its PEM only where WITH_PEM. */
 json_t *shape_certificate(const struct store_certificate *row, bool with_pem);

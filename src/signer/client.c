@@ -553,6 +553,31 @@ signer_ocsp(struct signer *s, const uint8_t *issuer, int64_t valid_s, const stru
 }
 
 int
+signer_checkpoint(struct signer *s, int64_t seq, const uint8_t *head, struct checkpoint *out, struct buf *cms_out,
+    struct err *err)
+{
+	struct buf body = {0}, answer = {0};
+	struct checkpoint got;
+	struct call call;
+	size_t used;
+	int rc;
+
+	proto_checkpoint_put(&body, seq, head);
+	if ((rc = ask(s, PROTO_CHECKPOINT, &body, &call, &answer, err)) != 0)
+		goto out;
+	if ((rc = proto_checkpoint_signed_read(&answer, &got, &used, err)) == 0) {
+		buf_append(cms_out, answer.data + used, answer.len - used);
+		rc = buf_failed(cms_out) ? err_nomem(err) : 0;
+	}
+	if (rc == 0)
+		*out = got;
+	buf_clear(&answer);
+out:
+	buf_clear(&body);
+	return rc;
+}
+
+int
 signer_ca_cert(struct signer *s, struct buf *der_out, struct err *err)
 {
 	struct buf nothing = {0}, answer = {0};

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "x509/cert.h"
+#include "x509/checkpoint.h"
 #include "x509/crl.h"
 #include "x509/ocsp.h"
 
@@ -67,6 +68,12 @@ struct signer_crl {
 MUST_CHECK int signer_crl(struct signer *signer, const struct signer_crl *crl, const struct crl_entry *entries, size_t n,
     uint64_t *number_out, struct buf *sig_out, struct err *err);
 
+/* Have it signed that the audit trail's row SEQ has the hash HEAD (SHA256_LEN bytes): a CMS message (x509/checkpoint.h),
+ * appended to CMS_OUT, that says *OUT. SEQ 0 asks for the last one again. E_CONFLICT: the signer has seen a longer trail, or
+ * another; E_NOTFOUND: there is no last one; E_FULL, E_BUSY, E_SYS. */
+MUST_CHECK int signer_checkpoint(struct signer *signer, int64_t seq, const uint8_t *head, struct checkpoint *out,
+    struct buf *cms_out, struct err *err);
+
 /* The issuing CA's certificate (DER) as the signer holds it; appended to DER_OUT. */
 MUST_CHECK int signer_ca_cert(struct signer *signer, struct buf *der_out, struct err *err);
 
@@ -93,7 +100,8 @@ enum signer_log_kind {
 	SIGNER_LOG_ISSUED = 1,
 	SIGNER_LOG_REVOKED = 2,
 	SIGNER_LOG_CRL = 3,
-	SIGNER_LOG_RESPONDER = 4 /* a certificate of the signer's own, for OCSP answers; nobody else has its key */
+	SIGNER_LOG_RESPONDER = 4, /* a certificate of the signer's own, for OCSP answers or checkpoints; nobody else has its key */
+	SIGNER_LOG_CHECKPOINT = 5 /* of the audit trail. One that goes back was written by a restore */
 };
 
 /* One row of the signer's log. */
@@ -107,6 +115,7 @@ struct signer_log_row {
 	uint64_t crl_number;	    /* crl */
 	const uint8_t *der;	    /* issued, responder: the certificate; borrowed during the call */
 	size_t der_len;
+	struct checkpoint checkpoint; /* its `at` is the row's */
 };
 
 /* Call EACH for every row with seq > AFTER, in order; it returns 0 to go on. Used at start-up. */

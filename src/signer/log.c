@@ -41,6 +41,7 @@ struct signer_log {
 	struct buf batch;	     /* rows not yet written */
 	uint8_t chain[SHA256_LEN]; /* over all rows, the batch included */
 	uint64_t last_seq, durable_seq, crl_number;
+	struct checkpoint checkpoint; /* the last */
 	struct serialset serials;
 	uint64_t *index; /* index[i]: where row i * INDEX_STEP + 1 begins */
 	size_t n_index;
@@ -75,7 +76,31 @@ signer_log_row_put(struct buf *out, const struct signer_log_row *row)
 	case SIGNER_LOG_CRL:
 		buf_u64(out, row->crl_number);
 		break;
+	case SIGNER_LOG_CHECKPOINT:
+		buf_u64(out, row->checkpoint.number);
+		buf_u64(out, (uint64_t)row->checkpoint.seq);
+		buf_append(out, row->checkpoint.head, SHA256_LEN);
+		buf_append(out, row->checkpoint.previous, SHA256_LEN);
+		break;
 	}
+}
+
+static void
+checkpoint_read(struct bytes *b, int64_t at, struct checkpoint *out)
+{
+	const uint8_t *head, *previous;
+
+	out->number = bytes_u64(b);
+	out->seq = (int64_t)bytes_u64(b);
+	head = bytes_take(b, SHA256_LEN);
+	previous = bytes_take(b, SHA256_LEN);
+	out->at = at;
+	if (out->number > INT64_MAX || out->seq < 0)
+		b->failed = true;
+	if (b->failed)
+		return;
+	memcpy(out->head, head, SHA256_LEN);
+	memcpy(out->previous, previous, SHA256_LEN);
 }
 
 int
@@ -88,7 +113,7 @@ signer_log_row_read(const uint8_t *data, size_t len, struct signer_log_row *out,
 
 	row.seq = bytes_u64(&b);
 	row.at = (int64_t)bytes_u64(&b);
-	if (row.kind != SIGNER_LOG_CRL)
+	if (row.kind != SIGNER_LOG_CRL && row.kind != SIGNER_LOG_CHECKPOINT)
 		serial = bytes_take(&b, SERIAL_LEN);
 	if (row.kind == SIGNER_LOG_ISSUED || row.kind == SIGNER_LOG_RESPONDER) {
 		bytes_text(&b, row.id, sizeof row.id);
@@ -98,6 +123,8 @@ signer_log_row_read(const uint8_t *data, size_t len, struct signer_log_row *out,
 		reason = bytes_u8(&b);
 	} else if (row.kind == SIGNER_LOG_CRL) {
 		row.crl_number = bytes_u64(&b);
+	} else if (row.kind == SIGNER_LOG_CHECKPOINT) {
+		checkpoint_read(&b, row.at, &row.checkpoint);
 	} else {
 		b.failed = true;
 	}
@@ -229,6 +256,8 @@ remember(struct signer_log *log, const struct signer_log_row *row, uint64_t offs
 		    state_after(serialset_state(&log->serials, row->serial), row->reason));
 	if (row->kind == SIGNER_LOG_CRL && row->crl_number > log->crl_number)
 		log->crl_number = row->crl_number;
+	if (row->kind == SIGNER_LOG_CHECKPOINT)
+		log->checkpoint = row->checkpoint;
 	log->last_seq = row->seq;
 	return 0;
 }
@@ -421,7 +450,7 @@ signer_log_add(struct signer_log *log, struct signer_log_row *row, struct err *e
 	else if (bytes.len > ROW_MAX)
 		rc = err_set(err, E_INPUT, "a row of %zu bytes does not fit the log", bytes.len);
 	else if (!room_keep(log, offset + LENGTH_BYTES + bytes.len + SHA256_LEN +
-			(row->kind == SIGNER_LOG_ISSUED || row->kind == SIGNER_LOG_RESPONDER ? RESERVE_BYTES : 0)))
+			(row->kind == SIGNER_LOG_REVOKED || row->kind == SIGNER_LOG_CRL ? 0 : RESERVE_BYTES)))
 		rc = err_set(err, E_FULL, "the disk of the signer's log is full: nothing is issued until there is room");
 	else
 		rc = remember(log, row, offset, err);
@@ -479,6 +508,12 @@ uint64_t
 signer_log_last_seq(const struct signer_log *log)
 {
 	return log->last_seq;
+}
+
+const struct checkpoint *
+signer_log_checkpoint(const struct signer_log *log)
+{
+	return &log->checkpoint;
 }
 
 uint64_t

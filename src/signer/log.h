@@ -33,6 +33,9 @@ enum serial_state signer_log_state(const struct signer_log *log, const uint8_t *
 uint64_t signer_log_crl_number(const struct signer_log *log);
 uint64_t signer_log_last_seq(const struct signer_log *log);
 
+/* The last checkpoint of the audit trail; number 0: none. Borrowed, until the next row is added. */
+const struct checkpoint *signer_log_checkpoint(const struct signer_log *log);
+
 /* Bytes of the file up to the end of its last whole row. */
 uint64_t signer_log_size(const struct signer_log *log);
 

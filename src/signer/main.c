@@ -22,6 +22,7 @@
 #include "signer/log.h"
 #include "signer/profile.h"
 #include "signer/proto.h"
+#include "signer/witness.h"
 #include "x509/cert.h"
 #include "x509/crl.h"
 #include "x509/der.h"
@@ -69,6 +70,7 @@ struct state {
 	struct profiles profiles;
 	struct authority authorities[ISSUERS_MAX]; /* today's issuing CA first */
 	size_t n_authorities;
+	struct witness witness;
 	struct signer_log *log;
 	int listen_fd, alive_fd, signals;
 	struct conn conns[CONNS_MAX];
@@ -510,6 +512,28 @@ out:
 	return rc;
 }
 
+static int
+op_checkpoint(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer, struct err *err)
+{
+	struct authority *a = &s->authorities[0];
+	const struct witness_issuer by = {&a->issuer, &a->der, a->key};
+	struct checkpoint checkpoint;
+	uint8_t head[SHA256_LEN];
+	struct buf cms = {0};
+	int64_t seq;
+	int rc;
+
+	(void)c;
+	if ((rc = proto_checkpoint_read(frame, &seq, head, err)) != 0)
+		return rc;
+	if ((rc = witness_sign(&s->witness, &by, s->log, seq, head, clock_now(), &checkpoint, &cms, err)) == 0) {
+		proto_checkpoint_signed_put(answer, &checkpoint);
+		buf_append(answer, cms.data, cms.len);
+	}
+	buf_clear(&cms);
+	return rc;
+}
+
 typedef int op_fn(struct state *s, struct conn *c, const struct proto_frame *frame, struct buf *answer,
     struct err *err);
 
@@ -525,6 +549,7 @@ static const struct {
     [PROTO_LOG_READ] = {op_log_read, false},
     [PROTO_CRL_BEGIN] = {op_crl_begin, true},
     [PROTO_OCSP] = {op_ocsp, false},
+    [PROTO_CHECKPOINT] = {op_checkpoint, false},
 };
 
 /* ---- connections --------------------------------------------------------------------------------------------- */
@@ -798,6 +823,7 @@ signer_main(const struct signer_options *options)
 	signer_log_close(s->log);
 	for (i = 0; i < ISSUERS_MAX; i++)
 		authority_clear(&s->authorities[i]);
+	witness_clear(&s->witness);
 	if (s->signals >= 0)
 		(void)close(s->signals);
 	free(s);

@@ -248,6 +248,57 @@ proto_signed_read(
 }
 
 void
+proto_checkpoint_put(struct buf *body, int64_t seq, const uint8_t *head)
+{
+	buf_u64(body, (uint64_t)seq);
+	buf_append(body, head, SHA256_LEN);
+}
+
+int
+proto_checkpoint_read(const struct proto_frame *frame, int64_t *seq_out, uint8_t head_out[SHA256_LEN], struct err *err)
+{
+	struct bytes b = {frame->body, frame->len, false};
+	uint64_t seq = bytes_u64(&b);
+	const uint8_t *head = bytes_take(&b, SHA256_LEN);
+
+	if (!bytes_end(&b) || seq > INT64_MAX)
+		return malformed("the checkpoint", err);
+	*seq_out = (int64_t)seq;
+	memcpy(head_out, head, SHA256_LEN);
+	return 0;
+}
+
+void
+proto_checkpoint_signed_put(struct buf *body, const struct checkpoint *c)
+{
+	buf_u64(body, c->number);
+	buf_u64(body, (uint64_t)c->seq);
+	buf_append(body, c->head, SHA256_LEN);
+	buf_u64(body, (uint64_t)c->at);
+	buf_append(body, c->previous, SHA256_LEN);
+}
+
+int
+proto_checkpoint_signed_read(const struct buf *body, struct checkpoint *out, size_t *used_out, struct err *err)
+{
+	struct bytes b = {body->data, body->len, false};
+	struct checkpoint c = {.number = bytes_u64(&b)};
+	const uint8_t *head, *previous;
+
+	c.seq = (int64_t)bytes_u64(&b);
+	head = bytes_take(&b, SHA256_LEN);
+	c.at = (int64_t)bytes_u64(&b);
+	previous = bytes_take(&b, SHA256_LEN);
+	if (b.failed || b.len == 0 || c.number == 0 || c.number > INT64_MAX || c.seq <= 0 || !is_time(c.at))
+		return err_set(err, E_SYS, "the signer's answer is malformed");
+	memcpy(c.head, head, SHA256_LEN);
+	memcpy(c.previous, previous, SHA256_LEN);
+	*out = c;
+	*used_out = body->len - b.len;
+	return 0;
+}
+
+void
 proto_log_read_put(struct buf *body, uint64_t after)
 {
 	buf_u64(body, after);

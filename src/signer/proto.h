@@ -29,8 +29,9 @@ enum proto_op {
 	PROTO_CA_CERT,	   /* nothing -> DER */
 	PROTO_LOG_READ,	   /* u64 after -> rows, each behind its u32 length, in parts; not all at once */
 	PROTO_CRL_BEGIN,   /* crl body: begins a list under this call id; no answer */
-	PROTO_OCSP	   /* ocsp body -> u64 when the answers begin and u64 when the first ends, then each behind its u32
+	PROTO_OCSP,	   /* ocsp body -> u64 when the answers begin and u64 when the first ends, then each behind its u32
 			    * length: 0 for one that the log does not bear out */
+	PROTO_CHECKPOINT   /* u64 seq and hash of the audit trail's last row; seq 0: the last one again -> what it says, CMS */
 };
 
 enum proto_status {
@@ -119,6 +120,15 @@ struct proto_ocsp {
 
 void proto_ocsp_put(struct buf *body, const uint8_t *issuer, int64_t valid_s, const struct signer_ocsp *wanted, size_t n);
 MUST_CHECK int proto_ocsp_read(const struct proto_frame *frame, struct proto_ocsp *out, struct err *err);
+
+void proto_checkpoint_put(struct buf *body, int64_t seq, const uint8_t *head);
+MUST_CHECK int proto_checkpoint_read(
+    const struct proto_frame *frame, int64_t *seq_out, uint8_t head_out[SHA256_LEN], struct err *err);
+
+/* Its answer, before the message, which begins at *USED_OUT. */
+void proto_checkpoint_signed_put(struct buf *body, const struct checkpoint *checkpoint);
+MUST_CHECK int proto_checkpoint_signed_read(
+    const struct buf *body, struct checkpoint *out, size_t *used_out, struct err *err);
 
 void proto_log_read_put(struct buf *body, uint64_t after);
 MUST_CHECK int proto_log_read_read(const struct proto_frame *frame, uint64_t *after_out, struct err *err);

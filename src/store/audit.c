@@ -18,17 +18,12 @@
 
 #define NO_KEY AUDITKEY_NAME " is missing: put it back from a backup"
 
-struct head {
-	int64_t seq;
-	uint8_t hash[SHA256_LEN];
-};
-
 /* Read in each transaction anew: one kept in memory would have to follow every rollback. */
-static int
-head_get(struct store_tx *tx, struct head *head_out, struct err *err)
+int
+store_audit_head(struct store_tx *tx, struct store_audit_head *head_out, struct err *err)
 {
 	struct buf text = {0};
-	struct head head;
+	struct store_audit_head head;
 	char *space;
 	int rc;
 
@@ -49,7 +44,7 @@ out:
 }
 
 static int
-head_put(struct store_tx *tx, const struct head *head, struct err *err)
+head_put(struct store_tx *tx, const struct store_audit_head *head, struct err *err)
 {
 	char text[32 + 2 * SHA256_LEN + 1];
 	int n = snprintf(text, sizeof text, "%lld ", (long long)head->seq);
@@ -93,12 +88,12 @@ store_audit_append(struct store_tx *tx, const struct store_audit *row, struct er
 	struct store_audit next = *row;
 	struct buf scratch = {0};
 	uint8_t mac[SHA256_LEN];
-	struct head head;
+	struct store_audit_head head;
 	int rc;
 
 	if (key->key.len == 0)
 		return err_set(err, E_SYS, NO_KEY);
-	if ((rc = head_get(tx, &head, err)) != 0)
+	if ((rc = store_audit_head(tx, &head, err)) != 0)
 		goto out;
 	next.seq = head.seq + 1;
 	if ((rc = hash_row(&scratch, head.hash, &next, head.hash, err)) != 0)
@@ -166,7 +161,7 @@ store_audit_each(struct store_tx *tx, int64_t tenant_id, int64_t after, size_t l
 
 struct walk {
 	const struct auditkey *key;
-	struct head head; /* the row before the next */
+	struct store_audit_head head; /* the row before the next */
 	struct buf scratch;
 };
 
@@ -206,12 +201,14 @@ verify_row(struct walk *w, const struct store_audit *row, struct err *err)
 }
 
 static int
-verify_rows(struct store_tx *tx, struct walk *w, struct err *err)
+verify_rows(struct store_tx *tx, struct walk *w, int64_t limit, int64_t *rows_out, struct err *err)
 {
 	struct store_audit row;
 	struct db_rows rows;
+	int64_t n = 0;
 
-	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM audit ORDER BY seq", DB_NONE);
+	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
+	    DB_ARGS(db_int(w->head.seq), db_int(limit)));
 	while (db_next(&rows)) {
 		row_read(&rows, &row);
 		if (rows.rc == 0)
@@ -219,29 +216,56 @@ verify_rows(struct store_tx *tx, struct walk *w, struct err *err)
 		else if (rows.rc == E_SYS) /* a value that we never wrote */
 			rows.rc = err_set(&rows.err, E_CONFLICT, "audit row %lld was changed",
 			    (long long)row.seq);
+		n++;
 	}
+	*rows_out = n;
 	return db_end(&rows, err);
 }
 
+/* A walk begins behind a row, or where there was none yet. */
+static int
+walk_begin(struct store_tx *tx, struct walk *w, int64_t after, struct err *err)
+{
+	struct db_rows rows;
+	bool found;
+	int rc;
+
+	if (after == 0)
+		return 0;
+	db_query(&rows, tx->db, "SELECT hash FROM audit WHERE seq = $1", DB_ARGS(db_int(after)));
+	if ((found = db_next(&rows)))
+		db_col_bytes(&rows, 0, w->head.hash, sizeof w->head.hash);
+	if ((rc = db_end(&rows, err)) != 0)
+		return rc;
+	w->head.seq = after;
+	return found ? 0 : err_set(err, E_CONFLICT, "audit row %lld is missing", (long long)after);
+}
+
 int
-store_audit_verify(struct store_tx *tx, struct store_audit_verdict *verdict_out, struct err *err)
+store_audit_verify(
+    struct store_tx *tx, int64_t after, int64_t limit, struct store_audit_verdict *verdict_out, struct err *err)
 {
 	struct walk w = {.key = store_auditkey(tx->store)};
-	struct head head;
+	struct store_audit_head head;
+	int64_t rows;
 	int rc;
 
 	if (w.key->key.len == 0)
 		return err_set(err, E_NOTFOUND, NO_KEY);
-	if ((rc = head_get(tx, &head, err)) != 0 || (rc = verify_rows(tx, &w, err)) != 0)
+	if ((rc = store_audit_head(tx, &head, err)) != 0 || (rc = walk_begin(tx, &w, after, err)) != 0 ||
+	    (rc = verify_rows(tx, &w, limit, &rows, err)) != 0)
 		goto out;
-	if (w.head.seq < head.seq)
+	if (rows == limit)
+		rc = 0;
+	else if (w.head.seq < head.seq)
 		rc = err_set(err, E_CONFLICT, "audit row %lld is missing: the end was cut off",
 		    (long long)w.head.seq + 1);
 	else if (w.head.seq > head.seq || memcmp(w.head.hash, head.hash, sizeof head.hash) != 0)
 		rc = err_set(err, E_CONFLICT,
 		    "audit row %lld is not the one that was written last", (long long)w.head.seq);
-	else
-		*verdict_out = (struct store_audit_verdict){.rows = w.head.seq, .keyed_from = w.key->from};
+	if (rc == 0)
+		*verdict_out = (struct store_audit_verdict){
+		    .rows = rows, .last = w.head.seq, .keyed_from = w.key->from, .is_end = rows < limit};
 out:
 	buf_clear(&w.scratch);
 	return rc;

@@ -44,13 +44,25 @@ typedef int store_audit_each_fn(void *ctx, const struct store_audit *row, struct
 MUST_CHECK int store_audit_each(struct store_tx *tx, int64_t tenant_id, int64_t after, size_t limit,
     store_audit_each_fn *each, void *ctx, struct err *err);
 
+/* The last row's number and hash; 0 and zero: none was written yet. E_CONFLICT: the head is damaged. */
+struct store_audit_head {
+	int64_t seq;
+	uint8_t hash[SHA256_LEN];
+};
+MUST_CHECK int store_audit_head(struct store_tx *tx, struct store_audit_head *out, struct err *err);
+
 struct store_audit_verdict {
-	int64_t rows;
+	int64_t rows; /* that were looked at, */
+	int64_t last; /* and the last of them */
 	int64_t keyed_from; /* the first row that only who has the key can have written */
+	bool is_end;
 };
 
-/* Recompute the whole chain. E_CONFLICT names the first seq that does not fit: a row changed, missing, moved or made without
- * the key, or a tail that was cut, unless the head was put back with it. E_NOTFOUND: the key is missing. */
-MUST_CHECK int store_audit_verify(struct store_tx *tx, struct store_audit_verdict *verdict_out, struct err *err);
+/* Recompute the chain behind the row AFTER (0: from the start), whose hash is taken for what it says: LIMIT rows, or up to
+ * the end, where they are held against the head. E_CONFLICT names the first seq that does not fit: a row changed, missing,
+ * moved or made without the key, or a tail that was cut, unless the head was put back with it. E_NOTFOUND: the key is
+ * missing. */
+MUST_CHECK int store_audit_verify(
+    struct store_tx *tx, int64_t after, int64_t limit, struct store_audit_verdict *verdict_out, struct err *err);
 
 #endif

@@ -21,7 +21,13 @@
 enum key_usage { KU_DIGITAL_SIGNATURE = 1, KU_KEY_ENCIPHERMENT = 2, KU_KEY_AGREEMENT = 4 };
 /* OCSP signing stands alone, and makes the certificate a responder's (RFC 6960, section 4.2.2.2): with
  * id-pkix-ocsp-nocheck, and without the places where its own status could be asked. */
-enum ext_key_usage { EKU_CLIENT_AUTH = 1, EKU_SERVER_AUTH = 2, EKU_CODE_SIGNING = 4, EKU_OCSP_SIGNING = 8 };
+enum ext_key_usage {
+	EKU_CLIENT_AUTH = 1,
+	EKU_SERVER_AUTH = 2,
+	EKU_CODE_SIGNING = 4,
+	EKU_OCSP_SIGNING = 8,
+	EKU_EMAIL_PROTECTION = 16 /* for signed messages; no profile gives it (x509/checkpoint.c) */
+};
 
 /* What every certificate of one issuing CA has in common. Made by cert_issuer_init. */
 struct cert_issuer {

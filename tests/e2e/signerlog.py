@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-ISSUED, REVOKED, CRL = 1, 2, 3
+ISSUED, REVOKED, CRL, RESPONDER, CHECKPOINT = 1, 2, 3, 4, 5
 
 
 @dataclass
@@ -33,7 +33,7 @@ def parse(data):
         row.owner, row.der = rest[2:2 + size].decode(), rest[2 + size:]
     elif row.kind == REVOKED:
         row.reason = rest[0]
-    else:
+    elif row.kind == CRL:
         row.number = number(rest[:8])
     return row
 

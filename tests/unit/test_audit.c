@@ -39,7 +39,7 @@ test_rows_are_the_tenants(void **state)
 	struct store_tx *tx;
 	struct err err = {0};
 
-	assert_ok(audit_verify(f->core, &before, &err));
+	assert_ok(audit_verify(f->core, 0, INT64_MAX, &before, &err));
 	other.tenant_id = 2;
 	begin(f, &tx);
 	assert_ok(audit_write(tx, &other, 1000, "device.revoke", "device", "x", &err, "{\"n\":%d}", 7));
@@ -54,7 +54,7 @@ test_rows_are_the_tenants(void **state)
 	assert_ok(audit_each(f->core, &f->caller, 0, 100, keep, &mine, &err));
 	assert_string_equal(mine.action, "device.hold");
 	assert_string_equal(mine.detail, "");
-	assert_ok(audit_verify(f->core, &after, &err));
+	assert_ok(audit_verify(f->core, 0, INT64_MAX, &after, &err));
 	assert_int_equal(after.rows, before.rows + 2);
 }
 
@@ -68,7 +68,7 @@ test_a_row_goes_with_its_transaction(void **state)
 	struct store_tx *tx;
 	struct err err = {0};
 
-	assert_ok(audit_verify(f->core, &before, &err));
+	assert_ok(audit_verify(f->core, 0, INT64_MAX, &before, &err));
 	begin(f, &tx);
 	assert_ok(audit_write(tx, &f->caller, 1, "a", "device", "x", &err, NULL));
 	store_rollback(&tx);
@@ -77,7 +77,7 @@ test_a_row_goes_with_its_transaction(void **state)
 	assert_int_equal(audit_write(tx, &f->caller, 1, "a", "device", "x", &err, "{\"a\":\"%s\"}", large), E_SYS);
 	assert_non_null(strstr(err.text, "too long"));
 	store_rollback(&tx);
-	assert_ok(audit_verify(f->core, &after, &err));
+	assert_ok(audit_verify(f->core, 0, INT64_MAX, &after, &err));
 	assert_int_equal(after.rows, before.rows);
 }
 

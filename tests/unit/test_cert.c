@@ -470,7 +470,7 @@ test_refuses_specifications(void **state)
 	REFUSE(spec.key_usage = 0);
 	REFUSE(spec.key_usage = 8);
 	REFUSE(spec.ext_key_usage = 0);
-	REFUSE(spec.ext_key_usage = 16);
+	REFUSE(spec.ext_key_usage = 32);
 	REFUSE(spec.ext_key_usage = EKU_OCSP_SIGNING | EKU_CLIENT_AUTH);
 	REFUSE((spec.sans = bad_san, spec.n_sans = 1));
 	REFUSE((spec.sans = many, spec.n_sans = CERT_SANS_MAX + 1));

@@ -615,6 +615,43 @@ test_log_read(void **state)
 }
 
 static int
+read_checkpoint(const struct proto_frame *frame, struct err *err)
+{
+	uint8_t head[SHA256_LEN];
+	int64_t seq;
+
+	return proto_checkpoint_read(frame, &seq, head, err);
+}
+
+static void
+test_checkpoint(void **state)
+{
+	struct checkpoint c = {.number = 3, .seq = 1LL << 40, .head = {1}, .at = 1000, .previous = {2}}, got = {0};
+	struct buf body = {0}, answer = {0};
+	struct err err = {0};
+	size_t used = 0, i;
+
+	(void)state;
+	proto_checkpoint_put(&body, 1LL << 40, c.head);
+	check_exact(&body, read_checkpoint);
+	buf_reset(&body);
+	proto_checkpoint_put(&body, -1, c.head);
+	check_refused(&body, read_checkpoint);
+	proto_checkpoint_signed_put(&answer, &c);
+	for (i = 0; i <= answer.len; i++) { /* nothing behind it is malformed, too */
+		struct buf part = {.data = answer.data, .len = i};
+
+		assert_int_equal(proto_checkpoint_signed_read(&part, &got, &used, &err), E_SYS);
+	}
+	buf_append(&answer, "cms", 3);
+	assert_ok(proto_checkpoint_signed_read(&answer, &got, &used, &err));
+	assert_memory_equal(answer.data + used, "cms", 3);
+	assert_memory_equal(&got, &c, sizeof c);
+	buf_clear(&body);
+	buf_clear(&answer);
+}
+
+static int
 read_ocsp(const struct proto_frame *frame, struct err *err)
 {
 	struct proto_ocsp *ocsp = malloc(sizeof *ocsp); /* ASan watches its end */
@@ -722,6 +759,7 @@ main(void)
 	    cmocka_unit_test(test_crl),
 	    cmocka_unit_test(test_signed),
 	    cmocka_unit_test(test_log_read),
+	    cmocka_unit_test(test_checkpoint),
 	    cmocka_unit_test(test_ocsp),
 	    cmocka_unit_test(test_ocsp_lies),
 	};

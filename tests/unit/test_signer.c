@@ -8,6 +8,7 @@
 #include "signer/client.h"
 #include "signer/log.h"
 #include "signer/proto.h"
+#include "x509/checkpoint.h"
 #include "x509/crl.h"
 #include "x509/ocsp.h"
 #include "x509/pem.h"
@@ -623,7 +624,7 @@ test_nothing_makes_a_ca(void **state)
 	assert_int_equal(issue(&p, &request, &der, &err), E_INPUT);
 	hang_up(&p);
 	for (i = 0; i < 256; i++) { /* all that is no operation */
-		if (i >= PROTO_ISSUE && i <= PROTO_OCSP)
+		if (i >= PROTO_ISSUE && i <= PROTO_CHECKPOINT)
 			continue;
 		dial(&p);
 		assert_int_equal(ask(&p, i, &body, &der, &err), CLOSED);
@@ -821,7 +822,7 @@ test_malformed_frames(void **state)
 	    {"\200\0\0\0", 4},		       /* negative, to some */
 	    {"GET / HTTP/1.1\r\n\r\n", 18},    /* somebody lost */
 	    {"\0\0\0\5\0\0\0\0\1", 9},	       /* operation 0 */
-	    {"\0\0\0\5\11\0\0\0\1", 9},	       /* the one behind the last */
+	    {"\0\0\0\5\12\0\0\0\1", 9},	       /* the one behind the last */
 	    {"\0\0\0\5\200\0\0\0\1", 9},       /* an answer */
 	    {"\0\0\0\6\3\0\0\0\1x", 10},       /* a piece of a list's entry */
 	};
@@ -1082,6 +1083,49 @@ test_ocsp_good_is_the_logs_word(void **state)
 	buf_clear(&der);
 	buf_clear(&pem);
 	buf_clear(&issuing);
+}
+
+/* The audit trail's witness signs with a key and certificate of its own, made once, which stand in the log, as does what it has
+ * signed, before it leaves; nobody can make it sign something else, or less than before. */
+static void
+test_witness(void **state)
+{
+	struct buf body = {0}, answer = {0}, root = {0};
+	uint64_t seq = log_last_seq();
+	struct checkpoint said, read;
+	uint8_t head[SHA256_LEN];
+	struct err err = {0};
+	size_t used;
+	struct peer p;
+	int64_t n;
+
+	(void)state;
+	dial(&p);
+	memset(head, 0x5a, sizeof head);
+	proto_checkpoint_put(&body, 0, head);
+	assert_int_equal(ask(&p, PROTO_CHECKPOINT, &body, &answer, &err), E_NOTFOUND);
+	home_file("ca/root.crt", &root);
+	for (n = 1; n <= 3; n++) {
+		buf_reset(&body);
+		buf_reset(&answer);
+		proto_checkpoint_put(&body, 10 * n, head);
+		assert_ok(ask(&p, PROTO_CHECKPOINT, &body, &answer, &err));
+		assert_ok(proto_checkpoint_signed_read(&answer, &said, &used, &err));
+		assert_ok(checkpoint_verify(answer.data + used, answer.len - used, buf_str(&root), &read, &err));
+		assert_true(said.number == (uint64_t)n && read.number == said.number && read.seq == 10 * n);
+		assert_memory_equal(read.head, head, SHA256_LEN);
+		assert_int_equal(log_last_seq(), seq + 1 + (uint64_t)n); /* one certificate for all */
+	}
+	buf_reset(&body);
+	proto_checkpoint_put(&body, 29, head);
+	assert_int_equal(ask(&p, PROTO_CHECKPOINT, &body, &answer, &err), E_CONFLICT);
+	buf_append(&body, "x", 1);
+	assert_int_equal(ask(&p, PROTO_CHECKPOINT, &body, &answer, &err), E_INPUT);
+	assert_int_equal(log_last_seq(), seq + 4);
+	hang_up(&p);
+	buf_clear(&body);
+	buf_clear(&answer);
+	buf_clear(&root);
 }
 
 static int
@@ -1927,6 +1971,7 @@ main(void)
 	    cmocka_unit_test(test_pipelined),
 	    cmocka_unit_test(test_ocsp_good_is_the_logs_word),
 	    cmocka_unit_test(test_ocsp_responder),
+	    cmocka_unit_test(test_witness),
 	    cmocka_unit_test(test_ocsp_refused),
 	    cmocka_unit_test(test_notes_overtake),
 	    cmocka_unit_test(test_logged_before_answered),

@@ -377,6 +377,34 @@ test_what_is_found_is_synced(void **state)
 	buf_clear(&data);
 }
 
+/* The last one counts, also one that goes back: that a restore writes. */
+static void
+test_last_checkpoint(void **state)
+{
+	static const int64_t seqs[] = {5, 7, 3, 0};
+	struct signer_log *log = must_open(false);
+	struct err err = {0};
+	uint64_t i;
+
+	(void)state;
+	assert_true(signer_log_checkpoint(log)->number == 0);
+	for (i = 0; i < 4; i++) {
+		struct signer_log_row row = {.kind = SIGNER_LOG_CHECKPOINT, .at = 1000 + (int64_t)i,
+		    .checkpoint = {.number = 3 - i, .seq = seqs[i], .head = {1, 2}, .previous = {3}}};
+		const struct checkpoint *last;
+
+		assert_ok(signer_log_add(log, &row, &err));
+		assert_ok(signer_log_sync(log, &err));
+		signer_log_close(log);
+		log = must_open(false);
+		last = signer_log_checkpoint(log);
+		assert_true(last->number == 3 - i && last->seq == seqs[i] && last->at == row.at);
+		assert_memory_equal(last->head, row.checkpoint.head, SHA256_LEN);
+		assert_memory_equal(last->previous, row.checkpoint.previous, SHA256_LEN);
+	}
+	signer_log_close(log);
+}
+
 static void
 test_crl_number_never_goes_down(void **state)
 {
@@ -1039,6 +1067,7 @@ main(void)
 	    TEST(test_chain),
 	    TEST(test_sync),
 	    TEST(test_what_is_found_is_synced),
+	    TEST(test_last_checkpoint),
 	    TEST(test_crl_number_never_goes_down),
 	    TEST(test_states),
 	    TEST(test_largest_row),

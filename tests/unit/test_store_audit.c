@@ -53,7 +53,7 @@ verify(struct fixture *f, int64_t *rows_out, struct err *err)
 	int rc;
 
 	assert_int_equal(store_read(f->store, &tx, err), 0);
-	if ((rc = store_audit_verify(tx, &verdict, err)) == 0)
+	if ((rc = store_audit_verify(tx, 0, INT64_MAX, &verdict, err)) == 0)
 		*rows_out = verdict.rows;
 	store_rollback(&tx);
 	return rc;
@@ -346,7 +346,7 @@ test_older_rows(void **state)
 	fixture_reopen(f);
 	append(f, ROWS + 1);
 	assert_ok(store_read(f->store, &tx, &err));
-	assert_ok(store_audit_verify(tx, &verdict, &err));
+	assert_ok(store_audit_verify(tx, 0, INT64_MAX, &verdict, &err));
 	store_rollback(&tx);
 	assert_int_equal(verdict.rows, ROWS + 1);
 	assert_int_equal(verdict.keyed_from, ROWS + 1);
@@ -379,7 +379,7 @@ test_the_key_is_gone(void **state)
 	assert_non_null(strstr(err.text, "audit.key"));
 	assert_ok(store_begin(f->store, &tx, &err));
 	assert_int_equal(store_audit_append(tx, &row, &err), E_SYS);
-	assert_int_equal(store_audit_verify(tx, &verdict, &err), E_NOTFOUND);
+	assert_int_equal(store_audit_verify(tx, 0, INT64_MAX, &verdict, &err), E_NOTFOUND);
 	assert_int_equal(verdict.rows, -1);
 	store_rollback(&tx);
 }
@@ -448,7 +448,7 @@ flip_bytes(struct store_tx *tx, int64_t seq, int column, const struct db_arg *va
 			flipped.data = bytes;
 		}
 		put_column(tx, column, seq, &flipped);
-		if (store_audit_verify(tx, &verdict, &err) != E_CONFLICT ||
+		if (store_audit_verify(tx, 0, INT64_MAX, &verdict, &err) != E_CONFLICT ||
 		    (strncmp(err.text, expected, strlen(expected)) != 0 && column != 0))
 			fail_msg("row %lld, %s, byte %zu: %s", (long long)seq, columns[column], i, err.text);
 		put_column(tx, column, column == 0 ? flipped.integer : seq, value);
@@ -501,7 +501,7 @@ test_every_byte_of_100_rows_flipped(void **state)
 			n += value[i].type == DB_INT ? 8 : (int64_t)value[i].len;
 		}
 	}
-	assert_ok(store_audit_verify(tx, &verdict, &err));
+	assert_ok(store_audit_verify(tx, 0, INT64_MAX, &verdict, &err));
 	assert_int_equal(verdict.rows, MANY);
 	assert_true(n > MANY * 100);
 	store_rollback(&tx);

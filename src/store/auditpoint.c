@@ -1,0 +1,101 @@
+/* Rows as they are: whether they are true, core/auditpoint.c says. */
+#include "store/auditpoint.h"
+
+#include "store/tx.h"
+
+#define COLUMNS "c.number, c.seq, c.at, c.head, c.previous"
+
+static void
+row_read(struct db_rows *rows, struct store_auditpoint *out)
+{
+	out->number = db_col_int(rows, 0);
+	out->seq = db_col_int(rows, 1);
+	out->at = db_col_int(rows, 2);
+	db_col_bytes(rows, 3, out->head, sizeof out->head);
+	db_col_bytes(rows, 4, out->previous, sizeof out->previous);
+}
+
+int
+store_auditpoint_add(struct store_tx *tx, const struct store_auditpoint *point, const struct buf *cms, bool replaces,
+    struct err *err)
+{
+	int rc;
+
+	rc = db_exec(tx->db,
+	    "INSERT INTO audit_checkpoint (number, seq, at, head, previous, cms) VALUES ($1, $2, $3, $4, $5, $6)",
+	    DB_ARGS(db_int(point->number), db_int(point->seq), db_int(point->at), db_blob(point->head, SHA256_LEN),
+		db_blob(point->previous, SHA256_LEN), db_blob(cms->data, cms->len)),
+	    NULL, err);
+	if (rc == 0 && replaces)
+		rc = db_exec(tx->db, "UPDATE audit_checkpoint SET cms = NULL WHERE number = $1",
+		    DB_ARGS(db_int(point->number - 1)), NULL, err);
+	return rc;
+}
+
+int
+store_auditpoint_last(struct store_tx *tx, struct store_auditpoint *out, struct buf *cms, struct err *err)
+{
+	struct store_auditpoint row;
+	struct db_rows rows;
+	bool found;
+	int rc;
+
+	db_query(&rows, tx->db, "SELECT " COLUMNS ", c.cms FROM audit_checkpoint c ORDER BY c.number DESC LIMIT 1", DB_NONE);
+	if ((found = db_next(&rows))) {
+		row_read(&rows, &row);
+		if (cms != NULL)
+			db_col_append(&rows, 5, cms);
+	}
+	if ((rc = db_end(&rows, err)) != 0)
+		return rc;
+	if (!found)
+		return err_set(err, E_NOTFOUND, "there is no checkpoint yet");
+	if (cms != NULL && buf_failed(cms))
+		return err_nomem(err);
+	*out = row;
+	return 0;
+}
+
+int
+store_auditpoint_before(struct store_tx *tx, int64_t number, struct store_auditpoint *out, struct err *err)
+{
+	struct store_auditpoint row;
+	struct db_rows rows;
+	bool found;
+	int rc;
+
+	db_query(&rows, tx->db,
+	    "SELECT " COLUMNS " FROM audit_checkpoint c WHERE c.number < $1 ORDER BY c.number DESC LIMIT 1",
+	    DB_ARGS(db_int(number)));
+	if ((found = db_next(&rows)))
+		row_read(&rows, &row);
+	if ((rc = db_end(&rows, err)) != 0)
+		return rc;
+	if (!found)
+		return err_set(err, E_NOTFOUND, "there is no checkpoint before number %lld", (long long)number);
+	*out = row;
+	return 0;
+}
+
+int
+store_auditpoint_each(struct store_tx *tx, int64_t after, int64_t upto, store_auditpoint_each_fn *each, void *ctx,
+    struct err *err)
+{
+	struct store_auditpoint row;
+	uint8_t hash[SHA256_LEN];
+	struct db_rows rows;
+	bool is_there;
+
+	db_query(&rows, tx->db,
+	    "SELECT " COLUMNS ", a.hash FROM audit_checkpoint c LEFT JOIN audit a ON a.seq = c.seq"
+	    " WHERE c.seq > $1 AND c.seq <= $2 ORDER BY c.seq",
+	    DB_ARGS(db_int(after), db_int(upto)));
+	while (db_next(&rows)) {
+		row_read(&rows, &row);
+		if ((is_there = !db_col_is_null(&rows, 5)))
+			db_col_bytes(&rows, 5, hash, sizeof hash);
+		if (rows.rc == 0)
+			rows.rc = each(ctx, &row, is_there ? hash : NULL, &rows.err);
+	}
+	return db_end(&rows, err);
+}
