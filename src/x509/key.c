@@ -82,6 +82,12 @@ key_sigalg(enum key_kind kind, struct buf *out)
 	alg_put(out, key_kind_is_rsa(kind), alg_kinds[kind].hash);
 }
 
+EVP_PKEY *
+key_pkey(const struct key *key)
+{
+	return key->pkey;
+}
+
 static int
 fill_spki(struct key *key, struct err *err)
 {

@@ -1,4 +1,4 @@
-/* What the layer shares about public keys beyond key.h. */
+/* What the layer shares about keys beyond key.h. */
 #ifndef MUSTER_X509_SPKI_H
 #define MUSTER_X509_SPKI_H
 
@@ -7,6 +7,9 @@
 /* spki_check, and the key itself; free with spki_close. Any thread. */
 MUST_CHECK int spki_open(
     const uint8_t *spki, size_t len, enum key_kind *kind_out, EVP_PKEY **pkey_out, struct err *err);
+
+/* Both halves of KEY. Borrowed. */
+EVP_PKEY *key_pkey(const struct key *key);
 
 /* KIND and PKEY as spki_open had them; NULL is harmless. Nobody uses it any more. */
 void spki_close(enum key_kind kind, EVP_PKEY *pkey);
