@@ -19,6 +19,7 @@
 #include "core/settings.h"
 #include "signer/log.h"
 #include "store/enrol_token.h"
+#include "store/job.h"
 #include "store/operator.h"
 #include "store/store.h"
 #include "store/trust.h"
@@ -308,7 +309,7 @@ database_settle(struct restore *r, struct err *err)
 	    (rc = store_begin(store, &tx, err)) == 0 && (rc = auditpoint_stored(tx, &r->checkpoint, err)) == 0 &&
 	    (rc = reconcile_restored(tx, err)) == 0 && (rc = feed_epoch_renew(tx, err)) == 0 &&
 	    (rc = store_enrol_token_revoke_all(tx, clock_now(), err)) == 0 && (rc = store_trust_hold_all(tx, err)) == 0 &&
-	    (rc = store_operator_expire_all(tx, clock_now(), err)) == 0 &&
+	    (rc = store_operator_expire_all(tx, clock_now(), err)) == 0 && (rc = store_job_cancel_all(tx, clock_now(), err)) == 0 &&
 	    (rc = audit_write(tx, &caller, clock_now(), "restore", "backup", r->made_at, err, "{\"newer_log\":%s}",
 		 r->arguments->signer_log != NULL ? "true" : "false")) == 0 &&
 	    (rc = store_commit(&tx, err)) == 0)

@@ -13,6 +13,7 @@
 #include "core/attest.h"
 #include "core/control.h"
 #include "core/idempotency.h"
+#include "core/import.h"
 #include "core/keypool.h"
 #include "core/metrics.h"
 #include "core/ocsp.h"
@@ -189,9 +190,10 @@ core_start(struct core *core, struct err *err)
 	    (rc = ocsp_start(core, &core->ocsp, err)) != 0 ||
 	    (rc = sweeper_start(core, &core->sweeper, err)) != 0 || (rc = control_start(core, &core->control, err)) != 0)
 		return rc;
-	if (core_config(core)->settings.keypool_rsa_2048 > 0)
-		rc = keypool_new((size_t)core_config(core)->settings.keypool_rsa_2048, &core->keypool, err);
-	return rc;
+	if (core_config(core)->settings.keypool_rsa_2048 > 0 &&
+	    (rc = keypool_new((size_t)core_config(core)->settings.keypool_rsa_2048, &core->keypool, err)) != 0)
+		return rc;
+	return import_start(core, &core->import, err);
 }
 
 void
@@ -201,6 +203,7 @@ core_close(struct core *core)
 
 	if (core == NULL)
 		return;
+	import_stop(core->import);
 	control_stop(core->control);
 	keypool_free(core->keypool);
 	sweeper_stop(core->sweeper);

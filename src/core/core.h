@@ -18,6 +18,7 @@ struct brokers;
 struct control;
 struct feed;
 struct idempotency;
+struct import;
 struct keypool;
 struct metrics;
 struct ocsp;
@@ -44,6 +45,7 @@ struct core {
 	uint8_t root_spki_hash[SHA256_LEN];
 	struct keypool *keypool;
 	struct sweeper *sweeper;
+	struct import *import;	     /* makes what jobs order */
 	struct control *control;     /* tells devices to rekey, by the broker */
 	struct publisher *publisher; /* CRL, ACL file and the broker's SIGHUP */
 	struct idempotency *idempotency;

@@ -95,8 +95,7 @@ check_key_is_free(struct store_tx *tx, const struct credential_owner *owner, con
 }
 
 static int
-check_csr_key(struct core *core, const struct credential_owner *owner, const struct csr *csr,
-    const struct profile *profile, struct err *err)
+check_csr_key(struct core *core, const struct credential_owner *owner, const struct csr *csr, bool may_reuse, struct err *err)
 {
 	uint8_t hash[SHA256_LEN];
 	struct store_tx *tx = NULL;
@@ -109,7 +108,7 @@ check_csr_key(struct core *core, const struct credential_owner *owner, const str
 		return err_field(err, E_CONFLICT, "csr", "this is the CA's own key");
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	rc = check_key_is_free(tx, owner, hash, profile->reuse_key, err);
+	rc = check_key_is_free(tx, owner, hash, may_reuse, err);
 	store_rollback(&tx);
 	return rc;
 }
@@ -126,26 +125,40 @@ check_challenge(struct core *core, const struct profile *profile, const struct c
 	return attest_take(core, caller, challenge, err);
 }
 
+/* The request, read if it is not yet (into CSR), and the profile for its key: all that can be said before a challenge is taken. */
+static int
+csr_check(struct core *core, const struct credential_owner *owner, const struct credential_request *request, struct csr *csr,
+    const struct csr **asked_out, const struct profile **profile_out, struct err *err)
+{
+	const struct csr *asked = request->parsed;
+	int rc;
+
+	if (asked == NULL) {
+		if ((rc = csr_parse(request->csr, request->csr_len, csr, err)) != 0) {
+			(void)text_copy(err->field, sizeof err->field, "csr");
+			return rc;
+		}
+		asked = csr;
+	}
+	if ((rc = choose_profile(core, owner, request, asked->kind, profile_out, err)) != 0 ||
+	    (rc = check_validity(*profile_out, request->valid_s, err)) != 0 ||
+	    (rc = check_csr_key(core, owner, asked, request->is_retry || (*profile_out)->reuse_key, err)) != 0)
+		return rc;
+	*asked_out = asked;
+	return 0;
+}
+
 /* The device's own key: no package, for there is no secret to carry. */
 static int
 make_from_csr(struct core *core, const struct credential_owner *owner,
     const struct credential_request *request, struct credential *out, struct err *err)
 {
-	const struct csr *asked = request->parsed;
 	const struct profile *profile;
+	const struct csr *asked;
 	struct csr csr;
 	int rc;
 
-	if (asked == NULL) {
-		if ((rc = csr_parse(request->csr, request->csr_len, &csr, err)) != 0) {
-			(void)text_copy(err->field, sizeof err->field, "csr");
-			return rc;
-		}
-		asked = &csr;
-	}
-	if ((rc = choose_profile(core, owner, request, asked->kind, &profile, err)) != 0 ||
-	    (rc = check_validity(profile, request->valid_s, err)) != 0 ||
-	    (rc = check_csr_key(core, owner, asked, profile, err)) != 0 ||
+	if ((rc = csr_check(core, owner, request, &csr, &asked, &profile, err)) != 0 ||
 	    (rc = check_challenge(core, profile, request->caller, asked->challenge, err)) != 0)
 		return rc;
 	return ca_issue(core, profile, owner->id, asked->spki, asked->spki_len, request->valid_s,
@@ -179,6 +192,26 @@ link_mint(struct core *core, const struct credential_request *request, struct cr
 	return rc;
 }
 
+/* The kind of the key that is to be made, and its profile. */
+static int
+key_check(struct core *core, const struct credential_owner *owner, const struct credential_request *request, enum key_kind *kind_out,
+    const struct profile **profile_out, struct err *err)
+{
+	enum key_kind kind = KEY_NONE;
+	int rc;
+
+	if (request->key != NULL && !key_kind_parse(request->key, &kind))
+		return err_field(err, E_INPUT, "key",
+		    "must be one of rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
+	if ((rc = choose_profile(core, owner, request, kind, profile_out, err)) != 0)
+		return rc;
+	if ((*profile_out)->attest)
+		return err_field(err, E_INPUT, "profile",
+		    "profile %s is for devices that make their own key, and prove that they have it", (*profile_out)->name);
+	*kind_out = kind != KEY_NONE ? kind : (*profile_out)->keys[0];
+	return check_validity(*profile_out, request->valid_s, err);
+}
+
 /* The key is made here, lives in locked memory, and leaves only inside the encrypted archive, or to a device that waits for
  * it on an authenticated connection of its own. */
 static int
@@ -186,23 +219,14 @@ make_with_key(struct core *core, const struct credential_owner *owner,
     const struct credential_request *request, struct credential *out, struct err *err)
 {
 	const struct profile *profile;
-	enum key_kind kind = KEY_NONE;
 	struct secret pem = {0};
 	struct key *key = NULL;
+	enum key_kind kind;
 	const uint8_t *spki;
 	size_t spki_len;
 	int rc;
 
-	if (request->key != NULL && !key_kind_parse(request->key, &kind))
-		return err_field(err, E_INPUT, "key",
-		    "must be one of rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
-	if ((rc = choose_profile(core, owner, request, kind, &profile, err)) != 0)
-		return rc;
-	if (profile->attest)
-		return err_field(err, E_INPUT, "profile",
-		    "profile %s is for devices that make their own key, and prove that they have it", profile->name);
-	if ((rc = check_validity(profile, request->valid_s, err)) != 0 ||
-	    (rc = make_key(core, kind != KEY_NONE ? kind : profile->keys[0], &key, err)) != 0)
+	if ((rc = key_check(core, owner, request, &kind, &profile, err)) != 0 || (rc = make_key(core, kind, &key, err)) != 0)
 		return rc;
 	spki = key_spki(key, &spki_len);
 	if ((rc = key_to_pem(key, &pem, err)) != 0 ||
@@ -225,6 +249,42 @@ out:
 	return rc;
 }
 
+/* What holds for both ways. */
+static int
+request_check(struct core *core, const struct credential_owner *owner, const struct credential_request *request, struct err *err)
+{
+	if (request->key != NULL && request->csr != NULL)
+		return err_field(err, E_INPUT, "key", "either key or csr, not both");
+	if (request->link_ttl_s < 0 || request->link_ttl_s > LINK_TTL_MAX_S)
+		return err_field(err, E_INPUT, "link_ttl_s", "must be from 1 to %d", LINK_TTL_MAX_S);
+	return check_sans(core, owner->id, owner->kind == OWNER_BROKER, request->sans, request->n_sans, err);
+}
+
+int
+credential_check(struct core *core, const struct credential_owner *owner, const struct credential_request *request,
+    bool *has_key_out, uint8_t key_hash_out[SHA256_LEN], struct err *err)
+{
+	const struct profile *profile;
+	const struct csr *asked;
+	enum key_kind kind;
+	struct csr csr;
+	int rc;
+
+	*has_key_out = false;
+	if ((rc = request_check(core, owner, request, err)) != 0)
+		return rc;
+	if (request->csr == NULL && request->parsed == NULL)
+		return key_check(core, owner, request, &kind, &profile, err);
+	if ((rc = csr_check(core, owner, request, &csr, &asked, &profile, err)) != 0)
+		return rc;
+	/* A challenge is good for minutes, and only for the device that was given it. */
+	if (profile->attest)
+		return err_field(err, E_INPUT, "profile", "profile %s is for devices, which answer challenges", profile->name);
+	sha256(key_hash_out, asked->spki, asked->spki_len);
+	*has_key_out = true;
+	return 0;
+}
+
 int
 credential_make(struct core *core, const struct credential_owner *owner,
     const struct credential_request *request, struct credential *out, struct err *err)
@@ -232,11 +292,7 @@ credential_make(struct core *core, const struct credential_owner *owner,
 	struct credential made = {0};
 	int rc;
 
-	if (request->key != NULL && request->csr != NULL)
-		return err_field(err, E_INPUT, "key", "either key or csr, not both");
-	if (request->link_ttl_s < 0 || request->link_ttl_s > LINK_TTL_MAX_S)
-		return err_field(err, E_INPUT, "link_ttl_s", "must be from 1 to %d", LINK_TTL_MAX_S);
-	if ((rc = check_sans(core, owner->id, owner->kind == OWNER_BROKER, request->sans, request->n_sans, err)) != 0)
+	if ((rc = request_check(core, owner, request, err)) != 0)
 		return rc;
 	rc = request->csr != NULL || request->parsed != NULL ? make_from_csr(core, owner, request, &made, err) :
 				    make_with_key(core, owner, request, &made, err);

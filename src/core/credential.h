@@ -34,6 +34,7 @@ struct credential_request {
 	const struct caller *caller; /* to whom a challenge was given, where the profile wants one; or NULL */
 	bool any_profile;    /* not held against what its tenant may use: a renewal, which keeps its profile, or Muster's own */
 	bool bare_key;	     /* the server makes the key and hands it back as it is, without a package */
+	bool is_retry;	     /* the owner's id is older than this attempt: a certificate for it and this key came of another one */
 };
 
 struct credential {
@@ -62,6 +63,11 @@ struct credential_owner {
  * E_DENIED (a profile that the tenant may not use), E_CONFLICT (the key belongs to another), E_BUSY, E_SYS. */
 MUST_CHECK int credential_make(struct core *core, const struct credential_owner *owner,
     const struct credential_request *request, struct credential *out, struct err *err);
+
+/* Would it be made, for an owner with any id? Of a CSR's key its digest is in KEY_HASH_OUT and *HAS_KEY_OUT set. Nothing is made.
+ * The same errors. */
+MUST_CHECK int credential_check(struct core *core, const struct credential_owner *owner,
+    const struct credential_request *request, bool *has_key_out, uint8_t key_hash_out[SHA256_LEN], struct err *err);
 
 /* In the caller's transaction: store certificate and package, with E_CONFLICT if meanwhile another owner has
  * used the key. */

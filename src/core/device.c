@@ -31,6 +31,15 @@ labels_set(char **labels, const char *value, struct err *err)
 	return 0;
 }
 
+static int
+id_make(const struct device_request *request, char id_out[UUID_LEN + 1], struct err *err)
+{
+	if (request->order == NULL)
+		return uuid_make(id_out, err);
+	(void)text_copy(id_out, UUID_LEN + 1, request->order->id);
+	return 0;
+}
+
 /* The row of a new device from what was asked, every field checked. */
 static int
 row_make(struct core *core, const struct caller *caller, const struct device_request *request,
@@ -43,7 +52,7 @@ row_make(struct core *core, const struct caller *caller, const struct device_req
 	    (rc = check_word("type", request->type, err)) != 0 ||
 	    (rc = check_name("location", request->location, true, err)) != 0 ||
 	    (rc = check_labels(request->labels, err)) != 0 ||
-	    (rc = check_word("policy", policy, err)) != 0 || (rc = uuid_make(row->id, err)) != 0 ||
+	    (rc = check_word("policy", policy, err)) != 0 || (rc = id_make(request, row->id, err)) != 0 ||
 	    (rc = labels_set(&row->labels, request->labels, err)) != 0)
 		return rc;
 	row->tenant_id = caller->tenant_id;
@@ -84,7 +93,7 @@ owner_make(struct core *core, const struct store_device *device, bool is_new, st
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = rights_of_device(tx, device, write, read, err)) == 0 && is_new)
-		rc = tenant_room(tx, device->tenant_id, err);
+		rc = tenant_room(tx, device->tenant_id, 1, err);
 	store_rollback(&tx);
 	*owner = (struct credential_owner){OWNER_DEVICE, device->id, device->name, device->tenant_id,
 	    buf_str(write), buf_str(read)};
@@ -122,7 +131,7 @@ row_store(struct store_tx *tx, const struct device_request *request, struct stor
 	if (entry != NULL && (rc = entry->enter(tx, entry->ctx, row, err)) != 0)
 		return rc;
 	if (entry == NULL || entry->awaited == NULL)
-		return (rc = tenant_room(tx, row->tenant_id, err)) == 0 ? store_device_insert(tx, row, err) : rc;
+		return (rc = tenant_room(tx, row->tenant_id, 1, err)) == 0 ? store_device_insert(tx, row, err) : rc;
 	if ((rc = store_device_get(tx, row->tenant_id, row->id, &there, err)) == 0 && there.status != DEVICE_PENDING)
 		rc = err_set(err, E_CONFLICT, "the device is %s", store_device_status_name(there.status));
 	if (rc == 0) {
@@ -179,7 +188,9 @@ registration_store(struct store_tx *tx, void *ctx, struct err *err)
 	int rc;
 
 	hex_encode(fingerprint, certificate->fingerprint, SHA256_LEN);
-	if ((rc = row_store(tx, r->request, r->row, err)) != 0 ||
+	if ((r->request->order != NULL &&
+		(rc = r->request->order->store(tx, r->request->order->ctx, r->credential, err)) != 0) ||
+	    (rc = row_store(tx, r->request, r->row, err)) != 0 ||
 	    (rc = credential_store(tx, r->owner, r->credential, now, err)) != 0 ||
 	    (rc = idempotency_note(tx, r->caller, &r->request->idempotency, r->row->id, certificate->serial, now, err)) != 0 ||
 	    (rc = store_change_append(tx, r->row->tenant_id, "device", r->row->id, now, &seq, err)) != 0)
@@ -202,6 +213,7 @@ register_new(struct core *core, const struct caller *caller, const struct device
 	int rc;
 
 	how.caller = caller;
+	how.is_retry = request->order != NULL;
 
 	/* Before anything is signed; the transaction looks again. */
 	if (entry != NULL && entry->refusal != NULL)
@@ -216,7 +228,8 @@ register_new(struct core *core, const struct caller *caller, const struct device
 	    (rc = credential_make(core, &owner, &how, &credential, err)) != 0)
 		goto out;
 	KILLPOINT(6, "key, certificate, package and link made, nothing stored");
-	if ((rc = store_run(core->store, registration_store,
+	if ((request->order != NULL && (rc = request->order->made(request->order->ctx, &credential, err)) != 0) ||
+	    (rc = store_run(core->store, registration_store,
 		 &(struct registration){caller, &owner, request, &row, &credential}, err)) != 0) {
 		credential_abandon(core, &owner, &credential);
 		goto out;
@@ -282,6 +295,24 @@ device_register(struct core *core, const struct caller *caller, const struct dev
 	else if (rc == E_NOTFOUND)
 		rc = register_new(core, caller, request, device_out, credential_out, err);
 	idempotency_release(core, &claim);
+	return rc;
+}
+
+int
+device_check(struct core *core, const struct caller *caller, const struct device_request *request, bool *has_key_out,
+    uint8_t key_hash_out[SHA256_LEN], struct err *err)
+{
+	struct buf write = {0}, read = {0};
+	struct credential_owner owner;
+	struct store_device row = {0};
+	int rc;
+
+	if ((rc = row_make(core, caller, request, &row, err)) == 0 &&
+	    (rc = owner_make(core, &row, false, &write, &read, &owner, err)) == 0)
+		rc = credential_check(core, &owner, &request->credential, has_key_out, key_hash_out, err);
+	store_device_clear(&row);
+	buf_clear(&write);
+	buf_clear(&read);
 	return rc;
 }
 

@@ -23,6 +23,16 @@ struct device_entry {
 	const void *ctx;
 };
 
+/* What a device is made by, that must know of it in the same transaction. */
+struct device_order {
+	const char *id; /* which it will be; a key that has a certificate for this id came of an attempt that was cut short */
+	/* Its credential is made, nothing stored yet. */
+	int (*made)(void *ctx, const struct credential *credential, struct err *err);
+	/* First in the transaction: may it still? */
+	int (*store)(struct store_tx *tx, void *ctx, const struct credential *credential, struct err *err);
+	void *ctx;
+};
+
 struct device_request {
 	const char *name; /* required */
 	const char *type; /* required */
@@ -33,6 +43,7 @@ struct device_request {
 	struct idempotency_request idempotency;
 	bool pending; /* known, but yet to enrol: neither certificate nor rights; no credential is made */
 	const struct device_entry *entry; /* NULL: somebody else registers it */
+	const struct device_order *order; /* or NULL */
 };
 
 /* Register a device, active at once unless it is to be pending: checks, credential, then one transaction with device, certificate,
@@ -42,6 +53,11 @@ struct device_request {
 MUST_CHECK int device_register(struct core *core, const struct caller *caller,
     const struct device_request *request, struct store_device *device_out,
     struct credential *credential_out, struct err *err);
+
+/* Would device_register make it, as far as can be said before? Of a CSR's key its digest is in KEY_HASH_OUT and *HAS_KEY_OUT set.
+ * Nothing is made, no limit asked. E_INPUT (field), E_CONFLICT (the key is not free), E_BUSY, E_SYS. */
+MUST_CHECK int device_check(struct core *core, const struct caller *caller, const struct device_request *request,
+    bool *has_key_out, uint8_t key_hash_out[SHA256_LEN], struct err *err);
 
 MUST_CHECK int device_get(struct core *core, const struct caller *caller, const char *id,
     struct store_device *device_out, struct err *err);

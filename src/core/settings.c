@@ -140,6 +140,11 @@ static const struct conf_key keys[] = {
     INTEGER("rotation", "per_second", rotation_per_s, "50", 1, 10000,
 	"How many devices are told to rekey in a second; each then asks for a new certificate."),
 
+    INTEGER("jobs", "threads", jobs_threads, "16", 1, 256,
+	"Threads that make what jobs (bulk imports) order, beside the workers; most of their time goes into waiting for the disk."),
+    DURATION("jobs", "keep", jobs_keep_s, "7d", 60, 365 * DAY,
+	"How long a job and its rows' results can be asked for when it is over, or has not been started."),
+
     TEXT("metrics", "listen", metrics_listen, "",
 	"Address and port of plain HTTP that shows /metrics, and nothing else, to whoever reaches it, such as 127.0.0.1:9464. "
 	"Empty: /metrics is for the API's admins and auditors alone."),
@@ -279,7 +284,7 @@ settings_load(const char *dir, struct settings *out, struct err *err)
 /* What the program is built on when it starts: sockets, threads, users, sandbox. */
 static const char *const at_start[] = {"server.sandbox", "server.workers", "api.listen", "api.trusted_proxies",
     "api.threads", "pki.listen", "broker.mode", "broker.group", "limits.connections", "limits.connections_per_client",
-    "limits.queue", "metrics.listen", "keypool.rsa_2048"};
+    "limits.queue", "jobs.threads", "metrics.listen", "keypool.rsa_2048"};
 
 static bool
 is_at_start(const struct conf_key *key)

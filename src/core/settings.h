@@ -55,6 +55,8 @@ struct settings {
 	int64_t rotation_overlap_s; /* [rotation] */
 	int64_t rotation_per_s;
 
+	int64_t jobs_threads, jobs_keep_s; /* [jobs] */
+
 	char metrics_listen[CONF_TEXT_SIZE]; /* [metrics]; "": nowhere */
 
 	int64_t keypool_rsa_2048; /* [keypool] */

@@ -12,6 +12,7 @@
 #include "core/retention.h"
 #include "core/rotation.h"
 #include "store/idempotency.h"
+#include "store/job.h"
 #include "store/package.h"
 #include "store/store.h"
 
@@ -35,9 +36,9 @@ struct sweeper {
 
 typedef int expire_fn(struct store_tx *tx, int64_t now, size_t max, size_t *n_out, struct err *err);
 
-/* Have EXPIRE drop what has expired; true if there was anything. */
+/* Have EXPIRE drop what has expired since KEEP_S ago; true if there was anything. */
 static bool
-sweep(struct sweeper *s, expire_fn *expire, const char *what)
+sweep(struct sweeper *s, expire_fn *expire, int64_t keep_s, const char *what)
 {
 	struct store_tx *tx = NULL;
 	struct err err = {0};
@@ -46,7 +47,7 @@ sweep(struct sweeper *s, expire_fn *expire, const char *what)
 
 	do {
 		if ((rc = store_begin(s->core->store, &tx, &err)) == 0 &&
-		    (rc = expire(tx, s->core->now(), BATCH, &n, &err)) == 0)
+		    (rc = expire(tx, s->core->now() - keep_s, BATCH, &n, &err)) == 0)
 			rc = store_commit(&tx, &err);
 		store_rollback(&tx);
 		total += n;
@@ -134,8 +135,9 @@ sweeper_run(void *arg)
 		operators_flush(s->core, false);
 		auditpoint_flush(s->core, false);
 		if (second++ % ROUND_S == 0) {
-			dirty = sweep(s, store_package_expire, "packages") || dirty;
-			(void)sweep(s, store_idempotency_expire, "idempotency keys");
+			dirty = sweep(s, store_package_expire, 0, "packages") || dirty;
+			(void)sweep(s, store_idempotency_expire, 0, "idempotency keys");
+			(void)sweep(s, store_job_expire, core_config(s->core)->settings.jobs_keep_s, "jobs");
 			prune(s);
 		}
 		if (dirty)

@@ -1,6 +1,6 @@
 /* The sweeper: one thread that removes what has had its time: archives of expired links, idempotency keys after a
- * day, old changes of the feed, devices revoked long ago, certificates whose successors have taken over, and, after a delivery
- * or an expiry, what is left of archives in the database's write-ahead log. */
+ * day, jobs that were over long ago, old changes of the feed, devices revoked long ago, certificates whose successors have taken
+ * over, and, after a delivery or an expiry, what is left of archives in the database's write-ahead log. */
 #ifndef MUSTER_CORE_SWEEPER_H
 #define MUSTER_CORE_SWEEPER_H
 

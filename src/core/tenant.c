@@ -219,12 +219,12 @@ tenant_check(struct store_tx *tx, int64_t tenant_id, struct err *err)
 }
 
 int
-tenant_room(struct store_tx *tx, int64_t tenant_id, struct err *err)
+tenant_room(struct store_tx *tx, int64_t tenant_id, int64_t n, struct err *err)
 {
 	struct store_tenant row;
 	int rc;
 
-	if ((rc = store_tenant_by_id(tx, tenant_id, &row, err)) == 0 && row.quota > 0 && row.devices >= row.quota)
+	if ((rc = store_tenant_by_id(tx, tenant_id, &row, err)) == 0 && row.quota > 0 && row.devices + n > row.quota)
 		rc = err_set(err, E_CONFLICT, "the tenant %s has as many devices as it may have (%lld): revoke one first, or have its quota raised",
 		    row.name, (long long)row.quota);
 	return rc;

@@ -50,8 +50,8 @@ MUST_CHECK int tenant_enter(struct core *core, struct caller *caller, const char
 /* Is it still there? To be asked in the transaction that gives somebody rights in it. E_NOTFOUND. */
 MUST_CHECK int tenant_check(struct store_tx *tx, int64_t tenant_id, struct err *err);
 
-/* Is there room for one device more? To be asked in the transaction that puts it in. E_CONFLICT; E_NOTFOUND if the tenant was
+/* Is there room for N devices more? To be asked in the transaction that puts them in. E_CONFLICT; E_NOTFOUND if the tenant was
  * removed. */
-MUST_CHECK int tenant_room(struct store_tx *tx, int64_t tenant_id, struct err *err);
+MUST_CHECK int tenant_room(struct store_tx *tx, int64_t tenant_id, int64_t n, struct err *err);
 
 #endif

@@ -13,8 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const register_names[] = {
-    "name", "type", "location", "labels", "policy", "pending", ARGS_CREDENTIAL_NAMES, NULL};
+static const char *const register_names[] = {ARGS_DEVICE_NAMES, "pending", NULL};
 static const char *const update_names[] = {"name", "type", "location", "labels", "policy", NULL};
 static const char *const list_names[] = {
     "limit", "after", "status", "type", "location", "search", "expiring", NULL};
@@ -22,21 +21,6 @@ static const char *const list_names[] = {
 
 static const char *const revoke_names[] = {"reason", NULL};
 static const char *const package_names[] = {ARGS_CREDENTIAL_NAMES, NULL};
-
-/* The member `labels` as core takes it: JSON text, to be freed; NULL if absent. */
-static int
-labels_get(json_t *body, char **labels_out, struct err *err)
-{
-	json_t *labels = json_object_get(body, "labels");
-
-	if (labels == NULL || json_is_null(labels))
-		return 0;
-	if (!json_is_object(labels))
-		return err_field(err, E_INPUT, "labels", "must be an object of texts");
-	if ((*labels_out = json_dumps(labels, JSON_COMPACT)) == NULL)
-		return err_nomem(err);
-	return 0;
-}
 
 /* The member `pending`, which goes with none that says how a credential is to be made. */
 static int
@@ -68,35 +52,21 @@ int
 api_devices_register(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
-	struct args_credential args = {0};
-	struct device_request request = {0};
+	struct args_device args = {0};
 	struct credential credential = {0};
 	struct store_device device = {0};
 	json_t *body = NULL;
-	char *labels = NULL;
 	int rc;
 
-	if ((rc = args_body(req, register_names, false, &body, err)) != 0 ||
-	    (rc = json_get_text(body, "name", true, &request.name, err)) != 0 ||
-	    (rc = json_get_text(body, "type", true, &request.type, err)) != 0 ||
-	    (rc = json_get_text(body, "location", false, &request.location, err)) != 0 ||
-	    (rc = json_get_text(body, "policy", false, &request.policy, err)) != 0 ||
-	    (rc = labels_get(body, &labels, err)) != 0 ||
-	    (rc = args_credential(body, &args, err)) != 0 ||
-	    (rc = pending_get(body, &request.pending, err)) != 0 ||
-	    (rc = args_idempotency(req, &request.idempotency, err)) != 0)
-		goto out;
-	request.labels = labels;
-	request.credential = args.request;
-	if ((rc = device_register(core, caller, &request, &device, &credential, err)) != 0 ||
-	    (rc = reply_issued(core, reply, 201, &device, &credential, err)) != 0)
-		goto out;
-	(void)snprintf(reply->location, sizeof reply->location, "/v1/devices/%s", device.id);
-out:
+	if ((rc = args_body(req, register_names, false, &body, err)) == 0 && (rc = args_device(body, &args, err)) == 0 &&
+	    (rc = pending_get(body, &args.request.pending, err)) == 0 &&
+	    (rc = args_idempotency(req, &args.request.idempotency, err)) == 0 &&
+	    (rc = device_register(core, caller, &args.request, &device, &credential, err)) == 0 &&
+	    (rc = reply_issued(core, reply, 201, &device, &credential, err)) == 0)
+		(void)snprintf(reply->location, sizeof reply->location, "/v1/devices/%s", device.id);
 	credential_clear(&credential);
 	store_device_clear(&device);
-	args_credential_clear(&args);
-	free(labels);
+	args_device_clear(&args);
 	json_decref(body);
 	return rc;
 }
@@ -233,7 +203,7 @@ api_devices_update(struct core *core, const struct caller *caller, const struct 
 	    (rc = patch_text(body, "type", NULL, &change.type, err)) != 0 ||
 	    (rc = patch_text(body, "location", "", &change.location, err)) != 0 ||
 	    (rc = patch_text(body, "policy", NULL, &change.policy, err)) != 0 ||
-	    (rc = labels_get(body, &labels, err)) != 0)
+	    (rc = args_labels(body, &labels, err)) != 0)
 		goto out;
 	change.labels = json_is_null(json_object_get(body, "labels")) ? "{}" : labels;
 	if ((rc = device_update(core, caller, req->params[0], &change, &device, err)) == 0)

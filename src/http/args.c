@@ -133,3 +133,43 @@ args_credential_clear(struct args_credential *args)
 	buf_clear(&args->csr);
 	*args = (struct args_credential){0};
 }
+
+int
+args_labels(json_t *body, char **labels_out, struct err *err)
+{
+	json_t *labels = json_object_get(body, "labels");
+
+	if (labels == NULL || json_is_null(labels))
+		return 0;
+	if (!json_is_object(labels))
+		return err_field(err, E_INPUT, "labels", "must be an object of texts");
+	if ((*labels_out = json_dumps(labels, JSON_COMPACT)) == NULL)
+		return err_nomem(err);
+	return 0;
+}
+
+int
+args_device(json_t *body, struct args_device *out, struct err *err)
+{
+	struct device_request *r = &out->request;
+	int rc;
+
+	if ((rc = json_get_text(body, "name", true, &r->name, err)) != 0 ||
+	    (rc = json_get_text(body, "type", true, &r->type, err)) != 0 ||
+	    (rc = json_get_text(body, "location", false, &r->location, err)) != 0 ||
+	    (rc = json_get_text(body, "policy", false, &r->policy, err)) != 0 ||
+	    (rc = args_labels(body, &out->labels, err)) != 0 ||
+	    (rc = args_credential(body, &out->credential, err)) != 0)
+		return rc;
+	r->labels = out->labels;
+	r->credential = out->credential.request;
+	return 0;
+}
+
+void
+args_device_clear(struct args_device *args)
+{
+	args_credential_clear(&args->credential);
+	free(args->labels);
+	*args = (struct args_device){0};
+}

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/credential.h"
+#include "core/device.h"
 #include "core/idempotency.h"
 #include "http/json.h"
 #include "http/router.h"
@@ -53,5 +54,22 @@ struct args_credential {
  * any case. */
 MUST_CHECK int args_credential(json_t *body, struct args_credential *out, struct err *err);
 void args_credential_clear(struct args_credential *args);
+
+/* The members by which a caller says what a device is to be, for lists of names. */
+#define ARGS_DEVICE_NAMES "name", "type", "location", "labels", "policy", ARGS_CREDENTIAL_NAMES
+
+/* A device's request; points into the body it was read from and into itself. */
+struct args_device {
+	struct device_request request;
+	struct args_credential credential;
+	char *labels;
+};
+
+/* Read the ARGS_DEVICE_NAMES of BODY into OUT, which is zeroed. E_INPUT (field). Clear OUT in any case. */
+MUST_CHECK int args_device(json_t *body, struct args_device *out, struct err *err);
+void args_device_clear(struct args_device *args);
+
+/* The member `labels` as core takes it: JSON text, to be freed; NULL if absent. E_INPUT (field). */
+MUST_CHECK int args_labels(json_t *body, char **labels_out, struct err *err);
 
 #endif

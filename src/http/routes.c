@@ -31,6 +31,14 @@ const struct route routes[] = {
     ROUTE("GET",    "/v1/certificates/{fingerprint}", READERS, ROUTE_NORMAL, ON_API,
 	api_certificates_get),
 
+    ROUTE("POST",   "/v1/jobs", WRITERS, ROUTE_NORMAL, ON_API, api_jobs_create),
+    ROUTE("GET",    "/v1/jobs", READERS, ROUTE_NORMAL, ON_API, api_jobs_list),
+    ROUTE("GET",    "/v1/jobs/{id}", READERS, ROUTE_NORMAL, ON_API, api_jobs_get),
+    ROUTE("POST",   "/v1/jobs/{id}/rows", WRITERS, ROUTE_NORMAL, ON_API, api_jobs_rows_add),
+    ROUTE("GET",    "/v1/jobs/{id}/rows", READERS, ROUTE_NORMAL, ON_API, api_jobs_rows_list),
+    ROUTE("POST",   "/v1/jobs/{id}/start", WRITERS, ROUTE_NORMAL, ON_API, api_jobs_start),
+    ROUTE("POST",   "/v1/jobs/{id}/cancel", WRITERS, ROUTE_NORMAL, ON_API, api_jobs_cancel),
+
     ROUTE("POST",   "/v1/services", WRITERS, ROUTE_NORMAL, ON_API, api_services_add),
     ROUTE("GET",    "/v1/services", READERS, ROUTE_NORMAL, ON_API, api_services_list),
     ROUTE("GET",    "/v1/services/{id}", READERS, ROUTE_NORMAL, ON_API, api_services_get),

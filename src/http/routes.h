@@ -33,6 +33,9 @@ http_handler api_trust_serials, api_trust_expect, api_trust_unexpect, api_trust_
 /* api_attest.c */
 http_handler api_attest_challenge;
 
+/* api_jobs.c */
+http_handler api_jobs_create, api_jobs_list, api_jobs_get, api_jobs_rows_add, api_jobs_rows_list, api_jobs_start, api_jobs_cancel;
+
 /* api_policies.c */
 http_handler api_policies_list, api_policies_get, api_policies_set, api_policies_remove;
 

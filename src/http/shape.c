@@ -32,6 +32,18 @@ pem(const uint8_t *der, size_t len)
 }
 
 static json_t *
+base64(const uint8_t *data, size_t len)
+{
+	struct buf text = {0};
+	json_t *value;
+
+	base64_encode(&text, data, len);
+	value = buf_failed(&text) ? NULL : json_string(buf_str(&text));
+	buf_clear(&text);
+	return value;
+}
+
+static json_t *
 text_or_null(const char *text)
 {
 	return text[0] != '\0' ? json_string(text) : json_null();
@@ -467,6 +479,64 @@ shape_issued_take(json_t *owner, const struct credential *c, const char *chain_p
 		    "password", c->password);
 	return merge_take(
 	    owner, json_pack("{s:o, s:o}", "certificate", certificate, "package", package));
+}
+
+/* Rows a second since it was started; null before. */
+static json_t *
+job_rate(const struct store_job *row, int64_t now)
+{
+	int64_t until = row->ended_at != 0 ? row->ended_at : now;
+
+	if (row->started_at == 0)
+		return json_null();
+	return json_real((double)(row->done + row->failed) / (double)(until > row->started_at ? until - row->started_at : 1));
+}
+
+json_t *
+shape_job(const struct store_job *row, int64_t now, const struct settings *settings)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:I}",
+	    "id", row->id,
+	    "kind", row->kind,
+	    "status", store_job_state_name(row->state),
+	    "name", row->name,
+	    "digest", row->digest,
+	    "packages", row->packages == JOB_PACKAGES_LINKS ? "links" : "none",
+	    "link_ttl_s", (json_int_t)row->link_ttl_s,
+	    "total", (json_int_t)row->total,
+	    "received", (json_int_t)row->received,
+	    "refused", (json_int_t)row->refused,
+	    "done", (json_int_t)row->done,
+	    "failed", (json_int_t)row->failed,
+	    "per_second", job_rate(row, now),
+	    "created_by", row->actor,
+	    "created_at", json_time(row->created_at),
+	    "started_at", time_or_null(row->started_at),
+	    "ended_at", time_or_null(row->ended_at),
+	    "seal", row->seal != NULL ? base64(row->seal, row->seal_len) : json_null(),
+	    "link_base", row->packages == JOB_PACKAGES_LINKS ? json_sprintf("%s/d/", settings->api_public_url) : json_null(),
+	    "chunk_bytes", (json_int_t)settings->body_bytes);
+}
+
+json_t *
+shape_job_row(const struct job_row *r)
+{
+	const struct store_job_row *row = &r->row;
+	json_t *errors = json_array(), *certificate = json_null();
+
+	if (row->reason[0] != '\0')
+		(void)json_array_append_new(errors, json_pack("{s:o, s:s}", "field", text_or_null(row->field), "reason", row->reason));
+	if (r->certificate.der != NULL)
+		certificate = merge_take(certificate_facts(&r->certificate),
+		    json_pack("{s:o}", "pem", pem(r->certificate.der, r->certificate.der_len)));
+	return json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:o}",
+	    "row", (json_int_t)row->n,
+	    "status", store_job_row_state_name(row->state),
+	    "name", text_or_null(row->name),
+	    "device_id", row->state == JOB_ROW_DONE ? json_string(row->device_id) : json_null(),
+	    "certificate", certificate,
+	    "sealed", row->sealed != NULL ? base64(row->sealed, row->sealed_len) : json_null(),
+	    "errors", errors);
 }
 
 json_t *

@@ -13,6 +13,7 @@
 #include "core/credential.h"
 #include "core/device.h"
 #include "core/enrol.h"
+#include "core/job.h"
 #include "core/operator.h"
 #include "core/policies.h"
 #include "core/ratelimit.h"
@@ -40,6 +41,10 @@ json_t *shape_trust(const struct store_trust *row, bool with_pem);
 json_t *shape_trust_serial(const struct store_trust_serial *row);
 
 json_t *shape_tenant(const struct store_tenant *row);
+
+json_t *shape_job(const struct store_job *row, int64_t now, const struct settings *settings);
+json_t *shape_job_row(const struct job_row *row);
+
 json_t *shape_policy(const struct store_policy *row);
 json_t *shape_profile(const struct profile *profile);
 json_t *shape_limit(const char *name, const struct ratelimit_state *state, int64_t refused_at);

@@ -207,6 +207,7 @@ def routes_with_bodies(home):
             ("PUT", "/v1/policies/a6"), ("POST", "/v1/brokers"), ("POST", "/v1/brokers/a6/revoke"), ("POST", "/v1/tokens"),
             ("POST", f"/v1/tokens/{token}/revoke"), ("POST", "/v1/attest/challenge"), ("POST", "/v1/operators"),
             ("POST", "/v1/operators/a6/token"), ("POST", "/v1/operators/a6/package"), ("POST", "/v1/operators/a6/revoke"),
+            ("POST", "/v1/jobs"), ("POST", "/v1/jobs/a6/rows"), ("POST", "/v1/jobs/a6/start"), ("POST", "/v1/jobs/a6/cancel"),
             ("POST", f"/v1/devices/{id}/rotate"), ("POST", "/v1/rotations"), ("POST", "/v1/trust"), ("POST", "/v1/trust/a6/resume"),
             ("POST", "/v1/trust/a6/serials"), ("POST", "/v1/trust/a6/serials/remove"), ("POST", "/v1/trust/a6/serials/forget"),
             ("POST", "/v1/tenants"), ("PATCH", "/v1/tenants/a6")]
