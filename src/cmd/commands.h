@@ -40,7 +40,8 @@ command_fn cmd_agent;
 command_fn cmd_init, cmd_serve, cmd_doctor, cmd_backup, cmd_restore;
 command_fn cmd_device_register, cmd_device_list, cmd_device_show, cmd_device_update,
     cmd_device_suspend, cmd_device_resume, cmd_device_revoke, cmd_device_package,
-    cmd_device_certificates, cmd_device_rotate;
+    cmd_device_certificates, cmd_device_rotate, cmd_device_import, cmd_device_export;
+command_fn cmd_job_list, cmd_job_show, cmd_job_cancel;
 command_fn cmd_package_fetch;
 command_fn cmd_service_add, cmd_service_list, cmd_service_show, cmd_service_revoke,
     cmd_service_package;

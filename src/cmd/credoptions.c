@@ -96,37 +96,43 @@ is_request(const struct buf *data)
 	       der_get(&body, DER_SEQUENCE, &info) && der_get(&info, DER_INTEGER, &version);
 }
 
-/* The request in FILE, PEM or DER, as base64. Whatever else the file holds stays here: who names
- * the key's file by mistake must not send the key. */
+int
+credoptions_csr(const struct buf *raw, struct buf *out, struct err *err)
+{
+	const char *label = "CERTIFICATE REQUEST";
+	struct buf decoded;
+	int rc = 0;
+
+	buf_init_secret(&decoded);
+	if (strstr(buf_str(raw), "-----BEGIN NEW CERTIFICATE REQUEST-----") != NULL) /* RFC 7468, section 7 */
+		label = "NEW CERTIFICATE REQUEST";
+	if (raw->len > 0 && raw->data[0] == DER_SEQUENCE)
+		buf_append(&decoded, raw->data, raw->len);
+	else
+		rc = pem_decode(buf_str(raw), raw->len, label, &decoded, err);
+	if (rc == 0 && buf_failed(&decoded))
+		rc = err_nomem(err);
+	else if (rc == 0 && !is_request(&decoded))
+		rc = err_set(err, E_INPUT, "this is not a certification request");
+	if (rc == 0)
+		base64_encode(out, decoded.data, decoded.len);
+	buf_clear(&decoded);
+	return rc == 0 && buf_failed(out) ? err_nomem(err) : rc;
+}
+
+/* The request in FILE. */
 static int
 csr_text(const char *file, struct buf *out, struct err *err)
 {
-	const char *label = "CERTIFICATE REQUEST";
-	struct buf raw, decoded;
+	struct buf raw;
 	int rc;
 
 	buf_init_secret(&raw);
-	buf_init_secret(&decoded);
-	if ((rc = fs_read(file, CSR_FILE_MAX, &raw, err)) != 0)
-		goto out;
-	if (strstr(buf_str(&raw), "-----BEGIN NEW CERTIFICATE REQUEST-----") !=
-	    NULL) /* RFC 7468, section 7 */
-		label = "NEW CERTIFICATE REQUEST";
-	if (raw.len > 0 && raw.data[0] == DER_SEQUENCE)
-		buf_append(&decoded, raw.data, raw.len);
-	else if ((rc = pem_decode(buf_str(&raw), raw.len, label, &decoded, err)) != 0)
-		goto out;
-	if (buf_failed(&decoded))
-		rc = err_nomem(err);
-	else if (!is_request(&decoded))
-		rc = err_set(err, E_INPUT, "this is not a certification request");
-	else
-		base64_encode(out, decoded.data, decoded.len);
-out:
+	if ((rc = fs_read(file, CSR_FILE_MAX, &raw, err)) == 0)
+		rc = credoptions_csr(&raw, out, err);
 	if (rc == E_INPUT)
 		rc = err_prefix(err, "--csr %s", file);
 	buf_clear(&raw);
-	buf_clear(&decoded);
 	return rc;
 }
 
@@ -159,8 +165,7 @@ credoptions_body(const struct credoptions *o, json_t *body, struct err *err)
 	    (rc = sans_body(o, body, err)) == 0 && o->link_ttl_s > 0)
 		rc = rest_set_take(body, "link_ttl_s", json_integer(o->link_ttl_s), err);
 	if (rc == 0 && o->csr_file != NULL && (rc = csr_text(o->csr_file, &csr, err)) == 0)
-		rc = buf_failed(&csr) ? err_nomem(err)
-				      : rest_set_text(body, "csr", buf_str(&csr), err);
+		rc = rest_set_text(body, "csr", buf_str(&csr), err);
 	if (rc == 0 && o->out_file != NULL)
 		rc = outfile_check(o->out_file, err);
 	buf_clear(&csr);

@@ -2,6 +2,7 @@
 #ifndef MUSTER_CMD_CREDOPTIONS_H
 #define MUSTER_CMD_CREDOPTIONS_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "cmd/commands.h"
 
@@ -25,6 +26,10 @@ extern const struct argp credoptions_argp;
 /* Put what was chosen into BODY, the CSR's text too, and find out whether --out can be written:
  * what the answer says is said once. E_INPUT, E_NOTFOUND, E_LIMIT, E_SYS, E_NOMEM. */
 MUST_CHECK int credoptions_body(const struct credoptions *options, json_t *body, struct err *err);
+
+/* Append as base64 the request that RAW is, PEM or DER. Whatever else is there stays here: who names the key's file by mistake must
+ * not send the key. E_INPUT, E_NOMEM. */
+MUST_CHECK int credoptions_csr(const struct buf *raw, struct buf *out, struct err *err);
 
 /* Show a registration's or re-issue's answer: certificate, link, password, next steps; then write
  * --out. E_SYS. */

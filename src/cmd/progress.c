@@ -14,7 +14,8 @@ progress_add(struct progress *p, uint64_t n)
 	if (percent + 1 == p->shown || isatty(STDERR_FILENO) != 1)
 		return;
 	p->shown = percent + 1;
-	(void)fprintf(stderr, "\r%s: %u %% of %llu MB", p->what, percent, (unsigned long long)(p->total / 1000000));
+	(void)fprintf(stderr, "\r%s: %u %% of %llu %s", p->what, percent,
+	    (unsigned long long)(p->unit != NULL ? p->total : p->total / 1000000), p->unit != NULL ? p->unit : "MB");
 	(void)fflush(stderr);
 }
 

@@ -4,15 +4,16 @@
 
 #include <stdint.h>
 
-/* Zero but for these two. */
+/* Zero but for these three. */
 struct progress {
 	const char *what; /* "backup" */
-	uint64_t total;	  /* bytes */
+	const char *unit; /* "rows"; NULL: bytes, shown as MB */
+	uint64_t total;
 	uint64_t done;
 	unsigned shown; /* percent + 1 */
 };
 
-/* N bytes more. Shows a line on standard error, if that is a terminal, when the percentage changes. */
+/* N more. Shows a line on standard error, if that is a terminal, when the percentage changes. */
 void progress_add(struct progress *progress, uint64_t n);
 
 /* The same where nobody knows the total: N rows so far. */

@@ -152,10 +152,12 @@ def others(home, callers):
     home.cli("--tenant", "zeta", "trust", "expect", "theirs", "S-1")
     service = make("service", "add", "theirs", "--read", "zeta/#")["id"]
     operator = make("operator", "add", "theirs", "--role", "auditor")["id"]
+    job = home.request("POST", "/v1/jobs", {"kind": "device.import", "name": "theirs", "digest": "0" * 64, "total": 1},
+                       headers={"Muster-Tenant": "zeta"}).json["id"]
     return {"/v1/devices/{id}": [device["id"], asked["id"]], "/v1/certificates/{fingerprint}": [device["certificate"]["fingerprint"]],
             "/v1/services/{id}": [service, "theirs"], "/v1/policies/{name}": ["theirs"], "/v1/trust/{name}": ["theirs"],
             "/v1/tokens/{id}": [make("token", "create", "--type", "t")["id"]], "/v1/operators/{id}": [operator, "theirs"],
-            "/v1/tenants/{name}": ["zeta"]}
+            "/v1/jobs/{id}": [job], "/v1/tenants/{name}": ["zeta"]}
 
 
 # Of the installation, of nobody, or of who holds the secret that stands there.
@@ -163,8 +165,10 @@ NOT_A_TENANTS = ("/v1/profiles/{name}", "/v1/brokers/{id}", "/d/{token}", "/crl/
 # What is asked of another's, where {} would be refused before anything is looked up.
 BODIES = {("PATCH", "/v1/devices/{id}"): {"name": "x"}, ("POST", "/v1/trust/{name}/serials"): {"serials": ["S-1"]},
           ("POST", "/v1/trust/{name}/serials/remove"): {"serials": ["S-1"]},
-          ("POST", "/v1/trust/{name}/serials/forget"): {"serial": "S-1"}}
-UNKNOWN = {"/v1/devices/{id}": "00000000-0000-4000-8000-000000000000", "/v1/tokens/{id}": "00000000-0000-4000-8000-000000000000",
+          ("POST", "/v1/trust/{name}/serials/forget"): {"serial": "S-1"},
+          ("POST", "/v1/jobs/{id}/rows"): {"first": 1, "rows": [{}]}}
+UNKNOWN = {"/v1/devices/{id}": "00000000-0000-4000-8000-000000000000", "/v1/jobs/{id}": "00000000-0000-4000-8000-000000000000",
+           "/v1/tokens/{id}": "00000000-0000-4000-8000-000000000000",
            "/v1/certificates/{fingerprint}": "0" * 64}
 
 
