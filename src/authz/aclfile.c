@@ -85,6 +85,17 @@ aclfile_user(struct buf *out, const char *id, const char *const *write, size_t n
 	return buf_failed(out) ? err_nomem(err) : 0;
 }
 
+int
+aclfile_topic(struct buf *out, const char *access, const char *filter, struct err *err)
+{
+	int rc = policy_filter_check(filter, err);
+
+	if (rc != 0)
+		return rc;
+	buf_printf(out, "topic %s %s\n", access, filter);
+	return buf_failed(out) ? err_nomem(err) : 0;
+}
+
 /* Is LINE (without its end) one that aclfile_user writes? *IN_USER_ON becomes true at a user's. */
 static bool
 line_is_valid(const char *line, bool *in_user_on)

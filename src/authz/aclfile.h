@@ -16,6 +16,9 @@ void aclfile_begin(struct buf *out);
 MUST_CHECK int aclfile_user(struct buf *out, const char *id, const char *const *write, size_t n_write,
     const char *const *read, size_t n_read, struct err *err);
 
+/* Append one more filter to the last user's, to `read`, `write` or `readwrite`. E_INPUT, E_NOMEM. */
+MUST_CHECK int aclfile_topic(struct buf *out, const char *access, const char *filter, struct err *err);
+
 /* The line that closes the file. */
 void aclfile_end(struct buf *out);
 

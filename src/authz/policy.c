@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WORD_MAX 64
+#define DEVICES "devices/" /* what the built-in topics begin with */
 
 const char *const policy_builtin_write[] = {"devices/{id}/telemetry", "devices/{id}/control/ack"};
 const char *const policy_builtin_read[] = {"devices/{id}/commands/#", "devices/{id}/control/#"};
@@ -122,6 +123,30 @@ policy_filter_check(const char *filter, struct err *err)
 	if (strpbrk(filter, "{}") != NULL)
 		return err_set(err, E_INPUT, "a filter has no braces");
 	return 0;
+}
+
+bool
+policy_is_of_own_devices(const char *filter)
+{
+	return strncmp(filter, DEVICES "+/", strlen(DEVICES "+/")) == 0;
+}
+
+bool
+policy_device_of(const char *topic, char id_out[UUID_LEN + 1])
+{
+	char id[UUID_LEN + 1];
+
+	if (strncmp(topic, DEVICES, strlen(DEVICES)) != 0)
+		return false;
+	topic += strlen(DEVICES);
+	if (strcspn(topic, "/") != UUID_LEN)
+		return false;
+	memcpy(id, topic, UUID_LEN);
+	id[UUID_LEN] = '\0';
+	if (!uuid_is_valid(id))
+		return false;
+	memcpy(id_out, id, sizeof id);
+	return true;
 }
 
 bool

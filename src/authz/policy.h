@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,6 +53,15 @@ bool policy_template_matches(
 /* Does the topic NAME match FILTER (MQTT 3.1.1, section 4.7)? Wildcards at the first level do not
  * match names that begin with `$`. Both must be well formed; anything else is no match. */
 bool policy_topic_matches(const char *filter, const char *topic);
+
+/* The tenant that is the installation's own, whose services name any topics. */
+#define POLICY_TENANT_DEFAULT "default"
+
+/* Does FILTER begin with devices/+/ ? In any other tenant that stands for the tenant's own devices, not for everybody's. */
+bool policy_is_of_own_devices(const char *filter);
+
+/* Whose subtree it is: the ID of a topic or filter devices/ID or devices/ID/…, if that is a UUID. */
+bool policy_device_of(const char *topic, char id_out[UUID_LEN + 1]);
 
 /* Is every topic that INNER matches also matched by OUTER: may a client that is granted OUTER subscribe to
  * INNER? */

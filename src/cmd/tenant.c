@@ -103,7 +103,7 @@ static const struct argp_option add_options[] = {QUOTA_OPTION, PROFILE_OPTION, {
 static const struct argp add_argp = {add_options, parse, "NAME",
     "Add a tenant: an owner of devices, services, policies, tokens and trust anchors, who neither sees nor reaches another's."
     "\vIts NAME, a lower-case word, begins the topics of its services and is never given again. It has a policy default of its "
-    "own: each device has devices/ID/… and NAME/devices/ID/…, and a service reads NAME/devices/+/telemetry.\n\n"
+    "own. Its services name topics below NAME/ and below devices/+/, which there is its own devices.\n\n"
     "The global option --tenant NAME (MUSTER_TENANT) says in which tenant a command acts. Operators that are added with it are "
     "bound to that tenant.\n\n"
     "Examples:\n\n"

@@ -57,21 +57,15 @@ out:
 int
 policies_put_builtin(struct store_tx *tx, int64_t tenant_id, int64_t now, struct err *err)
 {
-	const char *writes[POLICY_TEMPLATES_MAX], *reads[POLICY_TEMPLATES_MAX];
-	size_t n_writes = policy_builtin_n_write, n_reads = policy_builtin_n_read;
 	struct store_policy row = {.tenant_id = tenant_id, .updated_at = now};
 	struct buf write = {0}, read = {0};
 	int rc;
 
 	(void)text_copy(row.name, sizeof row.name, POLICY_BUILTIN);
-	memcpy(writes, policy_builtin_write, n_writes * sizeof *writes);
-	memcpy(reads, policy_builtin_read, n_reads * sizeof *reads);
-	if (tenant_id != STORE_TENANT_DEFAULT) {
-		writes[n_writes++] = "{tenant}/devices/{id}/telemetry";
-		reads[n_reads++] = "{tenant}/devices/{id}/commands/#";
-	}
-	if ((rc = rights_to_json("write", writes, n_writes, policy_template_check, &write, err)) == 0 &&
-	    (rc = rights_to_json("read", reads, n_reads, policy_template_check, &read, err)) == 0) {
+	if ((rc = rights_to_json(
+		 "write", policy_builtin_write, policy_builtin_n_write, policy_template_check, &write, err)) == 0 &&
+	    (rc = rights_to_json(
+		 "read", policy_builtin_read, policy_builtin_n_read, policy_template_check, &read, err)) == 0) {
 		row.write = (char *)write.data;
 		row.read = (char *)read.data;
 		rc = store_policy_put(tx, &row, err);

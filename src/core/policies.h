@@ -28,8 +28,7 @@ MUST_CHECK int policies_remove(
 MUST_CHECK int policies_each(struct core *core, const struct caller *caller,
     store_policy_each_fn *each, void *ctx, struct err *err);
 
-/* Give the tenant the built-in policy: topics that begin with `devices/{id}/`, and for any other tenant than `default`, whose
- * services may read nobody else's, the same ones again below its own name. */
+/* Give the tenant the built-in policy, which is a row of its own, and may be set otherwise. */
 MUST_CHECK int policies_put_builtin(struct store_tx *tx, int64_t tenant_id, int64_t now, struct err *err);
 
 #endif

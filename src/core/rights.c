@@ -181,22 +181,21 @@ is_below(const char *topic, const char *above)
 	return strncmp(topic, above, len) == 0 && topic[len] == '/';
 }
 
-/* Is it below devices/ID/ of a device of the tenant's? */
+/* Is FILTER, of a service of the tenant's, below devices/ of its own devices? */
 static int
-is_below_own_device(struct store_tx *tx, int64_t tenant_id, const char *topic, bool *is_out, struct err *err)
+is_of_own_devices(struct store_tx *tx, int64_t tenant_id, const char *filter, bool *is_out, struct err *err)
 {
-	static const char devices[] = "devices/";
 	struct store_device device = {0};
 	char id[UUID_LEN + 1];
 	struct err e = {0};
 	int rc;
 
 	*is_out = false;
-	if (strncmp(topic, devices, strlen(devices)) != 0 || strcspn(topic + strlen(devices), "/") != UUID_LEN)
+	if (policy_is_of_own_devices(filter)) {
+		*is_out = tenant_id != STORE_TENANT_DEFAULT;
 		return 0;
-	memcpy(id, topic + strlen(devices), UUID_LEN);
-	id[UUID_LEN] = '\0';
-	if (!is_below(topic + strlen(devices), id) || !uuid_is_valid(id))
+	}
+	if (!policy_device_of(filter, id) || strchr(filter + strlen("devices/"), '/') == NULL)
 		return 0;
 	if ((rc = store_device_get(tx, tenant_id, id, &device, &e)) == 0)
 		*is_out = true;
@@ -222,13 +221,18 @@ rights_own_check(struct store_tx *tx, const struct caller *caller, const char *f
 	for (i = 0; i < n; i++) {
 		is_own = is_below(topics[i], tenant) ||
 		    (is_template && (is_below(topics[i], "{tenant}") || is_below(topics[i], "devices/{id}")));
-		if (!is_own && !is_template && (rc = is_below_own_device(tx, caller->tenant_id, topics[i], &is_own, err)) != 0)
+		if (!is_own && !is_template && (rc = is_of_own_devices(tx, caller->tenant_id, topics[i], &is_own, err)) != 0)
 			return rc;
+		(void)snprintf(at, sizeof at, "%s[%zu]", field, i);
+		/* An ACL file names each device. */
+		if (is_own && policy_is_of_own_devices(topics[i]) && strlen(topics[i]) + UUID_LEN - 1 > POLICY_TOPIC_MAX)
+			return err_field(err, E_INPUT, at, "with an id in it this topic has more than %d bytes", POLICY_TOPIC_MAX);
 		if (is_own)
 			continue;
-		(void)snprintf(at, sizeof at, "%s[%zu]", field, i);
-		return err_field(err, E_DENIED, at, "is not the tenant's own: it must begin with %s/ or devices/%s/", tenant,
-		    is_template ? "{id}" : "and the id of one of its devices");
+		return err_field(err, E_DENIED, at, "is not the tenant's own: it must begin with %s/ or %s", tenant,
+		    is_template				       ? "devices/{id}/" :
+			caller->tenant_id == STORE_TENANT_DEFAULT ? "devices/ and the id of one of its devices" :
+								    "devices/+/, which is its devices alone");
 	}
 	return 0;
 }
@@ -241,12 +245,37 @@ struct compiled {
 	UT_hash_handle hh;
 };
 
+/* An active device of another tenant than `default`. */
+struct own_device {
+	int64_t tenant_id;
+	char id[UUID_LEN + 1];
+};
+
 struct acl_build {
 	struct store_tx *tx;
 	struct compiled *policies;
 	struct expanded write, read;
+	struct own_device *devices;
+	size_t n_devices;
 	struct buf *out;
 };
+
+static int
+own_device_keep(struct acl_build *b, const struct store_device *row, struct err *err)
+{
+	struct own_device *bigger = b->devices;
+	size_t n = b->n_devices;
+
+	if (row->tenant_id == STORE_TENANT_DEFAULT)
+		return 0;
+	if ((n & (n - 1)) == 0 && (bigger = reallocarray(bigger, n == 0 ? 1 : 2 * n, sizeof *bigger)) == NULL)
+		return err_nomem(err);
+	b->devices = bigger;
+	b->devices[n].tenant_id = row->tenant_id;
+	memcpy(b->devices[n].id, row->id, sizeof row->id);
+	b->n_devices++;
+	return 0;
+}
 
 static void
 compiled_free(struct compiled *c)
@@ -295,6 +324,8 @@ add_device(void *ctx, const struct store_device *row, struct err *err)
 	struct policy_subject subject = {.id = row->id, .type = row->type};
 	int rc;
 
+	if ((rc = own_device_keep(b, row, err)) != 0)
+		return rc;
 	compiled_key(key, sizeof key, row->tenant_id, row->policy);
 	HASH_FIND_STR(b->policies, key, policy);
 	if (policy == NULL) /* no policy, no rights */
@@ -307,16 +338,59 @@ add_device(void *ctx, const struct store_device *row, struct err *err)
 	    b->out, row->id, b->write.list, b->write.n, b->read.list, b->read.n, err);
 }
 
+/* Move the filters that stand for a tenant's own devices behind the others, of which it returns the number. */
+static size_t
+topics_part(struct topics *t)
+{
+	const char *own[POLICY_TEMPLATES_MAX];
+	size_t n = 0, n_own = 0, i;
+
+	for (i = 0; i < t->n; i++) {
+		if (policy_is_of_own_devices(t->text[i]))
+			own[n_own++] = t->text[i];
+		else
+			t->text[n++] = t->text[i];
+	}
+	memcpy(t->text + n, own, n_own * sizeof *own);
+	return n;
+}
+
+/* FILTERS, each devices/+/…, for each device of the tenant: the broker cannot be told whose a device is. */
+static int
+add_own_devices(struct acl_build *b, int64_t tenant_id, const char *access, const char *const *filters, size_t n, struct err *err)
+{
+	char filter[POLICY_TOPIC_MAX + 1];
+	size_t i, k;
+	int rc;
+
+	for (k = 0; k < b->n_devices; k++) {
+		if (b->devices[k].tenant_id != tenant_id)
+			continue;
+		for (i = 0; i < n; i++) {
+			(void)snprintf(filter, sizeof filter, "devices/%s%s", b->devices[k].id, strchr(filters[i], '+') + 1);
+			if ((rc = aclfile_topic(b->out, access, filter, err)) != 0)
+				return rc;
+		}
+	}
+	return 0;
+}
+
 static int
 add_service(void *ctx, const struct store_service *row, struct err *err)
 {
 	struct acl_build *b = ctx;
 	struct topics w = {0}, r = {0};
+	size_t n_w, n_r;
 	int rc;
 
-	if ((rc = topics_parse(row->write, &w, err)) == 0 &&
-	    (rc = topics_parse(row->read, &r, err)) == 0)
-		rc = aclfile_user(b->out, row->id, w.text, w.n, r.text, r.n, err);
+	if ((rc = topics_parse(row->write, &w, err)) != 0 || (rc = topics_parse(row->read, &r, err)) != 0)
+		goto out;
+	n_w = row->tenant_id == STORE_TENANT_DEFAULT ? w.n : topics_part(&w);
+	n_r = row->tenant_id == STORE_TENANT_DEFAULT ? r.n : topics_part(&r);
+	if ((rc = aclfile_user(b->out, row->id, w.text, n_w, r.text, n_r, err)) == 0 &&
+	    (rc = add_own_devices(b, row->tenant_id, "write", w.text + n_w, w.n - n_w, err)) == 0)
+		rc = add_own_devices(b, row->tenant_id, "read", r.text + n_r, r.n - n_r, err);
+out:
 	topics_clear(&w);
 	topics_clear(&r);
 	return rc;
@@ -348,6 +422,7 @@ out:
 		HASH_DEL(b->policies, c);
 		compiled_free(c);
 	}
+	free(b->devices);
 	free(b);
 	return rc;
 }

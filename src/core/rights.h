@@ -31,7 +31,8 @@ MUST_CHECK int rights_acl_build(struct core *core, struct buf *acl_out, struct e
 
 /* May CALLER give TOPICS to a policy (IS_TEMPLATE) or a service? An operator of the installation in its own tenant, `default`,
  * any. Else each must be its tenant's own: below the tenant's name or {tenant}, or below devices/{id}/ or, of a service,
- * devices/ID/ for one of the tenant's devices. E_DENIED (field "read[0]" …). */
+ * devices/ID/ for one of the tenant's devices, or devices/+/ for all of them, which in `default` would be everybody's.
+ * E_DENIED (field "read[0]" …), E_INPUT. */
 MUST_CHECK int rights_own_check(struct store_tx *tx, const struct caller *caller, const char *field,
     const char *const *topics, size_t n, bool is_template, struct err *err);
 

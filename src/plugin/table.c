@@ -543,6 +543,12 @@ table_policy(const struct table *t, const struct table_owner *owner)
 }
 
 const char *
+table_tenant(const struct table *t, const struct table_owner *owner)
+{
+	return t->policies[owner->policy]->tenant;
+}
+
+const char *
 table_type(const struct table *t, const struct table_owner *owner)
 {
 	return owner->type == NONE ? "" : t->types[owner->type]->text;

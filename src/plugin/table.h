@@ -49,6 +49,9 @@ int64_t table_not_after(const struct table_owner *owner, const uint8_t sha256[SH
 /* NULL where the policy that a device has does not exist (it then may do nothing). */
 const struct table_policy *table_policy(const struct table *t, const struct table_owner *owner);
 
+/* Whose it is. */
+const char *table_tenant(const struct table *t, const struct table_owner *owner);
+
 /* The type of a device; of a service "". */
 const char *table_type(const struct table *t, const struct table_owner *owner);
 

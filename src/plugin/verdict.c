@@ -128,6 +128,24 @@ grants(const struct table_topic *granted, const struct policy_subject *subject,
 	       policy_filter_covers(filter, topic);
 }
 
+/* Where GRANTED is devices/+/… in a tenant: is TOPIC one of that tenant's devices? A subscription may leave it open: each message
+ * is looked at again. */
+static bool
+is_within_tenant(const struct table *t, const struct table_topic *granted, const char *tenant, enum verdict_access access,
+    const char *topic)
+{
+	const struct table_owner *device;
+	char text[UUID_LEN + 1];
+	uint8_t id[UUID_BYTES];
+
+	if (!policy_is_of_own_devices(granted->text) || strcmp(tenant, POLICY_TENANT_DEFAULT) == 0)
+		return true;
+	if (access == VERDICT_SUBSCRIBE && policy_is_of_own_devices(topic))
+		return true;
+	return policy_device_of(topic, text) && uuid_parse(id, text) && (device = table_find(t, id)) != NULL &&
+	       strcmp(table_tenant(t, device), tenant) == 0;
+}
+
 bool
 verdict_topic(
     const struct table *t, const char *user, enum verdict_access access, const char *topic)
@@ -152,7 +170,8 @@ verdict_topic(
 	i = access == VERDICT_WRITE ? 0 : policy->n_write;
 	end = access == VERDICT_WRITE ? policy->n_write : policy->n_write + policy->n_read;
 	for (; i < end; i++)
-		if (grants(&policy->topics[i], &subject, access, topic))
+		if (grants(&policy->topics[i], &subject, access, topic) &&
+		    is_within_tenant(t, &policy->topics[i], policy->tenant, access, topic))
 			return true;
 	return false;
 }

@@ -247,3 +247,28 @@ def test_acl_file_is_whole_and_closed(home, broker):
         assert line == "" or line.startswith(("#", "user ", "topic read ", "topic write ", "topic readwrite ")), line
         assert not line.startswith("topic") or not line.endswith(" #")
     assert not list((home.dir / "broker").glob("*.new"))
+
+
+def test_b9_a_tenant_s_back_end_in_the_acl_file(home, broker):
+    """B9 devices/+/ of a tenant's service is that tenant's devices, though a static file cannot say so."""
+    home.cli("tenant", "add", "acme")
+    own, foreign = onboard(home, tenant="acme"), onboard(home)
+    ears, mouth = (muster.open_package(home, home.json(
+        "service", "add", name, "--tenant", "acme", "--read", "devices/+/telemetry", "--read", "devices/+/commands/#",
+        "--write", "devices/+/commands/#")) for name in ("ears", "mouth"))
+    wait_for(lambda: mouth.id in (home.dir / "broker/acl").read_text(), 5, "the services in the ACL file")
+    time.sleep(0.3)  # the broker's SIGHUP follows the file
+    listener = ears.subscribe("devices/#")
+    told = {device: device.subscribe(f"devices/{device.id}/commands/#") for device in (own, foreign)}
+    mouth.publish(f"devices/{foreign.id}/commands/x", "a stranger's")
+    mouth.publish(f"devices/{own.id}/commands/x", "from home", check=True)
+    told[own].wait_message(f"devices/{own.id}/commands/x", "from home")
+    listener.wait_message(f"devices/{own.id}/commands/x", "from home")  # which it reads and writes
+    for subscriber in told.values():
+        subscriber.stop()
+    assert told[foreign].messages() == []
+    foreign.publish(f"devices/{foreign.id}/telemetry", "not for acme", check=True)
+    own.publish(f"devices/{own.id}/telemetry", "own", check=True)
+    listener.wait_message(f"devices/{own.id}/telemetry", "own")
+    assert listener.messages() == [(f"devices/{own.id}/commands/x", "from home"), (f"devices/{own.id}/telemetry", "own")]
+    listener.stop()

@@ -55,13 +55,40 @@ def test_b9_each_is_reached_by_its_own(both):
     for tenant in TENANTS:
         topic = f"{other(tenant)}/{other(tenant)[0]}/to/{made[other(tenant)][0].id}"
         made[tenant][1].publish(topic, "a stranger's")
-        assert subscribe(made[tenant][1], topic, "#", f"{other(tenant)}/#", f"{tenant}/#") == [128, 128, 128, 1]
+    assert subscribe(made["acme"][1], "#", "zeta/#", "acme/#") == [128, 128, 1]
     for tenant in TENANTS:
         topic = f"{tenant}/{tenant[0]}/to/{made[tenant][0].id}"
         made[tenant][1].publish(topic, "from home", check=True)
         hears[tenant].wait_message(topic, "from home")
         assert hears[tenant].messages() == [(topic, "from home")]
         hears[tenant].stop()
+
+
+def test_b9_a_tenant_s_devices_are_its_back_end_s(home, both):
+    """B9 the topics of the built-in policy are everybody's, and devices/+/ a tenant's own: no other's device is heard or spoken to."""
+    _, witness = both
+    rights = ("--read", "devices/+/telemetry", "--write", "devices/+/commands/#")
+    devices = {t: onboard(home, tenant=t) for t in TENANTS}
+    ears, mouths = ({t: add_service(home, name, "--tenant", t, *rights) for t in TENANTS} for name in ("ears", "mouth"))
+    foreign = f"devices/{devices['zeta'].id}/telemetry"
+    assert subscribe(ears["acme"], foreign, "devices/#", "devices/+/telemetry") == [128, 128, 1]
+    hears = {**{t: ears[t].subscribe("devices/+/telemetry") for t in TENANTS}, "all": witness.subscribe("devices/#")}
+    told = {t: devices[t].subscribe(f"devices/{devices[t].id}/commands/#") for t in TENANTS}
+    for tenant in TENANTS:
+        mouths[tenant].publish(f"devices/{devices[other(tenant)].id}/commands/x", "a stranger's")
+        mouths[tenant].publish(f"devices/{devices[tenant].id}/commands/x", "from home", check=True)
+    for tenant in TENANTS:
+        told[tenant].wait_message(f"devices/{devices[tenant].id}/commands/x", "from home")
+        told[tenant].stop()
+        assert {message for _, message in told[tenant].messages()} == {"from home"}
+    for tenant in TENANTS:
+        topic = f"devices/{devices[tenant].id}/telemetry"
+        devices[tenant].publish(topic, tenant, check=True)
+        for who in (tenant, "all"):
+            hears[who].wait_message(topic, tenant)
+    assert all({message for _, message in hears[t].messages()} == {t} for t in TENANTS)
+    for subscriber in hears.values():
+        subscriber.stop()
 
 
 def test_b9_a_policy_is_changed_for_its_tenant_alone(home, both):

@@ -3,6 +3,7 @@
 #include "core/policies.h"
 #include "core/rights.h"
 #include "core/service.h"
+#include "core/tenant.h"
 
 static int
 always_good(const char *topic, struct err *err)
@@ -114,12 +115,70 @@ test_the_file_names_who_is_active(void **state)
 	credential_clear(&of_service);
 }
 
+/* B9: in a tenant devices/+/ is the tenant's own devices; an ACL file names each. */
+static void
+test_own_devices_of_a_tenant(void **state)
+{
+	static const char *const read[] = {"acme/x", "devices/+/telemetry"}, *const write[] = {"devices/+/telemetry", "devices/+/c/#"};
+	struct fixture *f = *state;
+	const struct service_request request = {
+	    .name = "backend", .read = read, .n_read = 2, .write = write, .n_write = 2, .credential = {.key = "ec-p256"}};
+	const struct tenant_request none = {0};
+	struct fixture of = *f;
+	struct store_tenant acme;
+	struct store_device mine, out = {0}, theirs;
+	struct store_service service = {0};
+	struct credential a, b, c = {0};
+	struct caller bound;
+	char text[512], long_filter[POLICY_TOPIC_MAX + 1];
+	const char *one = long_filter;
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(tenant_add(f->core, &f->caller, "acme", &none, &acme, &err));
+	of.caller.tenant_id = acme.id;
+	fixture_register(&of, "mine", &mine, &a);
+	fixture_register(f, "theirs", &theirs, &b);
+	assert_ok(service_add(f->core, &of.caller, &request, &service, &c, &err));
+	(void)snprintf(text, sizeof text,
+	    "user %s\ntopic read acme/x\ntopic write devices/%s/telemetry\ntopic write devices/%s/c/#\n"
+	    "topic read devices/%s/telemetry\n",
+	    service.id, mine.id, mine.id, mine.id);
+	assert_int_equal(acl_count(f, text), 1);
+	assert_int_equal(acl_count(f, "+"), 0);
+	assert_int_equal(acl_count(f, theirs.id), 5); /* its own */
+	assert_ok(device_suspend(f->core, &of.caller, mine.id, &out, &err));
+	assert_int_equal(acl_count(f, mine.id), 0);
+	/* Who may name it, and how long. */
+	assert_ok(store_read(f->core->store, &tx, &err));
+	assert_ok(rights_own_check(tx, &of.caller, "read", read, 2, false, &err));
+	assert_int_equal(rights_own_check(tx, &of.caller, "read", read, 2, true, &err), E_DENIED);
+	assert_string_equal(err.field, "read[1]");
+	bound = f->caller;
+	bound.is_bound = true;
+	assert_int_equal(rights_own_check(tx, &bound, "read", read + 1, 1, false, &err), E_DENIED);
+	assert_ok(rights_own_check(tx, &f->caller, "read", read + 1, 1, false, &err));
+	(void)snprintf(long_filter, sizeof long_filter, "devices/+/%0*d", POLICY_TOPIC_MAX - 10 - UUID_LEN + 1, 0);
+	assert_ok(rights_own_check(tx, &of.caller, "read", &one, 1, false, &err));
+	(void)snprintf(long_filter, sizeof long_filter, "devices/+/%0*d", POLICY_TOPIC_MAX - 10 - UUID_LEN + 2, 0);
+	assert_int_equal(rights_own_check(tx, &of.caller, "read", &one, 1, false, &err), E_INPUT);
+	store_rollback(&tx);
+	store_device_clear(&mine);
+	store_device_clear(&theirs);
+	store_device_clear(&out);
+	store_service_clear(&service);
+	credential_clear(&a);
+	credential_clear(&b);
+	credential_clear(&c);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_topics_as_json),
 	    cmocka_unit_test_setup_teardown(test_a_device_gets_its_policys_topics, fixture_open, fixture_close),
+	    cmocka_unit_test_setup_teardown(test_own_devices_of_a_tenant, fixture_open, fixture_close),
 	    cmocka_unit_test_setup_teardown(test_the_file_names_who_is_active, fixture_open, fixture_close),
 	};
 

@@ -237,6 +237,70 @@ test_topics_of_services(void **state)
 	assert_false(verdict_topic(s->t, s->service, VERDICT_WRITE, "devices/x/telemetry"));
 }
 
+/* B9: in a tenant devices/+/ is the tenant's own devices. */
+static void
+test_own_devices_of_a_tenant(void **state)
+{
+	static const struct {
+		enum verdict_access access;
+		const char *topic; /* %s: a device's id */
+		bool own, foreign; /* what is said where it is one of the tenant's, and another's */
+	} cases[] = {
+	    {VERDICT_READ, "devices/%s/telemetry", true, false},
+	    {VERDICT_READ, "devices/%s/commands/x", false, false},
+	    {VERDICT_READ, "devices/%sx/telemetry", false, false},
+	    {VERDICT_READ, "devices/x%s/telemetry", false, false},
+	    {VERDICT_WRITE, "devices/%s/commands/x/y", true, false},
+	    {VERDICT_WRITE, "devices/%s/commands", true, false},
+	    {VERDICT_WRITE, "devices/%s", false, false},
+	    {VERDICT_WRITE, "devices/+/commands/x", false, false},
+	    {VERDICT_SUBSCRIBE, "devices/%s/telemetry", true, false},
+	    {VERDICT_SUBSCRIBE, "$share/g/devices/%s/telemetry", true, false},
+	    {VERDICT_SUBSCRIBE, "devices/+/telemetry", true, true}, /* each message is looked at again */
+	    {VERDICT_SUBSCRIBE, "$share/g/devices/+/telemetry", true, true},
+	    {VERDICT_SUBSCRIBE, "devices/#", false, false},
+	    {VERDICT_SUBSCRIBE, "devices/+/#", false, false},
+	    {VERDICT_SUBSCRIBE, "+/%s/telemetry", false, false},
+	};
+	struct scene *s = *state;
+	struct feed_line *line = line_new(FEED_DEVICE);
+	char own[UUID_LEN + 1], gone[UUID_LEN + 1], service[UUID_LEN + 1], topic[256];
+	size_t i;
+
+	strcpy(line->tenant, "acme");
+	line_device(line, 11, 1);
+	strcpy(own, line->id);
+	strcpy(line->policy, "none"); /* it is the tenant's all the same */
+	apply(s->t, line);
+	line_device(line, 12, 1);
+	strcpy(gone, line->id);
+	line_service(line, 13);
+	strcpy(service, line->id);
+	topics_set(&line->read, "devices/+/telemetry", NULL);
+	topics_set(&line->write, "devices/+/commands/#", NULL);
+	apply(s->t, line);
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		const struct {
+			const char *id;
+			bool allowed;
+		} of[] = {{own, cases[i].own}, {s->id, cases[i].foreign}, {gone, cases[i].foreign}};
+		size_t k;
+
+		for (k = 0; k < 3; k++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+			(void)snprintf(topic, sizeof topic, cases[i].topic, of[k].id);
+#pragma GCC diagnostic pop
+			if (verdict_topic(s->t, service, cases[i].access, topic) != of[k].allowed)
+				fail_msg("%zu: %s: not %d", k, topic, of[k].allowed);
+		}
+	}
+	/* The installation's own services reach everybody's. */
+	(void)snprintf(topic, sizeof topic, "devices/%s/telemetry", own);
+	assert_true(verdict_topic(s->t, s->service, VERDICT_READ, topic));
+	free(line);
+}
+
 static void
 test_rights_follow_the_table(void **state)
 {
@@ -269,6 +333,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_sessions_go_on, scene_make, scene_end),
 	    cmocka_unit_test_setup_teardown(test_topics, scene_make, scene_end),
 	    cmocka_unit_test_setup_teardown(test_topics_of_services, scene_make, scene_end),
+	    cmocka_unit_test_setup_teardown(test_own_devices_of_a_tenant, scene_make, scene_end),
 	    cmocka_unit_test_setup_teardown(test_rights_follow_the_table, scene_make, scene_end),
 	};
 
