@@ -142,12 +142,12 @@ api_run(const struct api_options *options)
 	int signals, rc;
 
 	log_init("api", options->debug);
-	if ((rc = secret_process_protect(&err)) != 0 || (rc = signals = signals_open(&err)) < 0 ||
+	if ((rc = log_format(options->log, LOG_JOURNAL_SOCKET, &err)) != 0 || (rc = secret_process_protect(&err)) != 0 || (rc = signals = signals_open(&err)) < 0 ||
 	    (rc = secret_heap_open(SECRET_HEAP_BYTES, &err)) != 0 ||
 	    (rc = core_open(options->dir, options->conf_fd, options->signal_fd, &core, &err)) != 0 ||
 	    (rc = http_server_open(core, &given, &server, &err)) != 0 ||
 	    (options->sandbox && (rc = sandbox_enter(options->dir, &err)) != 0) ||
-	    (rc = core_start(core, &err)) != 0 || (rc = http_server_run(server, &err)) != 0)
+	    (rc = log_start(&err)) != 0 || (rc = core_start(core, &err)) != 0 || (rc = http_server_run(server, &err)) != 0)
 		goto out;
 	served = true;
 	systemd_ready();
@@ -155,6 +155,7 @@ api_run(const struct api_options *options)
 out:
 	http_server_close(server, DRAIN_MS);
 	core_close(core);
+	log_stop();
 	if (rc != 0)
 		log_error("%s%s%s", err.field, err.field[0] != '\0' ? ": " : "", err.text);
 	if (rc == 0)

@@ -15,6 +15,7 @@ struct api_options {
 	int alive_fd;  /* EOF here means that the supervisor is gone */
 	bool sandbox;
 	bool debug;
+	const char *log; /* the format of its lines: log_format */
 };
 
 /* Open, enter the sandbox, serve until SIGTERM or the supervisor's end. Returns the exit status; logs its own

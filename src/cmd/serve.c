@@ -93,12 +93,13 @@ cmd_serve(struct cli *cli, int argc, char **argv)
 
 /* ---- the two processes, started by the supervisor alone ---------------------------------------------------------- */
 
-enum { OPT_ALIVE = 0x100, OPT_FD, OPT_CONF, OPT_GIVEN, OPT_NO_SANDBOX };
+enum { OPT_ALIVE = 0x100, OPT_FD, OPT_CONF, OPT_GIVEN, OPT_NO_SANDBOX, OPT_LOG };
 
 struct process_arguments {
 	int alive_fd, fd, conf_fd;
 	struct listen_given given;
 	bool sandbox, debug;
+	const char *log;
 };
 
 static const struct argp_option process_options[] = {
@@ -107,7 +108,8 @@ static const struct argp_option process_options[] = {
     {"conf-fd", OPT_CONF, "N", 0, "muster.conf as the supervisor hands it over", 0},
     {"given-fd", OPT_GIVEN, "N", 0, "api: a socket that listens already; may be repeated", 0},
     {"no-sandbox", OPT_NO_SANDBOX, NULL, 0, "As sandbox = off in muster.conf", 0},
-    {"debug", 'D', NULL, 0, "Log each request", 0}, {0}};
+    {"debug", 'D', NULL, 0, "Log each request", 0},
+    {"log", OPT_LOG, "FORMAT", 0, "text, json or journal", 0}, {0}};
 
 static error_t
 process_parse(int key, char *arg, struct argp_state *state)
@@ -134,6 +136,9 @@ process_parse(int key, char *arg, struct argp_state *state)
 	case 'D':
 		a->debug = true;
 		return 0;
+	case OPT_LOG:
+		a->log = arg;
+		return 0;
 	case ARGP_KEY_END:
 		if (a->fd < 0 || a->alive_fd < 0 || a->conf_fd < 0)
 			argp_error(state, "only `muster serve` starts this");
@@ -156,7 +161,7 @@ process_name(const char *name)
 int
 cmd_signer_process(struct cli *cli, int argc, char **argv)
 {
-	struct process_arguments a = {.alive_fd = -1, .fd = -1, .conf_fd = -1, .sandbox = true};
+	struct process_arguments a = {.alive_fd = -1, .fd = -1, .conf_fd = -1, .sandbox = true, .log = "text"};
 	struct signer_options options = {.dir = cli->dir};
 	struct err err = {0};
 
@@ -164,7 +169,7 @@ cmd_signer_process(struct cli *cli, int argc, char **argv)
 		return CLI_USAGE;
 	log_init("signer", a.debug);
 	process_name("muster-signer");
-	if (secret_process_protect(&err) != 0) {
+	if (log_format(a.log, LOG_JOURNAL_SOCKET, &err) != 0 || secret_process_protect(&err) != 0) {
 		log_error("%s", err.text);
 		return SUPERVISOR_HOPELESS;
 	}
@@ -178,7 +183,7 @@ cmd_signer_process(struct cli *cli, int argc, char **argv)
 int
 cmd_api_process(struct cli *cli, int argc, char **argv)
 {
-	struct process_arguments a = {.alive_fd = -1, .fd = -1, .conf_fd = -1, .sandbox = true};
+	struct process_arguments a = {.alive_fd = -1, .fd = -1, .conf_fd = -1, .sandbox = true, .log = "text"};
 	struct api_options options = {.dir = cli->dir};
 
 	if (argp_parse(&process_argp, argc, argv, 0, NULL, &a) != 0)
@@ -189,6 +194,7 @@ cmd_api_process(struct cli *cli, int argc, char **argv)
 	options.alive_fd = a.alive_fd;
 	options.sandbox = a.sandbox;
 	options.debug = a.debug;
+	options.log = a.log;
 	process_name("muster-api");
 	return api_run(&options);
 }

@@ -54,6 +54,7 @@ struct supervisor {
 	struct child children[CHILDREN];
 	struct handover conf; /* muster.conf as both children have it */
 	char broker_pid_file[CONF_TEXT_SIZE];
+	char log_format[CONF_TEXT_SIZE]; /* of all three, as long as they live */
 	int signals, lock, listener;
 	int alive[2];  /* children watch [0]; EOF there means that we are gone */
 	int broker[2]; /* [0] ours, [1] the api's; a new pair for each api */
@@ -96,6 +97,7 @@ conf_load(struct supervisor *s, struct err *err)
 	    (rc = settings_parse(&text, &settings, err)) == 0) {
 		handover_put(&s->conf, text.data, text.len);
 		memcpy(s->broker_pid_file, settings.broker_pid_file, sizeof s->broker_pid_file);
+		memcpy(s->log_format, settings.log_format, sizeof s->log_format);
 	}
 	buf_clear(&text);
 	return rc;
@@ -130,7 +132,7 @@ prepare(struct supervisor *s, struct err *err)
 		(rc = sandbox_user(OWNERS_API, &s->uid[API], &s->gid[API], err)) != 0))
 		return rc;
 	if ((rc = handover_open(CONF_FILE_MAX, &s->conf, err)) != 0 || (rc = conf_load(s, err)) != 0 ||
-	    (rc = listen_for_signer(s, err)) != 0)
+	    (rc = log_format(s->log_format, LOG_JOURNAL_SOCKET, err)) != 0 || (rc = listen_for_signer(s, err)) != 0)
 		return rc;
 	if (pipe2(s->alive, O_CLOEXEC) != 0)
 		return err_sys(err, "cannot make a pipe");
@@ -187,6 +189,8 @@ become_child(struct supervisor *s, enum which which, pid_t parent)
 		argv[n++] = (char *)"--no-sandbox";
 	if (o->debug)
 		argv[n++] = (char *)"--debug";
+	argv[n++] = (char *)"--log";
+	argv[n++] = (char *)log_format_name();
 	argv[n] = NULL;
 	(void)sigprocmask(SIG_SETMASK, &s->mask_before, NULL);
 	if (geteuid() == 0 && sandbox_become(s->uid[which], s->gid[which], NULL, 0, &err) != 0) {

@@ -122,6 +122,11 @@ static const struct conf_key keys[] = {
 	"OCSP answers signed for one address in a minute; those that are in memory do not count. 0: no limit."),
     RATE("ocsp_all_per_min", OCSP, ALL, "0", "The same from all addresses together; 0: no limit."),
 
+    CHOICE("log", "format", log_format, "auto", "auto|text|json|journal",
+	"How the log's lines look; auto: fields for systemd's journal if standard error goes there, else text."),
+    SWITCH("log", "requests", log_requests, "off",
+	"A line for each request that was answered: method, route, status, duration, caller, address."),
+
     DURATION("feed", "keep", feed_keep_s, "1d", 1, 365 * DAY,
 	"How long a broker may be away and still catch up by changes; after that it takes a snapshot."),
     INTEGER("feed", "keep_changes", feed_keep_changes, "100000", 1, 100000000,
@@ -284,7 +289,7 @@ settings_load(const char *dir, struct settings *out, struct err *err)
 /* What the program is built on when it starts: sockets, threads, users, sandbox. */
 static const char *const at_start[] = {"server.sandbox", "server.workers", "api.listen", "api.trusted_proxies",
     "api.threads", "pki.listen", "broker.mode", "broker.group", "limits.connections", "limits.connections_per_client",
-    "limits.queue", "jobs.threads", "metrics.listen", "keypool.rsa_2048"};
+    "limits.queue", "jobs.threads", "metrics.listen", "keypool.rsa_2048", "log.format"};
 
 static bool
 is_at_start(const struct conf_key *key)

@@ -49,6 +49,9 @@ struct settings {
 	int64_t queue;
 	struct ratelimit_rates limits[LIMITS]; /* a minute */
 
+	char log_format[CONF_TEXT_SIZE]; /* [log] */
+	bool log_requests;
+
 	int64_t feed_keep_s, feed_keep_changes; /* [feed] */
 	int64_t audit_checkpoint_s, audit_checkpoint_rows; /* [audit] */
 	int64_t registry_archive_after_s; /* [registry]; 0: never */

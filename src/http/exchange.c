@@ -36,8 +36,8 @@ void
 exchange_refuse(struct exchange *x, const struct err *err, int status)
 {
 	if ((status != 0 ? status : reply_status(err)) == 500)
-		log_error("%s %s: %s%s%s", x->request.http.id, x->route != NULL ? x->route->pattern : "-",
-		    err->field, err->field[0] != '\0' ? ": " : "", err->text);
+		log_error("%s: %s%s%s", x->route != NULL ? x->route->pattern : "-", err->field,
+		    err->field[0] != '\0' ? ": " : "", err->text);
 	reply_problem(&x->reply, err, status, x->request.http.id);
 	x->reply.wants_basic = x->route != NULL && (x->route->who & ROLE_ENROLLEE) != 0;
 }
@@ -65,8 +65,10 @@ attempt_check(struct exchange *x, struct err *err)
 	return authfail_may_try(x->core, x->request.http.peer, x->route->place == ROUTE_URGENT, err);
 }
 
-bool
-exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *peer, unsigned listener)
+static void answer(struct exchange *x);
+
+static bool
+begin(struct exchange *x, struct evhttp_request *evreq, const char *peer, unsigned listener)
 {
 	const struct settings *settings = &core_config(x->core)->settings;
 	char client[ADDRESS_TEXT_SIZE];
@@ -75,6 +77,8 @@ exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *pee
 	forwarded_client(client, peer, evhttp_request_get_input_headers(evreq), settings->trusted_proxies,
 	    settings->n_trusted_proxies);
 	request_name(&x->request, client);
+	request_trace(&x->request, evhttp_request_get_input_headers(evreq));
+	log_about(x->request.http.id, x->request.http.trace);
 	if (request_read(evreq, &x->request, &err) != 0 || route_find(x, listener, &err) != 0) {
 		exchange_refuse(x, &err, x->request.status);
 		return false;
@@ -83,7 +87,7 @@ exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *pee
 		if (x->route->place != ROUTE_INLINE && x->route->place != ROUTE_MEMORY)
 			return true;
 		x->request.http.is_inline = true;
-		exchange_answer(x);
+		answer(x);
 		x->request.http.is_inline = false;
 		if (!x->reply.needs_worker)
 			return false;
@@ -144,8 +148,8 @@ spare(struct exchange *x)
 	x->reply.next_free = NULL;
 }
 
-void
-exchange_answer(struct exchange *x)
+static void
+answer(struct exchange *x)
 {
 	const struct caller *who = NULL;
 	struct caller caller;
@@ -170,8 +174,8 @@ exchange_answer(struct exchange *x)
 	KILLPOINT(10, "all is done, the reply has not left");
 }
 
-void
-exchange_next(struct exchange *x)
+static void
+next_part(struct exchange *x)
 {
 	struct http_reply *reply = &x->reply;
 	const struct caller *who = NULL;
@@ -184,8 +188,7 @@ exchange_next(struct exchange *x)
 	    !buf_failed(&reply->body))
 		return;
 	x->is_failed = true;
-	log_warn("%s %s: cut in the middle: %s", x->request.http.id, x->route->pattern,
-	    err.code != 0 ? err.text : "out of memory");
+	log_warn("%s: cut in the middle: %s", x->route->pattern, err.code != 0 ? err.text : "out of memory");
 }
 
 /* The route's pattern, never the path: that of a link holds its token. */
@@ -194,13 +197,22 @@ access_log(const struct exchange *x, bool whole)
 {
 	const struct http_request *http = &x->request.http;
 
-	log_debug("%s %s %s %s %s %d %lld ms%s", http->id, http->peer, x->who,
-	    http->method != NULL ? http->method : "?", x->route != NULL ? x->route->pattern : "-",
-	    x->reply.status, (long long)((clock_mono_us() - x->begun_us) / 1000), whole ? "" : " cut");
+	const struct log_field fields[] = {
+	    {"method", http->method != NULL ? http->method : "?", 0},
+	    {"route", x->route != NULL ? x->route->pattern : "-", 0},
+	    {"status", NULL, x->reply.status},
+	    {"duration_ms", NULL, (clock_mono_us() - x->begun_us) / 1000},
+	    {"caller", x->who, 0},
+	    {"address", http->peer, 0},
+	    {"cut", "yes", 0},
+	};
+
+	if (core_config(x->core)->settings.log_requests || log_has_debug())
+		log_request(fields, sizeof fields / sizeof fields[0] - (whole ? 1 : 0));
 }
 
-void
-exchange_end(struct exchange *x, bool whole)
+static void
+end(struct exchange *x, bool whole)
 {
 	access_log(x, whole);
 	if (x->reply.sent != NULL)
@@ -209,4 +221,39 @@ exchange_end(struct exchange *x, bool whole)
 	reply_clear(&x->reply);
 	request_clear(&x->request);
 	free(x);
+}
+
+/* ---- what lines of the log are about meanwhile --------------------------------------------------------------- */
+
+bool
+exchange_begin(struct exchange *x, struct evhttp_request *evreq, const char *peer, unsigned listener)
+{
+	bool is_for_worker = begin(x, evreq, peer, listener);
+
+	log_about(NULL, NULL);
+	return is_for_worker;
+}
+
+void
+exchange_answer(struct exchange *x)
+{
+	log_about(x->request.http.id, x->request.http.trace);
+	answer(x);
+	log_about(NULL, NULL);
+}
+
+void
+exchange_next(struct exchange *x)
+{
+	log_about(x->request.http.id, x->request.http.trace);
+	next_part(x);
+	log_about(NULL, NULL);
+}
+
+void
+exchange_end(struct exchange *x, bool whole)
+{
+	log_about(x->request.http.id, x->request.http.trace);
+	end(x, whole);
+	log_about(NULL, NULL);
 }

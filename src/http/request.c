@@ -8,8 +8,11 @@
 
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
 
 /* What stands below is base64, escaped or not, whose slashes separate nothing (RFC 6960, appendix A.1). */
 #define TAIL_PATH "/ocsp/"
@@ -179,13 +182,29 @@ header_hint(const struct evkeyvalq *headers, const char *name, char *dst, size_t
 void
 request_name(struct request *out, const char *peer)
 {
-	uint8_t id[8];
+	uint8_t id[16];
 
 	/* Without randomness it is no name to find in the log, but there is an answer. */
 	if (random_bytes(id, sizeof id, NULL) != 0)
 		memset(id, 0, sizeof id);
 	hex_encode(out->http.id, id, sizeof id);
 	(void)text_copy(out->http.peer, sizeof out->http.peer, peer);
+}
+
+void
+request_trace(struct request *out, const struct evkeyvalq *headers)
+{
+	const struct evkeyval *header;
+	const char *found = NULL;
+	size_t n = 0;
+
+	TAILQ_FOREACH(header, headers, next) {
+		if (strcasecmp(header->key, "traceparent") != 0)
+			continue;
+		found = header->value;
+		n++;
+	}
+	(void)trace_parse(n == 1 ? found : NULL, out->http.trace);
 }
 
 /* The body of a GET has no meaning, and evhttp leaves that of some methods unread: never go on behind it. */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 struct evhttp_request;
+struct evkeyvalq;
 
 #define REQUEST_QUERY_MAX 32 /* parameters */
 
@@ -36,6 +37,9 @@ struct request {
 
 /* Give OUT, which is zeroed, an id and its PEER, the client's address: all that an answer needs. */
 void request_name(struct request *out, const char *peer);
+
+/* Note in whose trace it comes, if HEADERS have one traceparent, and that is one (base/trace). */
+void request_trace(struct request *out, const struct evkeyvalq *headers);
 
 /* Check EVREQ and copy it into OUT, which has its name. On failure is_head and must_close are valid. E_INPUT,
  * E_NOTFOUND (a path that can be no resource's), E_NOMEM. Clear OUT in any case. */

@@ -6,6 +6,8 @@
 #include "base/address.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/log.h"
+#include "base/trace.h"
 #include "core/caller.h"
 #include "core/core.h"
 
@@ -33,7 +35,8 @@ struct http_request {
 	const char *idempotency_key; /* "" if none */
 	const char *accept_encoding, *if_none_match, *if_modified_since; /* "" if none */
 	char peer[ADDRESS_TEXT_SIZE]; /* the client's address, or "socket" */
-	char id[17];		    /* request id, in the log and in X-Request-Id */
+	char id[LOG_ID_SIZE];	    /* request id, in the log and in X-Request-Id */
+	char trace[TRACE_ID_SIZE];  /* of the trace that it came in, for the log; "" if none */
 	const struct http_query *query;
 	struct traffic *traffic;    /* the server's counters, for /metrics */
 	bool must_answer;	    /* no more waiting (http_reply.wait_s) */

@@ -217,7 +217,7 @@ class Home:
     def start(self, *args, preexec=None, env=None, pass_fds=()):
         self.process = Process([MUSTER, "--dir", self.dir, "serve", *args], preexec=preexec, env=env,
                                pass_fds=pass_fds)
-        self.process.wait_line(r" ready$")
+        self.process.wait_line(r' ready("})?$')
         return self
 
     def stop(self):

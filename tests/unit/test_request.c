@@ -69,7 +69,7 @@ copies_what_a_handler_needs(void **state)
 	assert_string_equal(r.http.peer, "127.0.0.1");
 	assert_int_equal(r.http.body_len, 2);
 	assert_memory_equal(r.http.body, "{}", 2);
-	assert_int_equal(strlen(r.http.id), 16);
+	assert_int_equal(strlen(r.http.id), 32);
 	assert_false(r.must_close);
 	request_clear(&r);
 }
