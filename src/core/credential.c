@@ -262,26 +262,24 @@ request_check(struct core *core, const struct credential_owner *owner, const str
 
 int
 credential_check(struct core *core, const struct credential_owner *owner, const struct credential_request *request,
-    bool *has_key_out, uint8_t key_hash_out[SHA256_LEN], struct err *err)
+    bool *has_csr_out, struct csr *csr_out, struct err *err)
 {
 	const struct profile *profile;
 	const struct csr *asked;
 	enum key_kind kind;
-	struct csr csr;
 	int rc;
 
-	*has_key_out = false;
+	*has_csr_out = false;
 	if ((rc = request_check(core, owner, request, err)) != 0)
 		return rc;
-	if (request->csr == NULL && request->parsed == NULL)
+	if (request->csr == NULL)
 		return key_check(core, owner, request, &kind, &profile, err);
-	if ((rc = csr_check(core, owner, request, &csr, &asked, &profile, err)) != 0)
+	if ((rc = csr_check(core, owner, request, csr_out, &asked, &profile, err)) != 0)
 		return rc;
 	/* A challenge is good for minutes, and only for the device that was given it. */
 	if (profile->attest)
 		return err_field(err, E_INPUT, "profile", "profile %s is for devices, which answer challenges", profile->name);
-	sha256(key_hash_out, asked->spki, asked->spki_len);
-	*has_key_out = true;
+	*has_csr_out = true;
 	return 0;
 }
 

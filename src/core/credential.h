@@ -64,10 +64,10 @@ struct credential_owner {
 MUST_CHECK int credential_make(struct core *core, const struct credential_owner *owner,
     const struct credential_request *request, struct credential *out, struct err *err);
 
-/* Would it be made, for an owner with any id? Of a CSR's key its digest is in KEY_HASH_OUT and *HAS_KEY_OUT set. Nothing is made.
- * The same errors. */
+/* Would it be made, for an owner with any id? A CSR that was read is in CSR_OUT, and *HAS_CSR_OUT says so. Nothing is made. The same
+ * errors. */
 MUST_CHECK int credential_check(struct core *core, const struct credential_owner *owner,
-    const struct credential_request *request, bool *has_key_out, uint8_t key_hash_out[SHA256_LEN], struct err *err);
+    const struct credential_request *request, bool *has_csr_out, struct csr *csr_out, struct err *err);
 
 /* In the caller's transaction: store certificate and package, with E_CONFLICT if meanwhile another owner has
  * used the key. */

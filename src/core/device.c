@@ -299,8 +299,8 @@ device_register(struct core *core, const struct caller *caller, const struct dev
 }
 
 int
-device_check(struct core *core, const struct caller *caller, const struct device_request *request, bool *has_key_out,
-    uint8_t key_hash_out[SHA256_LEN], struct err *err)
+device_check(struct core *core, const struct caller *caller, const struct device_request *request, bool *has_csr_out,
+    struct csr *csr_out, struct err *err)
 {
 	struct buf write = {0}, read = {0};
 	struct credential_owner owner;
@@ -309,7 +309,7 @@ device_check(struct core *core, const struct caller *caller, const struct device
 
 	if ((rc = row_make(core, caller, request, &row, err)) == 0 &&
 	    (rc = owner_make(core, &row, false, &write, &read, &owner, err)) == 0)
-		rc = credential_check(core, &owner, &request->credential, has_key_out, key_hash_out, err);
+		rc = credential_check(core, &owner, &request->credential, has_csr_out, csr_out, err);
 	store_device_clear(&row);
 	buf_clear(&write);
 	buf_clear(&read);

@@ -54,10 +54,9 @@ MUST_CHECK int device_register(struct core *core, const struct caller *caller,
     const struct device_request *request, struct store_device *device_out,
     struct credential *credential_out, struct err *err);
 
-/* Would device_register make it, as far as can be said before? Of a CSR's key its digest is in KEY_HASH_OUT and *HAS_KEY_OUT set.
- * Nothing is made, no limit asked. E_INPUT (field), E_CONFLICT (the key is not free), E_BUSY, E_SYS. */
+/* Would device_register make it, as far as can be said before? A CSR that was read is in CSR_OUT, and *HAS_CSR_OUT says so. Nothing is made, no limit asked. E_INPUT (field), E_CONFLICT (the key is not free), E_BUSY, E_SYS. */
 MUST_CHECK int device_check(struct core *core, const struct caller *caller, const struct device_request *request,
-    bool *has_key_out, uint8_t key_hash_out[SHA256_LEN], struct err *err);
+    bool *has_csr_out, struct csr *csr_out, struct err *err);
 
 MUST_CHECK int device_get(struct core *core, const struct caller *caller, const char *id,
     struct store_device *device_out, struct err *err);

@@ -11,6 +11,7 @@
 #include "store/operator.h"
 #include "store/store.h"
 #include "x509/cert.h"
+#include "x509/csr.h"
 #include "x509/seal.h"
 
 #include <jansson.h>
@@ -137,22 +138,36 @@ sans_read(const struct store_job_row *row, json_t **list_out, const char *sans[C
 	return 0;
 }
 
+/* What is needed of the request that the row came with: its key, which was checked then. */
+static int
+key_read(const struct store_job_row *row, struct csr *csr, struct err *err)
+{
+	if (row->spki == NULL)
+		return 0;
+	if (row->spki_len > sizeof csr->spki)
+		return err_set(err, E_SYS, "the key of a row cannot be read");
+	csr->challenge[0] = '\0';
+	memcpy(csr->spki, row->spki, row->spki_len);
+	csr->spki_len = row->spki_len;
+	return spki_kind(csr->spki, csr->spki_len, &csr->kind, err);
+}
+
 static int
 row_register(struct core *core, struct making *m, struct err *err)
 {
 	const struct store_job_row *row = m->row;
 	const struct device_order order = {.id = row->device_id, .made = on_made, .store = on_store, .ctx = m};
 	const char *sans[CERT_SANS_MAX];
+	struct csr csr;
 	struct device_request request = {.name = row->name, .type = row->type, .location = row->location, .labels = row->labels,
 	    .policy = row->policy, .order = &order,
-	    .credential = {.key = row->key, .csr = row->csr, .csr_len = row->csr_len, .profile = row->profile,
-		.valid_s = row->valid_s, .sans = sans, .link_ttl_s = m->of->job.link_ttl_s}};
+	    .credential = {.key = row->key, .parsed = row->spki != NULL ? &csr : NULL, .profile = row->profile, .valid_s = row->valid_s, .sans = sans, .link_ttl_s = m->of->job.link_ttl_s}};
 	struct credential credential = {0};
 	struct store_device device = {0};
 	json_t *list = NULL;
 	int rc;
 
-	if ((rc = sans_read(row, &list, sans, &request.credential.n_sans, err)) == 0)
+	if ((rc = key_read(row, &csr, err)) == 0 && (rc = sans_read(row, &list, sans, &request.credential.n_sans, err)) == 0)
 		rc = device_register(core, &m->of->caller, &request, &device, &credential, err);
 	json_decref(list);
 	store_device_clear(&device);

@@ -8,6 +8,7 @@
 #include "core/tenant.h"
 #include "store/cursor.h"
 #include "store/store.h"
+#include "x509/csr.h"
 #include "x509/seal.h"
 
 #include <jansson.h>
@@ -154,12 +155,19 @@ request_copy(const struct device_request *request, struct store_job_row *row, st
 	    (rc = sans_copy(&row->sans, c->sans, c->n_sans, err)) != 0)
 		return rc;
 	row->valid_s = c->valid_s;
-	if (c->csr == NULL)
-		return 0;
-	if ((row->csr = malloc(c->csr_len + 1)) == NULL)
+	return 0;
+}
+
+/* Of a request that was read, and its signature verified, the key is all that counts. */
+static int
+key_copy(const struct csr *csr, struct store_job_row *row, struct err *err)
+{
+	if ((row->spki = malloc(csr->spki_len)) == NULL)
 		return err_nomem(err);
-	memcpy(row->csr, c->csr, c->csr_len);
-	row->csr_len = c->csr_len;
+	memcpy(row->spki, csr->spki, csr->spki_len);
+	row->spki_len = csr->spki_len;
+	sha256(row->key_hash, csr->spki, csr->spki_len);
+	row->has_key_hash = true;
 	return 0;
 }
 
@@ -186,6 +194,8 @@ row_check(struct core *core, const struct caller *caller, const struct store_job
 {
 	const struct credential_request *c = &request->device.credential;
 	struct err why = {0};
+	bool has_csr = false;
+	struct csr csr;
 	int rc;
 
 	if (request->wrong.code != 0) {
@@ -199,9 +209,11 @@ row_check(struct core *core, const struct caller *caller, const struct store_job
 	else if (c->link_ttl_s != 0)
 		rc = err_field(&why, E_INPUT, "link_ttl_s", "is the job's");
 	else
-		rc = device_check(core, caller, &request->device, &row->has_key_hash, row->key_hash, &why);
-	if (rc == 0)
-		return request_copy(&request->device, row, err);
+		rc = device_check(core, caller, &request->device, &has_csr, &csr, &why);
+	if (rc == 0 && (rc = request_copy(&request->device, row, err)) == 0 && has_csr)
+		rc = key_copy(&csr, row, err);
+	if (rc == 0 || why.code == 0)
+		return rc;
 	if (!is_rows_fault(rc)) {
 		*err = why;
 		return rc;

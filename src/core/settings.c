@@ -145,7 +145,7 @@ static const struct conf_key keys[] = {
     INTEGER("rotation", "per_second", rotation_per_s, "50", 1, 10000,
 	"How many devices are told to rekey in a second; each then asks for a new certificate."),
 
-    INTEGER("jobs", "threads", jobs_threads, "16", 1, 256,
+    INTEGER("jobs", "threads", jobs_threads, "32", 1, 256,
 	"Threads that make what jobs (bulk imports) order, beside the workers; most of their time goes into waiting for the disk."),
     DURATION("jobs", "keep", jobs_keep_s, "7d", 60, 365 * DAY,
 	"How long a job and its rows' results can be asked for when it is over, or has not been started."),

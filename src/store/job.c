@@ -14,7 +14,7 @@
 	"id, tenant_id, kind, state, name, digest, actor, role, origin, packages, link_ttl_s, seal, total, received, refused, done," \
 	" failed, created_at, started_at, ended_at, bound"
 #define ROW_COLUMNS "n, tenant_id, state, device_id, digest, name, serial, sealed, field, reason, key_hash"
-#define ROW_REQUEST ", type, location, labels, policy, key, profile, sans, valid_s, csr"
+#define ROW_REQUEST ", type, location, labels, policy, key, profile, sans, valid_s, spki"
 
 static const char *const states[JOB_STATES] = {"open", "running", "done", "cancelled"};
 static const char *const row_states[JOB_ROW_STATES] = {"waiting", "done", "failed", "refused"};
@@ -207,7 +207,7 @@ store_job_row_clear(struct store_job_row *row)
 	free(row->key);
 	free(row->profile);
 	free(row->sans);
-	free(row->csr);
+	free(row->spki);
 	free(row->sealed);
 	*row = (struct store_job_row){0};
 }
@@ -239,7 +239,7 @@ row_read(struct db_rows *rows, bool with_request, struct store_job_row *row)
 	db_col_strdup(rows, 16, &row->profile);
 	db_col_strdup(rows, 17, &row->sans);
 	row->valid_s = db_col_int(rows, 18);
-	db_col_memdup(rows, 19, &row->csr, &row->csr_len);
+	db_col_memdup(rows, 19, &row->spki, &row->spki_len);
 }
 
 int
@@ -247,12 +247,12 @@ store_job_row_insert(struct store_tx *tx, const char *job_id, const struct store
 {
 	return db_exec(tx->db,
 	    "INSERT INTO job_row (job_id, n, tenant_id, state, device_id, digest, name, type, location, labels, policy, key,"
-	    " profile, sans, valid_s, csr, key_hash, field, reason)"
+	    " profile, sans, valid_s, spki, key_hash, field, reason)"
 	    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
 	    DB_ARGS(db_text(job_id), db_int(row->n), db_int(row->tenant_id), db_int(row->state), db_text(row->device_id),
 		db_blob(row->digest, sizeof row->digest), db_text(row->name), db_text(row->type), db_text(row->location),
 		db_text(row->labels), db_text(row->policy), db_text(row->key), db_text(row->profile), db_text(row->sans),
-		db_int(row->valid_s), db_blob(row->csr, row->csr_len),
+		db_int(row->valid_s), db_blob(row->spki, row->spki_len),
 		db_blob(row->has_key_hash ? row->key_hash : NULL, sizeof row->key_hash), db_text(row->field),
 		db_text(row->reason)),
 	    NULL, err);
@@ -354,7 +354,7 @@ store_job_rows(struct store_tx *tx, int64_t tenant_id, const char *job_id, int64
 }
 
 /* What was asked is not needed any more. */
-#define FORGET "type = NULL, location = NULL, labels = NULL, policy = NULL, key = NULL, profile = NULL, sans = NULL, csr = NULL"
+#define FORGET "type = NULL, location = NULL, labels = NULL, policy = NULL, key = NULL, profile = NULL, sans = NULL, spki = NULL"
 
 /* One of each of the two statements' rows must have changed. */
 static int

@@ -80,9 +80,9 @@ struct store_job_row {
 	char *type, *location, *labels, *policy, *key, *profile;
 	char *sans; /* a JSON array of texts */
 	int64_t valid_s;
-	uint8_t *csr;
-	size_t csr_len;
-	bool has_key_hash; /* of the CSR's key, when only that is inserted */
+	uint8_t *spki; /* of the CSR, whose key it is; NULL: one is made */
+	size_t spki_len;
+	bool has_key_hash; /* its digest, which stays */
 	uint8_t key_hash[SHA256_LEN];
 	bool has_serial; /* of the certificate that was made */
 	uint8_t serial[STORE_SERIAL_LEN];
