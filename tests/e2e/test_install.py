@@ -35,3 +35,12 @@ def test_installed(tmp_path):
     # Where the program looks for the plugin, and for the agent, which is beside it.
     assert f"{prefix}/{libdir}/muster".encode() in (top / bindir / "muster").read_bytes()
     assert b"enrol" in run(top / bindir / "muster", "agent", "--help").stdout
+
+
+def test_the_package_asks_for_what_the_build_needs():
+    """Each library that script/setup installs to build with is in debian/control, and the other way round."""
+    setup = re.search(r'^packages="(.*?)"', (muster.ROOT / "script/setup").read_text(), re.M | re.S)[1].split()
+    control = (muster.ROOT / "debian/control").read_text().split("\n\n")[0]
+    asked = re.findall(r"^ ([a-z0-9.-]+)", control.split("Build-Depends:")[1], re.M)
+    libraries = {p for p in setup if p.endswith("-dev") and not p.startswith("libclang-rt")}
+    assert libraries == {p for p in asked if p.endswith("-dev") and p != "systemd-dev"} and len(libraries) > 12
