@@ -3,9 +3,11 @@
 
 #include "agent/jsonpeek.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "x509/estmsg.h"
 
 #include <curl/curl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -178,24 +180,27 @@ static int
 ask(const struct est *est, const char *path, const char *type, const struct buf *body, struct answer *answer,
     struct err *err)
 {
-	char details[CURL_ERROR_SIZE] = "";
-	struct curl_slist *headers = NULL;
+	char details[CURL_ERROR_SIZE] = "", trace[sizeof "traceparent: " + TRACE_PARENT_SIZE] = "traceparent: ";
+	struct curl_slist *headers = NULL, *longer = NULL;
 	CURL *curl = curl_easy_init();
 	struct buf url = {0};
 	CURLcode code;
 	int rc = 0;
 
 	buf_printf(&url, "%s%s", est->url, path);
-	headers = curl_slist_append(NULL, type);
-	if (curl == NULL || headers == NULL || buf_failed(&url)) {
+	if (trace_make(getenv("TRACEPARENT"), trace + strlen(trace)))
+		headers = curl_slist_append(NULL, trace);
+	if (body != NULL && (longer = curl_slist_append(headers, type)) != NULL)
+		headers = longer;
+	if (curl == NULL || (body != NULL && longer == NULL) || buf_failed(&url)) {
 		rc = err_nomem(err);
 		goto out;
 	}
 	options_set(curl, est, answer);
 	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, details);
 	(void)curl_easy_setopt(curl, CURLOPT_URL, buf_str(&url));
+	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	if (body != NULL) {
-		(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, (const char *)body->data);
 		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)body->len);
 	}

@@ -3,6 +3,7 @@
 #define MUSTER_CMD_COMMANDS_H
 
 #include "base/err.h"
+#include "base/trace.h"
 
 #include <stdbool.h>
 
@@ -25,6 +26,7 @@ struct cli {
 	const char *ca;	   /* NULL: DIR/ca/root.crt */
 	bool json;	   /* print the REST body */
 	const char *idempotency_key; /* of what is called next; NULL: none */
+	char trace[TRACE_PARENT_SIZE]; /* in which all calls of the command are; "": each in its own */
 };
 
 /* Say on standard error what failed, in one line, with the field if there is one. What follows the

@@ -495,6 +495,7 @@ main(int argc, char **argv)
 	struct err err = {0};
 	int status;
 
+	(void)trace_make(environment("TRACEPARENT"), cli.trace);
 	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* column widths; nothing else is ever localized */
 	(void)setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
 	argp_err_exit_status = CLI_USAGE;

@@ -217,8 +217,9 @@ is_posted(const struct exchange *x)
 
 /* On failure, too, *HEADERS is to be freed. */
 static int
-headers_make(const struct exchange *x, struct curl_slist **headers, struct err *err)
+headers_make(const struct cli *cli, const struct exchange *x, struct curl_slist **headers, struct err *err)
 {
+	char trace[sizeof "traceparent: " + TRACE_PARENT_SIZE] = "traceparent: ";
 	struct buf auth, key = {0}, tenant = {0};
 	bool ok = true;
 
@@ -232,6 +233,8 @@ headers_make(const struct exchange *x, struct curl_slist **headers, struct err *
 		buf_printf(&key, "Idempotency-Key: %s", x->idempotency_key);
 		ok = ok && !buf_failed(&key) && header_add(headers, buf_str(&key));
 	}
+	if (trace_make(cli->trace, trace + strlen(trace)))
+		ok = ok && header_add(headers, trace);
 	if (x->tenant != NULL) {
 		buf_printf(&tenant, "Muster-Tenant: %s", x->tenant);
 		ok = ok && !buf_failed(&tenant) && header_add(headers, buf_str(&tenant));
@@ -315,7 +318,7 @@ perform(const struct cli *cli, struct exchange *x, struct err *err)
 		rc = err_set(err, E_INPUT, "the name of --ca is too long");
 		goto out;
 	}
-	if ((rc = headers_make(x, &headers, err)) != 0)
+	if ((rc = headers_make(cli, x, &headers, err)) != 0)
 		goto out;
 	options_set(curl, x, buf_str(&url), ca);
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
