@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "base/thread.h"
 #include "signer/log.h"
@@ -333,13 +334,18 @@ call_begin(struct signer *s, struct call *call, struct err *err)
 /* Send a frame of CALL. False if that is of no use any more: the reader then ends the call with the reason. A call
  * that is not done still has its connection, and keeps it as long as `sending` is held. */
 static bool
-call_send(struct signer *s, struct call *call, unsigned op, const struct buf *body)
+call_send(struct signer *s, struct call *call, enum proto_op op, const struct buf *body)
 {
+	uint8_t about[PROTO_ABOUT_LEN];
 	struct buf frame = {0};
 	bool sent;
 
 	frame.failed = buf_failed(body);
-	proto_frame_put(&frame, op, call->id, body->data, body->len);
+	/* What no longer fits is told without. */
+	if (body->len + PROTO_ABOUT_LEN <= PROTO_BODY_MAX && hex_decode(about, sizeof about, log_about_id()))
+		proto_request_put(&frame, op, call->id, about, body->data, body->len);
+	else
+		proto_frame_put(&frame, op, call->id, body->data, body->len);
 	turn_take(s, op == PROTO_CRL_ENTRIES);
 	sent = !call->done;
 	(void)pthread_mutex_unlock(&s->lock);

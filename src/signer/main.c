@@ -540,16 +540,17 @@ typedef int op_fn(struct state *s, struct conn *c, const struct proto_frame *fra
 static const struct {
 	op_fn *fn;
 	bool silent; /* no answer; a failure ends the connection */
+	const char *name;
 } ops[] = {
-    [PROTO_ISSUE] = {op_issue, false},
-    [PROTO_NOTE] = {op_note, false},
-    [PROTO_CRL_ENTRIES] = {op_entries, true},
-    [PROTO_CRL_SIGN] = {op_crl_sign, false},
-    [PROTO_CA_CERT] = {op_ca_cert, false},
-    [PROTO_LOG_READ] = {op_log_read, false},
-    [PROTO_CRL_BEGIN] = {op_crl_begin, true},
-    [PROTO_OCSP] = {op_ocsp, false},
-    [PROTO_CHECKPOINT] = {op_checkpoint, false},
+    [PROTO_ISSUE] = {op_issue, false, "issue"},
+    [PROTO_NOTE] = {op_note, false, "note"},
+    [PROTO_CRL_ENTRIES] = {op_entries, true, "crl entries"},
+    [PROTO_CRL_SIGN] = {op_crl_sign, false, "crl sign"},
+    [PROTO_CA_CERT] = {op_ca_cert, false, "ca certificate"},
+    [PROTO_LOG_READ] = {op_log_read, false, "log read"},
+    [PROTO_CRL_BEGIN] = {op_crl_begin, true, "crl begin"},
+    [PROTO_OCSP] = {op_ocsp, false, "ocsp"},
+    [PROTO_CHECKPOINT] = {op_checkpoint, false, "checkpoint"},
 };
 
 /* ---- connections --------------------------------------------------------------------------------------------- */
@@ -585,9 +586,19 @@ conn_accept(struct state *s)
 	(void)close(fd);
 }
 
+/* For whoever looks for what became of a request: our own troubles, and with --debug everything. */
+static void
+outcome_log(const char *op, int rc, const struct err *err)
+{
+	if (rc == E_SYS || rc == E_NOMEM || rc == E_FULL)
+		log_warn("%s: %s", op, err->text);
+	else
+		log_debug("%s: %s", op, rc == 0 ? "done" : err->text);
+}
+
 /* Execute one request. False if the connection must end. */
 static bool
-execute(struct state *s, struct conn *c, const struct proto_frame *frame)
+request_run(struct state *s, struct conn *c, const struct proto_frame *frame)
 {
 	struct buf answer = {0};
 	struct err err = {0};
@@ -601,6 +612,8 @@ execute(struct state *s, struct conn *c, const struct proto_frame *frame)
 	rc = ops[frame->type].fn(s, c, frame, &answer, &err);
 	if (rc == 0 && buf_failed(&answer))
 		rc = err_nomem(&err);
+	if (!ops[frame->type].silent)
+		outcome_log(ops[frame->type].name, rc, &err);
 	if (rc != 0 && ops[frame->type].silent)
 		log_warn("%s: the connection was closed", err.text);
 	else if (rc != 0)
@@ -609,6 +622,21 @@ execute(struct state *s, struct conn *c, const struct proto_frame *frame)
 		proto_answer_put(&c->out, frame->id, answer.data, answer.len);
 	buf_clear(&answer);
 	return (rc == 0 || !ops[frame->type].silent) && !buf_failed(&c->out);
+}
+
+static bool
+execute(struct state *s, struct conn *c, const struct proto_frame *frame)
+{
+	char about[LOG_ID_SIZE];
+	bool goes_on;
+
+	if (frame->about != NULL) {
+		hex_encode(about, frame->about, PROTO_ABOUT_LEN);
+		log_about(about, NULL);
+	}
+	goes_on = request_run(s, c, frame);
+	log_about(NULL, NULL);
+	return goes_on;
 }
 
 static void

@@ -28,6 +28,12 @@ proto_frame_read(const uint8_t *data, size_t len, struct proto_frame *out, struc
 	out->type = bytes_u8(&b);
 	out->id = bytes_u32(&b);
 	out->len = size - FRAME_MIN;
+	out->about = NULL;
+	if (out->type < PROTO_DONE && (out->type & PROTO_ABOUT) != 0 && out->len >= PROTO_ABOUT_LEN) {
+		out->type &= (uint8_t)~PROTO_ABOUT;
+		out->about = bytes_take(&b, PROTO_ABOUT_LEN);
+		out->len -= PROTO_ABOUT_LEN;
+	}
 	out->body = bytes_take(&b, out->len);
 	return (int)(LENGTH_BYTES + size);
 }
@@ -38,6 +44,16 @@ proto_frame_put(struct buf *out, unsigned type, uint32_t id, const void *body, s
 	buf_u32(out, (uint32_t)(FRAME_MIN + len));
 	buf_byte(out, (uint8_t)type);
 	buf_u32(out, id);
+	buf_append(out, body, len);
+}
+
+void
+proto_request_put(struct buf *out, enum proto_op op, uint32_t id, const uint8_t *about, const void *body, size_t len)
+{
+	buf_u32(out, (uint32_t)(FRAME_MIN + PROTO_ABOUT_LEN + len));
+	buf_byte(out, (uint8_t)(op | PROTO_ABOUT));
+	buf_u32(out, id);
+	buf_append(out, about, PROTO_ABOUT_LEN);
 	buf_append(out, body, len);
 }
 

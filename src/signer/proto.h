@@ -2,7 +2,8 @@
  * There are no others, and none that takes bytes to sign.
  *
  * A frame is u32 length of what follows, u8 type, u32 call id, body; integers big end first. Requests name an
- * operation, answers a status. Several calls may be under way; answers carry the id of their call. */
+ * operation, answers a status. Several calls may be under way; answers carry the id of their call. A request whose type has
+ * PROTO_ABOUT has the id of the api's request before its body: for the log, and nothing else. */
 #ifndef MUSTER_SIGNER_PROTO_H
 #define MUSTER_SIGNER_PROTO_H
 
@@ -40,9 +41,13 @@ enum proto_status {
 	PROTO_FAILED	  /* an error body */
 };
 
+#define PROTO_ABOUT 64	  /* added to an operation */
+#define PROTO_ABOUT_LEN 16
+
 struct proto_frame {
 	uint8_t type; /* enum proto_op or proto_status */
 	uint32_t id;
+	const uint8_t *about; /* PROTO_ABOUT_LEN bytes, borrowed; NULL: it is about nobody's request */
 	const uint8_t *body; /* borrowed */
 	size_t len;
 };
@@ -53,6 +58,9 @@ MUST_CHECK int proto_frame_read(const uint8_t *data, size_t len, struct proto_fr
 
 /* Append a frame with BODY, at most PROTO_BODY_MAX bytes. */
 void proto_frame_put(struct buf *out, unsigned type, uint32_t id, const void *body, size_t len);
+
+/* The same of a request about ABOUT (PROTO_ABOUT_LEN bytes), with a body that is so much shorter at most. */
+void proto_request_put(struct buf *out, enum proto_op op, uint32_t id, const uint8_t *about, const void *body, size_t len);
 
 /* Append a whole answer of any length, in as many parts as it takes. */
 void proto_answer_put(struct buf *out, uint32_t id, const void *body, size_t len);

@@ -121,6 +121,37 @@ def test_b7_no_line_is_forged(logged):
         assert set(read(logged, line)) <= members, ascii(line)
 
 
+@pytest.fixture(scope="module")
+def talkative():
+    with served(muster.Home(settings={"log.format": "json"}), "--debug") as h:
+        h.format = "json"
+        yield h
+
+
+def test_the_signers_lines_of_a_request(talkative):
+    """They have its id: what was signed for it, and what was refused."""
+    def about(reply):
+        request_id = reply.headers["X-Request-Id"]
+        return muster.wait_for(lambda: [m["message"] for m in map(json.loads, list(talkative.process.lines))
+                                        if m["process"] == "signer" and m.get("request_id") == request_id], 5, "the signer's lines")
+
+    made = talkative.request("POST", "/v1/devices", {"name": "n", "type": "t", "key": "ec-p256"})
+    assert about(made) == ["issue: done"]
+    assert about(talkative.request("POST", f"/v1/devices/{made.json['id']}/revoke")) == ["note: done"]
+
+
+def test_the_command_line_sends_a_trace(talkative):
+    """Each command one of its own for all of its calls, or that of whoever started it."""
+    def traces(**env):
+        seen = len(talkative.process.lines)
+        talkative.cli("device", "list", env=env)
+        return muster.wait_for(lambda: {m["trace_id"] for m in map(json.loads, talkative.process.lines[seen:])
+                                        if m["message"] == "request" and m["route"] == "/v1/devices"}, 5, "its line")
+    assert traces(TRACEPARENT=PARENT) == {TRACE}
+    first, second = traces(), traces(TRACEPARENT="nonsense")
+    assert len(first | second) == 2 and all(re.fullmatch("[0-9a-f]{32}", t) for t in first | second)
+
+
 def test_by_default_and_by_reload(logged):
     """Requests are logged when muster.conf says so, from the next SIGHUP on."""
     def switch(value):

@@ -159,7 +159,7 @@ check_frame(const struct proto_frame *frame, const uint8_t *at, int size)
 {
 	struct buf again = {0};
 
-	FUZZ_ASSERT(size == PROTO_HEADER + (int)frame->len && frame->len <= PROTO_BODY_MAX);
+	FUZZ_ASSERT(size == PROTO_HEADER + (int)frame->len + (frame->about != NULL ? PROTO_ABOUT_LEN : 0) && frame->len <= PROTO_BODY_MAX);
 	proto_frame_put(&again, frame->type, frame->id, frame->body, frame->len);
 	FUZZ_ASSERT(again.len == (size_t)size && memcmp(again.data, at, again.len) == 0);
 	buf_clear(&again);

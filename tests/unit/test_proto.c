@@ -58,6 +58,37 @@ test_frame(void **state)
 }
 
 /* The length alone decides: nothing is waited for that would be refused when it is there. */
+/* A request may say what it is about; an answer may not, and neither may what is too short for that. */
+static void
+test_what_a_frame_is_about(void **state)
+{
+	static const uint8_t about[PROTO_ABOUT_LEN] = "sixteen bytes!!";
+	struct proto_frame frame = {0};
+	struct buf out = {0};
+	struct err err = {0};
+
+	(void)state;
+	proto_request_put(&out, PROTO_ISSUE, 7, about, "body", 4);
+	assert_int_equal(proto_frame_read(out.data, out.len - 1, &frame, &err), 0);
+	assert_int_equal(proto_frame_read(out.data, out.len, &frame, &err), PROTO_HEADER + PROTO_ABOUT_LEN + 4);
+	assert_int_equal(frame.type, PROTO_ISSUE);
+	assert_int_equal(frame.id, 7);
+	assert_int_equal(frame.len, 4);
+	assert_memory_equal(frame.body, "body", 4);
+	assert_memory_equal(frame.about, about, sizeof about);
+	buf_reset(&out);
+	proto_frame_put(&out, PROTO_ISSUE | PROTO_ABOUT, 7, about, PROTO_ABOUT_LEN - 1);
+	assert_int_equal(proto_frame_read(out.data, out.len, &frame, &err), PROTO_HEADER + PROTO_ABOUT_LEN - 1);
+	assert_int_equal(frame.type, PROTO_ISSUE | PROTO_ABOUT); /* which is no operation */
+	assert_null(frame.about);
+	buf_reset(&out);
+	proto_frame_put(&out, PROTO_DONE | PROTO_ABOUT, 7, about, PROTO_ABOUT_LEN);
+	assert_int_equal(proto_frame_read(out.data, out.len, &frame, &err), PROTO_HEADER + PROTO_ABOUT_LEN);
+	assert_int_equal(frame.len, PROTO_ABOUT_LEN);
+	assert_null(frame.about);
+	buf_clear(&out);
+}
+
 static void
 test_frame_length(void **state)
 {
@@ -742,6 +773,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_frame),
+	    cmocka_unit_test(test_what_a_frame_is_about),
 	    cmocka_unit_test(test_frame_length),
 	    cmocka_unit_test(test_largest_frame),
 	    cmocka_unit_test(test_answers_in_parts),

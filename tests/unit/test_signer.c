@@ -624,7 +624,9 @@ test_nothing_makes_a_ca(void **state)
 	assert_int_equal(issue(&p, &request, &der, &err), E_INPUT);
 	hang_up(&p);
 	for (i = 0; i < 256; i++) { /* all that is no operation */
-		if (i >= PROTO_ISSUE && i <= PROTO_CHECKPOINT)
+		unsigned op = i < PROTO_DONE ? i & ~(unsigned)PROTO_ABOUT : i; /* with the id of a request it is the same one */
+
+		if (op >= PROTO_ISSUE && op <= PROTO_CHECKPOINT)
 			continue;
 		dial(&p);
 		assert_int_equal(ask(&p, i, &body, &der, &err), CLOSED);
