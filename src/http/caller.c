@@ -85,6 +85,7 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
     struct caller *caller_out, struct err *err)
 {
 	static const char *const via[] = {NULL, "token", "enrolment", "mtls", "idevid", "socket"};
+	struct caller caller;
 	int rc = E_UNAUTH;
 
 	if (proof->is_unread)
@@ -94,26 +95,29 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
 		return unauthenticated(err);
 	case CALLER_VIA_TOKEN:
 		if (proof->token[0] != '\0')
-			rc = operator_authenticate(core, proof->token, caller_out, err);
+			rc = operator_authenticate(core, proof->token, &caller, err);
 		break;
 	case CALLER_VIA_ENROLMENT:
 		if (proof->token[0] != '\0')
-			rc = enrol_authenticate(core, proof->token, caller_out, err);
+			rc = enrol_authenticate(core, proof->token, &caller, err);
 		break;
 	case CALLER_VIA_CERTIFICATE:
 		rc = operator_from_certificate(
-		    core, proof->certificate.data, proof->certificate.len, caller_out, err);
+		    core, proof->certificate.data, proof->certificate.len, &caller, err);
 		break;
 	case CALLER_VIA_IDEVID:
-		rc = vouch_authenticate(core, buf_str(&proof->certificate), caller_out, err);
+		rc = vouch_authenticate(core, buf_str(&proof->certificate), &caller, err);
 		break;
 	case CALLER_VIA_SOCKET:
-		rc = from_socket(proof, caller_out);
+		rc = from_socket(proof, &caller);
 		break;
 	}
 	if (rc == 0) {
-		(void)text_copy(caller_out->from, sizeof caller_out->from, peer);
-		return proof->tenant[0] != '\0' ? tenant_enter(core, caller_out, proof->tenant, err) : 0;
+		(void)text_copy(caller.from, sizeof caller.from, peer);
+		if (proof->tenant[0] != '\0' && (rc = tenant_enter(core, &caller, proof->tenant, err)) != 0)
+			return rc;
+		*caller_out = caller;
+		return 0;
 	}
 	if (rc != E_UNAUTH && rc != E_DENIED)
 		return rc;

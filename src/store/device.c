@@ -63,12 +63,24 @@ row_read(struct db_rows *rows, struct store_device *row)
 	row->last_seen = db_col_int(rows, 10);
 }
 
+/* Does it count for its tenant's quota? Not the revoked. */
+static bool
+is_counted(const struct store_device *row)
+{
+	return row->status != DEVICE_REVOKED && row->status != DEVICE_ARCHIVED;
+}
+
 int
 store_device_insert(struct store_tx *tx, const struct store_device *row, struct err *err)
 {
 	char key[STORE_NAME_SIZE];
+	int rc;
 
 	text_lower(key, sizeof key, row->name);
+	if (is_counted(row) &&
+	    (rc = db_exec(tx->db, "UPDATE tenant SET devices = devices + 1 WHERE id = $1", DB_ARGS(db_int(row->tenant_id)), NULL,
+		 err)) != 0)
+		return rc;
 	return db_exec(tx->db,
 	    "INSERT INTO device (id, tenant_id, name, name_key, type, location, labels, status, "
 	    "policy,"
@@ -112,6 +124,12 @@ store_device_update(struct store_tx *tx, const struct store_device *row, struct 
 	int rc;
 
 	text_lower(key, sizeof key, row->name);
+	/* $1: 1 if it will count; only if it did not, or the other way round. */
+	if ((rc = db_exec(tx->db,
+		 "UPDATE tenant SET devices = devices + 2 * $1 - 1 WHERE id = $2 AND $1 <>"
+		 " (SELECT CASE WHEN status <= 2 THEN 1 ELSE 0 END FROM device WHERE id = $3 AND tenant_id = $2)",
+		 DB_ARGS(db_int(is_counted(row)), db_int(row->tenant_id), db_text(row->id)), NULL, err)) != 0)
+		return rc;
 	rc = db_exec(tx->db,
 	    "UPDATE device SET name = $1, name_key = $2, type = $3, location = $4, labels = $5,"
 	    " status = $6, policy = $7, updated_at = $8 WHERE id = $9 AND tenant_id = $10",

@@ -1,6 +1,7 @@
 """Tenants: made, bound to, acted in, counted, removed; and what is one's is nobody else's."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import muster
 import pytest
@@ -217,3 +218,14 @@ def test_a_tenant_uses_its_profiles(home, bound):
     refused(ask(home, "POST", "/v1/devices", {"name": "d", "type": "t", "key": "rsa-4096"}, tenant="brief"), 400)
     home.cli("tenant", "update", "brief", "--any-profile")
     assert ask(home, "POST", "/v1/devices", {"name": "d", "type": "t", "key": "ec-p256", "profile": "constrained"}, tenant="brief").status == 201
+
+
+def test_a_quota_is_exact(home, bound):
+    """Of many registrations at once as many come in as there is room for."""
+    home.cli("tenant", "add", "crowd", "--quota", "5")
+    body = {"name": "d", "type": "t", "key": "ec-p256"}
+    with ThreadPoolExecutor(12) as pool:
+        said = sorted(pool.map(lambda _: ask(home, "POST", "/v1/devices", body, tenant="crowd").status, range(12)))
+    assert said == [201] * 5 + [409] * 7
+    assert home.json("tenant", "show", "crowd")["devices"] == 5
+    assert len(home.json("--tenant", "crowd", "device", "list")["items"]) == 5

@@ -2,6 +2,7 @@
 #include "core_fixture.h"
 
 #include "core/operator.h"
+#include "core/tenant.h"
 #include "http/caller.h"
 
 static void
@@ -107,6 +108,51 @@ test_each_proof(void **state)
 	assert_int_equal(fixture_audited(f, "authentication.fail"), 0);
 }
 
+/* H1, H2: who is bound may not name another tenant than its own, nor what is the whole installation's. */
+static void
+test_tenants(void **state)
+{
+	struct fixture *f = *state;
+	const struct route whole = {.who = ROUTE_WHOLE | ROLE_ADMIN}, own = {.who = ROLE_ADMIN};
+	const struct tenant_request none = {0};
+	struct caller_proof proof = {.via = CALLER_VIA_TOKEN}, socket = {.via = CALLER_VIA_SOCKET, .is_local_admin = true};
+	struct caller caller, there = f->caller;
+	struct store_tenant acme, zeta;
+	char token[TOKEN_SIZE], text[STORE_WORD_SIZE + 1];
+	struct err err = {0};
+
+	assert_ok(tenant_add(f->core, &f->caller, "acme", &none, &acme, &err));
+	assert_ok(tenant_add(f->core, &f->caller, "zeta", &none, &zeta, &err));
+	assert_ok(tenant_enter(f->core, &there, "acme", &err));
+	assert_ok(operator_create(f->core->store, &there, "bob", ROLE_ADMIN, 0, NULL, token, &err));
+	memcpy(proof.token, token, sizeof token);
+	assert_ok(resolve(f, &proof, &caller, &err));
+	assert_int_equal(caller.tenant_id, acme.id);
+	assert_ok(caller_may(&own, &caller, &err));
+	assert_int_equal(caller_may(&whole, &caller, &err), E_DENIED);
+	caller_proof_tenant(&proof, "acme");
+	assert_ok(resolve(f, &proof, &caller, &err));
+	caller_proof_tenant(&proof, "zeta");
+	assert_int_equal(resolve(f, &proof, &caller, &err), E_NOTFOUND);
+	assert_string_equal(caller.who, "untouched");
+	caller_proof_tenant(&socket, "zeta");
+	assert_ok(resolve(f, &socket, &caller, &err));
+	assert_int_equal(caller.tenant_id, zeta.id);
+	assert_ok(caller_may(&whole, &caller, &err));
+	/* What can be no name names nobody; no header says nothing. */
+	memset(text, 'a', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	caller_proof_tenant(&socket, text);
+	assert_int_equal(resolve(f, &socket, &caller, &err), E_NOTFOUND);
+	caller_proof_tenant(&socket, "");
+	assert_int_equal(resolve(f, &socket, &caller, &err), E_NOTFOUND);
+	socket.tenant[0] = '\0';
+	caller_proof_tenant(&socket, NULL);
+	assert_ok(resolve(f, &socket, &caller, &err));
+	assert_int_equal(caller.tenant_id, STORE_TENANT_DEFAULT);
+	assert_int_equal(fixture_audited(f, "authentication.fail"), 0);
+}
+
 /* Every failure says the same words, is counted and audited; who shows nothing has not tried. */
 static void
 test_bad_proofs(void **state)
@@ -142,6 +188,7 @@ main(void)
 	    cmocka_unit_test(test_what_names_a_token),
 	    cmocka_unit_test(test_who_may),
 	    cmocka_unit_test_setup_teardown(test_each_proof, fixture_open, fixture_close),
+	    cmocka_unit_test_setup_teardown(test_tenants, fixture_open, fixture_close),
 	    cmocka_unit_test_setup_teardown(test_bad_proofs, fixture_open, fixture_close),
 	};
 

@@ -1,4 +1,4 @@
-/* Table `tenant`, and the count of its devices that triggers keep. */
+/* Table `tenant`, and the count of its devices. */
 #include "store_fixture.h"
 
 #include "store/operator.h"
@@ -82,7 +82,7 @@ test_devices_are_counted(void **state)
 	} moves[] = {{DEVICE_ACTIVE, 2}, {DEVICE_SUSPENDED, 2}, {DEVICE_ACTIVE, 2}, {DEVICE_REVOKED, 1}, {DEVICE_REVOKED, 1},
 	    {DEVICE_SUSPENDED, 2}, {DEVICE_REVOKED, 1}};
 	struct fixture *f = *state;
-	struct store_device one = fixture_device(1, "one"), two = fixture_device(2, "two");
+	struct store_device one = fixture_device(1, "one"), two = fixture_device(2, "two"), three = fixture_device(3, "three");
 	struct store_archived archived[4];
 	struct store_tx *tx = NULL;
 	struct err err = {0};
@@ -91,6 +91,8 @@ test_devices_are_counted(void **state)
 
 	one.tenant_id = two.tenant_id = id;
 	one.status = DEVICE_PENDING;
+	three.status = DEVICE_REVOKED;
+	three.tenant_id = id;
 	assert_ok(store_begin(f->store, &tx, &err));
 	assert_ok(store_device_insert(tx, &one, &err));
 	assert_ok(store_device_insert(tx, &two, &err));
@@ -116,9 +118,13 @@ test_devices_are_counted(void **state)
 	assert_int_equal(read_row(f, id).devices, 1);
 	assert_int_equal(read_row(f, STORE_TENANT_DEFAULT).devices, 0); /* B9 */
 	assert_ok(store_begin(f->store, &tx, &err));
-	assert_ok(db_exec(tx->db, "DELETE FROM device", DB_NONE, NULL, &err));
+	assert_ok(store_device_insert(tx, &three, &err));
+	two.tenant_id = STORE_TENANT_DEFAULT;
+	two.status = DEVICE_ACTIVE;
+	assert_int_equal(store_device_update(tx, &two, &err), E_NOTFOUND); /* H2: nobody's count is changed */
 	assert_ok(store_commit(&tx, &err));
-	assert_int_equal(read_row(f, id).devices, 0);
+	assert_int_equal(read_row(f, id).devices, 1);
+	assert_int_equal(read_row(f, STORE_TENANT_DEFAULT).devices, 0);
 }
 
 static int
@@ -171,7 +177,10 @@ test_what_keeps_it(void **state)
 	assert_ok(store_commit(&tx, &err));
 	assert_ok(remove_row(f, other, "")); /* of which nothing is */
 	assert_int_equal(remove_row(f, id, "devices"), E_CONFLICT);
-	script(f, "UPDATE device SET status = 3");
+	d.status = DEVICE_REVOKED;
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_device_update(tx, &d, &err));
+	assert_ok(store_commit(&tx, &err));
 	assert_int_equal(remove_row(f, id, "services"), E_CONFLICT);
 	script(f, "UPDATE service SET status = 3");
 	assert_int_equal(remove_row(f, id, "operators"), E_CONFLICT);
