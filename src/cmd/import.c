@@ -7,6 +7,7 @@
 #include "cmd/print.h"
 #include "cmd/progress.h"
 #include "cmd/rest.h"
+#include "cmd/tarfile.h"
 
 #include "base/fs.h"
 #include "base/secret.h"
@@ -28,10 +29,10 @@
 #define KEY_FILE_MAX 16384
 #define NAME_CHARS 64
 
-enum { OPT_OUT = 'o', OPT_NO_WAIT = 0x100, OPT_LINK_TTL };
+enum { OPT_OUT = 'o', OPT_NO_WAIT = 0x100, OPT_LINK_TTL, OPT_ARCHIVE };
 
 struct arguments {
-	const char *file, *out;
+	const char *file, *out, *archive;
 	int64_t link_ttl_s;
 	bool no_wait;
 };
@@ -39,6 +40,10 @@ struct arguments {
 static const struct argp_option options[] = {
     {"out", OPT_OUT, "FILE", 0,
 	"Write what became of each row to FILE (CSV, only for its owner to read), replacing it: id, certificate, or link and password",
+	0},
+    {"archive", OPT_ARCHIVE, "FILE", 0,
+	"Fetch all packages into FILE, a tar archive with ID.zip for each, instead of leaving a link for each; their passwords are in "
+	"the FILE of --out, which is then required",
 	0},
     {"no-wait", OPT_NO_WAIT, NULL, 0, "End when the job runs; the same command again waits for its end", 0},
     {"link-ttl", OPT_LINK_TTL, "DURATION", 0, "How long one-time links are good (default 24h, at most 7d)", 0}, {0}};
@@ -51,6 +56,9 @@ parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case OPT_OUT:
 		a->out = arg;
+		return 0;
+	case OPT_ARCHIVE:
+		a->archive = arg;
 		return 0;
 	case OPT_NO_WAIT:
 		a->no_wait = true;
@@ -67,6 +75,8 @@ parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (a->file == NULL)
 			argp_error(state, "which FILE.csv?");
+		if (a->archive != NULL && a->out == NULL)
+			argp_error(state, "--archive needs --out FILE for the passwords");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -90,11 +100,12 @@ static const struct argp argp = {options, parse, "FILE.csv",
     "The service makes the devices in the background, and goes on after a restart. If this command ends, or its connection breaks, "
     "the same command goes on where it was: it knows the job by the file's rows. `muster job cancel ID` ends it.\n\n"
     "Where rows have no csr, their keys are made here, and links and passwords come encrypted for this command alone: it keeps its "
-    "key in FILE.key beside the FILE of --out, which is then required, until FILE is written. Give links and passwords to "
-    "different people, or by different ways.\n\n"
+    "key in FILE.key beside the FILE of --out, which is then required, until all is written. Give links, or the archive, and "
+    "passwords to different people, or by different ways.\n\n"
     "Examples:\n\n"
     "  muster device import fleet.csv\n"
-    "  muster device import fleet.csv -o results.csv\n\n" CLI_HELP_END,
+    "  muster device import fleet.csv -o results.csv\n"
+    "  muster device import fleet.csv -o results.csv --archive packages.tar\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
 
 /* An import on its way. */
@@ -104,6 +115,7 @@ struct running {
 	struct importfile_sum sum;
 	int64_t *lines; /* of each row */
 	size_t room;
+	bool key_is_new;     /* made by this run */
 	struct key *key;     /* what links and passwords are encrypted to; NULL: there are none */
 	char key_path[FS_PATH_MAX];
 	char *id;	     /* the job's */
@@ -112,6 +124,7 @@ struct running {
 	int64_t first;	     /* of the chunk */
 	size_t chunk_len, chunk_max;
 	struct progress progress;
+	int64_t n_lost;	     /* packages that went astray */
 };
 
 /* ---- the file --------------------------------------------------------------------------------------------------- */
@@ -133,6 +146,15 @@ on_complaint(void *ctx, int64_t line, const char *column, const char *reason)
 	text_escape(&text, reason, strlen(reason));
 	(void)fprintf(stderr, "%s\n", buf_str(&text));
 	buf_clear(&text);
+}
+
+/* Where in the file the row of this answer is. */
+static int64_t
+line_of(const struct running *r, const json_t *row)
+{
+	int64_t n = json_integer_value(json_object_get(row, "row"));
+
+	return n >= 1 && n <= r->sum.n ? r->lines[n - 1] : 0;
 }
 
 static int
@@ -176,6 +198,10 @@ file_check(struct running *r, struct err *err)
 		return err_set(err, E_INPUT,
 		    "%lld rows have no csr, so there will be links and passwords: say with -o FILE where to write them",
 		    (long long)sum.n_without_csr);
+	if (sum.n_without_csr == 0 && r->a->archive != NULL)
+		return err_set(err, E_INPUT, "every row has a csr, so there are no packages for --archive");
+	if (r->a->archive != NULL && (rc = outfile_check(r->a->archive, err)) != 0)
+		return rc;
 	return r->a->out != NULL ? outfile_check(r->a->out, err) : 0;
 }
 
@@ -261,9 +287,10 @@ key_get(struct running *r, struct err *err)
 	if ((rc = fs_read(r->key_path, KEY_FILE_MAX, &there, err)) == 0) {
 		if ((rc = key_from_pem(there.data, there.len, &r->key, err)) != 0)
 			(void)err_prefix(err, "%.200s", r->key_path);
-	} else if (rc == E_NOTFOUND && (rc = key_generate(KEY_RSA_3072, &r->key, err)) == 0 &&
+	} else if (rc == E_NOTFOUND && (rc = key_generate(KEY_RSA_2048, &r->key, err)) == 0 &&
 	    (rc = key_to_pem(r->key, &pem, err)) == 0) {
 		rc = fs_write(r->key_path, 0600, (gid_t)-1, pem.data, pem.len, err);
+		r->key_is_new = rc == 0;
 	}
 	secret_clear(&pem);
 	buf_clear(&there);
@@ -329,7 +356,7 @@ order_make(const struct running *r, json_t *body, struct err *err)
 	return rc;
 }
 
-/* Is the job's key the one that we have? */
+/* Is the job's key the one that we have? One that was made for nothing goes again. */
 static int
 key_compare(const struct running *r, struct err *err)
 {
@@ -344,6 +371,8 @@ key_compare(const struct running *r, struct err *err)
 		    "job %.40s was begun with another key than that in %.150s: its links and passwords are for that key alone\n"
 		    "Run the command with the --out that it was begun with.",
 		    r->id, r->key_path);
+	if (rc != 0 && r->key_is_new)
+		(void)remove(r->key_path);
 	buf_clear(&spki);
 	return rc;
 }
@@ -430,14 +459,12 @@ refusals_show(struct running *r, struct err *err)
 		if ((rc = buf_failed(&path) ? err_nomem(err) : call(r, "GET", buf_str(&path), NULL, &page, err)) != 0)
 			break;
 		json_array_foreach (json_object_get(page, "items"), i, item) {
-			int64_t n = json_integer_value(json_object_get(item, "row"));
 			const char *field, *reason;
 
 			first = json_array_get(json_object_get(item, "errors"), 0);
 			field = json_string_value(json_object_get(first, "field"));
 			reason = json_string_value(json_object_get(first, "reason"));
-			if (n >= 1 && n <= r->sum.n)
-				on_complaint(r, r->lines[n - 1], field != NULL ? field : "", reason != NULL ? reason : "is refused");
+			on_complaint(r, line_of(r, item), field != NULL ? field : "", reason != NULL ? reason : "is refused");
 		}
 		next = json_string_value(json_object_get(page, "next"));
 	} while (next != NULL);
@@ -557,18 +584,16 @@ result_add(struct results *s, const json_t *row, struct err *err)
 	static const char *const paths[] = {"name", "status", "device_id", "certificate.key", "certificate.serial",
 	    "certificate.fingerprint", "certificate.not_after", "certificate.pem"};
 	struct running *r = s->r;
-	int64_t n = json_integer_value(json_object_get(row, "row"));
 	struct buf values[sizeof paths / sizeof paths[0]] = {{0}}, link, password, error = {0};
 	const char *cells[13];
-	char number[24], line[24] = "";
+	char number[24], line[24];
 	size_t i;
 	int rc;
 
 	buf_init_secret(&link);
 	buf_init_secret(&password);
-	(void)snprintf(number, sizeof number, "%lld", (long long)n);
-	if (n >= 1 && n <= r->sum.n)
-		(void)snprintf(line, sizeof line, "%lld", (long long)r->lines[n - 1]);
+	(void)snprintf(number, sizeof number, "%lld", (long long)json_integer_value(json_object_get(row, "row")));
+	(void)snprintf(line, sizeof line, "%lld", (long long)line_of(r, row));
 	cells[0] = number;
 	cells[1] = line;
 	for (i = 0; i < sizeof paths / sizeof paths[0]; i++) {
@@ -640,10 +665,97 @@ results_write(struct running *r, struct err *err)
 	rc = fs_write_parts(r->a->out, 0600, (gid_t)-1, results_next, &s, err);
 	json_decref(s.page);
 	buf_clear(&s.part);
-	/* Links and passwords are on disk: the key has done what it was for. */
-	if (rc == 0 && r->key != NULL && remove(r->key_path) != 0)
-		rc = err_sys(err, "cannot remove %s", r->key_path);
 	return rc;
+}
+
+/* ---- packages in one archive ------------------------------------------------------------------------------------ */
+
+/* One package into TAR, unless an earlier run has it. A link that was used up has delivered to nobody who kept it. */
+static int
+package_add(struct running *r, struct tarfile *tar, const json_t *row, struct err *err)
+{
+	const char *id = json_string_value(json_object_get(row, "device_id"));
+	struct buf link, password, package = {0};
+	char name[TARFILE_NAME_MAX + 1];
+	int rc;
+
+	if (id == NULL || !json_is_string(json_object_get(row, "sealed")))
+		return 0;
+	(void)snprintf(name, sizeof name, "%s.zip", id);
+	if (tarfile_has(tar, name))
+		return 0;
+	buf_init_secret(&link);
+	buf_init_secret(&password);
+	if ((rc = unseal(r, row, &link, &password, err)) == 0) {
+		*err = (struct err){0};
+		rc = rest_fetch(r->cli, buf_str(&link), &package, err);
+	}
+	if (rc == 0) {
+		rc = tarfile_add(tar, name, package.data, package.len, err);
+	} else if (rc == E_GONE || rc == E_NOTFOUND) {
+		r->n_lost++;
+		on_complaint(r, line_of(r, row), "", "its package was fetched before, and is not in the archive: `muster device package ID` makes another");
+		rc = 0;
+	}
+	progress_add(&r->progress, 1);
+	buf_clear(&link);
+	buf_clear(&password);
+	buf_clear(&package);
+	return rc;
+}
+
+static int
+packages_add(struct running *r, struct tarfile *tar, struct err *err)
+{
+	json_t *page = NULL, *next, *item;
+	struct buf path = {0};
+	size_t i;
+	int rc;
+
+	do {
+		buf_reset(&path);
+		buf_printf(&path, "/v1/jobs/%s/rows?status=done&limit=500", r->id);
+		rest_query(&path, "after", json_string_value(json_object_get(page, "next")));
+		next = NULL;
+		rc = buf_failed(&path) ? err_nomem(err) : call(r, "GET", buf_str(&path), NULL, &next, err);
+		json_decref(page);
+		page = next;
+		json_array_foreach (json_object_get(page, "items"), i, item)
+			if (rc == 0)
+				rc = package_add(r, tar, item, err);
+	} while (rc == 0 && json_is_string(json_object_get(page, "next")));
+	json_decref(page);
+	buf_clear(&path);
+	return rc;
+}
+
+/* Fetch all packages. What is there of the archive has the job's id in its name until it is whole. */
+static int
+archive_write(struct running *r, struct err *err)
+{
+	char part[FS_PATH_MAX];
+	struct tarfile *tar = NULL;
+	int rc;
+
+	if (r->a->archive == NULL)
+		return 0;
+	if (snprintf(part, sizeof part, "%s.%s", r->a->archive, r->id) >= (int)sizeof part)
+		return err_set(err, E_INPUT, "the name of --archive is too long");
+	r->progress = (struct progress){.what = "packages", .unit = "packages", .total = (uint64_t)job_count(r, "done")};
+	if ((rc = tarfile_open(part, &tar, err)) == 0 && (rc = packages_add(r, tar, err)) == 0 && (rc = tarfile_finish(tar, err)) == 0)
+		rc = rename(part, r->a->archive) == 0 ? fs_sync_parent(part, err) : err_sys(err, "cannot write %s", r->a->archive);
+	tarfile_free(tar);
+	progress_end(&r->progress);
+	return rc;
+}
+
+/* All that it was for is on disk. */
+static int
+key_remove(const struct running *r, struct err *err)
+{
+	if (r->key == NULL || remove(r->key_path) == 0)
+		return 0;
+	return err_sys(err, "cannot remove %s", r->key_path);
 }
 
 /* The first rows that failed, by their lines. */
@@ -658,12 +770,9 @@ failures_show(struct running *r, struct err *err)
 	buf_printf(&path, "/v1/jobs/%s/rows?status=failed&limit=20", r->id);
 	rc = buf_failed(&path) ? err_nomem(err) : call(r, "GET", buf_str(&path), NULL, &page, err);
 	json_array_foreach (json_object_get(page, "items"), i, item) {
-		int64_t n = json_integer_value(json_object_get(item, "row"));
-
 		buf_reset(&text);
 		error_text(item, &text);
-		if (n >= 1 && n <= r->sum.n)
-			on_complaint(r, r->lines[n - 1], "", buf_str(&text));
+		on_complaint(r, line_of(r, item), "", buf_str(&text));
 	}
 	json_decref(page);
 	buf_clear(&path);
@@ -688,6 +797,8 @@ end_show(struct running *r, struct err *err)
 		return 0;
 	if (job_is(r, "cancelled"))
 		return err_set(err, E_CONFLICT, "job %.40s was cancelled", r->id);
+	if (r->n_lost > 0 && failed == 0)
+		return err_set(err, E_GONE, "%lld packages are not in %.200s", (long long)r->n_lost, r->a->archive);
 	if (failed == 0)
 		return 0;
 	if ((rc = failures_show(r, err)) != 0)
@@ -702,7 +813,8 @@ import(struct running *r, struct err *err)
 
 	if ((rc = file_check(r, err)) != 0 || (rc = key_get(r, err)) != 0 || (rc = job_open(r, err)) != 0 ||
 	    (rc = rows_send(r, err)) != 0 || (!r->a->no_wait && (rc = job_wait(r, err)) != 0) ||
-	    (!job_is(r, "running") && (rc = results_write(r, err)) != 0))
+	    (!job_is(r, "running") &&
+		((rc = results_write(r, err)) != 0 || (rc = archive_write(r, err)) != 0 || (rc = key_remove(r, err)) != 0)))
 		return rc;
 	return end_show(r, err);
 }

@@ -321,7 +321,36 @@ def test_links_and_passwords_for_the_uploader_alone(home):
     assert told[1]["certificate"].strip() in (opened.dir / "device.crt").read_text()
     # Who has another key gets nothing; the job is known by its rows.
     again = home.cli("device", "import", path, "-o", home.base / "other.csv", check=False)
-    assert again.returncode == 1 and b"another key" in again.stderr
+    assert again.returncode == 1 and b"another key" in again.stderr and not (home.base / "other.csv.key").exists()
+
+
+def packed(path):
+    """Names in the archive, as a program that nobody here wrote lists them."""
+    return muster.run("bsdtar", "tf", path).stdout.decode().split()
+
+
+def test_packages_in_one_archive(home):
+    """It opens, and each package in it with its password from the results; killed midway it goes on, without one twice."""
+    rows = [(f"p{i}", "packed", "ec-p256") for i in range(12)]
+    path, out, tar = write(home, rows, ("name", "type", "key")), home.base / "packed.csv", home.base / "packed.tar"
+    argv = [muster.MUSTER, "--dir", home.dir, "device", "import", path, "-o", out, "--archive", tar]
+    running = muster.Process(argv)
+    try:  # as soon as there is one package; when it is quicker than that, it was not killed
+        muster.wait_for(lambda: running.child.poll() is not None or any(p.stat().st_size for p in home.base.glob("packed.tar.*")), 30,
+                        "a package")
+    finally:
+        running.child.kill()
+        running.child.wait()
+    again = muster.run(*argv, check=False)
+    lost = again.stderr.count(b"was fetched before, and is not in the archive")
+    told = {r["id"]: r["password"] for r in results(out)}
+    names = packed(tar)
+    assert len(names) == len(set(names)) and {n.removesuffix(".zip") for n in names} <= set(told)
+    assert len(names) + lost == 12 and lost <= 1 and again.returncode == (1 if lost else 0), again.stderr
+    assert tar.stat().st_mode & 0o777 == 0o600 and not list(home.base.glob("packed.tar.*")) and not out.with_name("packed.csv.key").exists()
+    muster.run("bsdtar", "xf", tar, "-C", home.base, names[0])
+    assert b"device.key" in muster.run("7z", "l", f"-p{told[names[0].removesuffix('.zip')]}", home.base / names[0]).stdout
+    muster.run("7z", "t", f"-p{told[names[0].removesuffix('.zip')]}", home.base / names[0])
 
 
 def test_b6_export_and_import_are_each_others_inverse(home, requests):
