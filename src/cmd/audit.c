@@ -1,10 +1,13 @@
 /* `muster audit …`. */
+#include "cmd/auditfilter.h"
+#include "cmd/audittrail.h"
 #include "cmd/call.h"
 #include "cmd/commands.h"
 #include "cmd/outfile.h"
 #include "cmd/progress.h"
 #include "cmd/rest.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 
 #include <argp.h>
@@ -13,13 +16,22 @@
 
 #define VERIFY_ROWS "50000" /* a call */
 
+/* ---- list ---------------------------------------------------------------------------------------------------- */
+
+struct list_arguments {
+	struct list_options pages; /* first: its argp is a child's */
+	struct auditfilter filter;
+};
+
 static error_t
-parse(int key, char *arg, struct argp_state *state)
+list_parse(int key, char *arg, struct argp_state *state)
 {
+	struct list_arguments *a = state->input;
+
 	switch (key) {
 	case ARGP_KEY_INIT:
-		if (state->child_inputs != NULL)
-			state->child_inputs[0] = state->input;
+		state->child_inputs[0] = &a->pages;
+		state->child_inputs[1] = &a->filter;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "unexpected: %s", arg);
@@ -29,34 +41,67 @@ parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child list_child[] = {{&list_argp, 0, NULL, 0}, {0}};
+static const struct argp_child list_children[] = {{&list_argp, 0, NULL, 0}, {&auditfilter_argp, 0, NULL, 0}, {0}};
 
-static const struct argp audit_list_argp = {NULL, parse, "",
+static const struct argp audit_list_argp = {NULL, list_parse, "",
     "List what happened, oldest first: who did what to whom, when."
-    "\vThe CURSOR is the number of a row (SEQ).\n\n"
+    "\vThe CURSOR is the number of a row (SEQ), or, with one of the filters, what the page before ends with.\n\n"
     "Examples:\n\n"
     "  muster audit list --after 1200\n"
-    "  muster --json audit list --all\n\n" CLI_HELP_END,
-    list_child, NULL, NULL};
+    "  muster audit list --target device:6b2f1c1e-5d0a-4a55-9d0c-0f6f6a1d2f3b\n"
+    "  muster --json audit list --all --actor operator:alice --since 2026-11-01\n\n" CLI_HELP_END,
+    list_children, NULL, NULL};
 
 int
 cmd_audit_list(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field columns[] = {{"SEQ", "seq"}, {"AT", "at"},
 	    {"ACTOR", "actor"}, {"ACTION", "action"}, {"TARGET", "target"}, {"DETAIL", "detail"}};
-	struct list_options options = {.unfolded = true};
+	struct list_arguments a = {.pages = {.unfolded = true}};
 	struct buf path = {0};
 
-	if (argp_parse(&audit_list_argp, argc, argv, 0, NULL, &options) != 0)
+	if (argp_parse(&audit_list_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	buf_text(&path, "/v1/audit");
-	return call_list(cli, &path, &options, columns, sizeof columns / sizeof columns[0]);
+	auditfilter_put(&path, &a.filter);
+	return call_list(cli, &path, &a.pages, columns, sizeof columns / sizeof columns[0]);
 }
 
-static const struct argp verify_argp = {NULL, parse, "",
+/* ---- verify -------------------------------------------------------------------------------------------------- */
+
+struct verify_arguments {
+	const char *checkpoint; /* a file */
+};
+
+static const struct argp_option verify_options[] = {
+    {"checkpoint", 'c', "FILE", 0, "Hold the rows against this checkpoint, too, which `muster audit checkpoint` wrote", 0}, {0}};
+
+static error_t
+verify_parse(int key, char *arg, struct argp_state *state)
+{
+	struct verify_arguments *a = state->input;
+
+	switch (key) {
+	case 'c':
+		a->checkpoint = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "unexpected: %s", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp verify_argp = {verify_options, verify_parse, "",
     "Recompute the whole audit trail's hash chain."
     "\vA row that was changed, removed, moved or made without audit.key is found, and so is a tail that was cut, or a chain "
-    "that was made anew, behind the last checkpoint that the signer remembers ([audit] checkpoint).\n\n"
+    "that was made anew, behind the last checkpoint that the signer remembers ([audit] checkpoint). That is what the service finds of itself.\n\n"
+    "With --checkpoint the rows are fetched and the chain is recomputed here, up to the row that FILE is about: if it fits, "
+    "no row up to there was changed or removed since FILE was signed, whoever has the server now. Nothing is trusted for that but "
+    "FILE and the root CA's certificate (ca/root.crt, or --ca).\n\n"
+    "Example:\n\n"
+    "  muster audit verify --checkpoint /mnt/evidence/checkpoint.pem\n\n"
     "Exit status: 0 intact, 1 changed or not checked, 2 usage.",
     NULL, NULL, NULL};
 
@@ -96,21 +141,55 @@ verify_pages(const struct cli *cli, json_t **answer_out, struct err *err)
 	return rc;
 }
 
+/* Not by what the service says of itself: the rows, the file and the root. */
+static int
+verify_outside(const struct cli *cli, const struct verify_arguments *a, struct checkpoint *checkpoint, struct err *err)
+{
+	struct audittrail trail = {.wanted = checkpoint};
+	int rc;
+
+	if (a->checkpoint == NULL)
+		return 0;
+	if ((rc = audittrail_checkpoint(cli, a->checkpoint, checkpoint, err)) != 0 ||
+	    (rc = audittrail_follow(cli, &trail, err)) != 0)
+		return rc;
+	return audittrail_end(&trail, err);
+}
+
+static void
+verify_print(const struct cli *cli, json_t *answer, const struct checkpoint *checkpoint)
+{
+	char at[CLOCK_TEXT_MAX];
+
+	clock_text(at, checkpoint->at);
+	if (cli->json) {
+		if (checkpoint->number > 0)
+			(void)json_object_set_new(answer, "checkpoint",
+			    json_pack("{s:I, s:I, s:s}", "number", (json_int_t)checkpoint->number, "seq",
+				(json_int_t)checkpoint->seq, "at", at));
+		print_json(answer);
+		return;
+	}
+	(void)printf("All %lld rows are as they were written.\n",
+	    (long long)json_integer_value(json_object_get(answer, "rows")));
+	if (checkpoint->number > 0)
+		(void)printf("Those up to row %lld are what checkpoint %llu of %s was signed for.\n",
+		    (long long)checkpoint->seq, (unsigned long long)checkpoint->number, at);
+}
+
 int
 cmd_audit_verify(struct cli *cli, int argc, char **argv)
 {
+	struct verify_arguments a = {0};
+	struct checkpoint checkpoint = {0};
 	json_t *answer = NULL;
 	struct err err = {0};
 
-	if (argp_parse(&verify_argp, argc, argv, 0, NULL, NULL) != 0)
+	if (argp_parse(&verify_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if (verify_pages(cli, &answer, &err) != 0)
+	if (verify_outside(cli, &a, &checkpoint, &err) != 0 || verify_pages(cli, &answer, &err) != 0)
 		return cli_fail(cli, &err);
-	if (cli->json)
-		print_json(answer);
-	else
-		(void)printf("All %lld rows are as they were written.\n",
-		    (long long)json_integer_value(json_object_get(answer, "rows")));
+	verify_print(cli, answer, &checkpoint);
 	json_decref(answer);
 	return CLI_OK;
 }

@@ -97,6 +97,7 @@ static const struct command commands[] = {
     {"tenant update", cmd_tenant_update, TRUST, "change a tenant's quota or profiles"},
     {"tenant remove", cmd_tenant_remove, TRUST, "remove a tenant that has nothing left"},
     {"audit list", cmd_audit_list, TRUST, "list what happened"},
+    {"audit export", cmd_audit_export, TRUST, "write out what happened, as JSON lines or CSV"},
     {"audit verify", cmd_audit_verify, TRUST, "check the whole audit trail for changes"},
     {"audit checkpoint", cmd_audit_checkpoint, TRUST, "get what the signer has signed of the audit trail"},
     {"broker add", cmd_broker_add, TRUST, "add a broker that follows this service"},

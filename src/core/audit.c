@@ -32,8 +32,35 @@ audit_write(struct store_tx *tx, const struct caller *caller, int64_t now, const
 	return store_audit_append(tx, &row, err);
 }
 
+static int
+each_of(struct core *core, int64_t tenant_id, int64_t after, size_t limit, store_audit_each_fn *each, void *ctx,
+    struct err *err)
+{
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	rc = store_audit_each(tx, tenant_id, after, limit, each, ctx, err);
+	store_rollback(&tx);
+	return rc;
+}
+
 int
 audit_each(struct core *core, const struct caller *caller, int64_t after, size_t limit,
+    store_audit_each_fn *each, void *ctx, struct err *err)
+{
+	return each_of(core, caller->tenant_id, after, limit, each, ctx, err);
+}
+
+int
+audit_trail(struct core *core, int64_t after, size_t limit, store_audit_each_fn *each, void *ctx, struct err *err)
+{
+	return each_of(core, 0, after, limit, each, ctx, err);
+}
+
+int
+audit_find(struct core *core, const struct caller *caller, const struct store_audit_filter *filter, size_t limit,
     store_audit_each_fn *each, void *ctx, struct err *err)
 {
 	struct store_tx *tx = NULL;
@@ -41,7 +68,7 @@ audit_each(struct core *core, const struct caller *caller, int64_t after, size_t
 
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	rc = store_audit_each(tx, caller->tenant_id, after, limit, each, ctx, err);
+	rc = store_audit_find(tx, caller->tenant_id, filter, limit, each, ctx, err);
 	store_rollback(&tx);
 	return rc;
 }

@@ -18,6 +18,14 @@ MUST_CHECK int audit_write(struct store_tx *tx, const struct caller *caller, int
 MUST_CHECK int audit_each(struct core *core, const struct caller *caller, int64_t after, size_t limit,
     store_audit_each_fn *each, void *ctx, struct err *err);
 
+/* The same for what FILTER lets through, in the order of the times. */
+MUST_CHECK int audit_find(struct core *core, const struct caller *caller, const struct store_audit_filter *filter,
+    size_t limit, store_audit_each_fn *each, void *ctx, struct err *err);
+
+/* All tenants' rows. */
+MUST_CHECK int audit_trail(
+    struct core *core, int64_t after, size_t limit, store_audit_each_fn *each, void *ctx, struct err *err);
+
 /* Verify the chain behind the row AFTER (0: from the start), LIMIT rows of it or all (INT64_MAX), and the checkpoints of
  * these; at its end also that it reaches as far as the signer remembers. As store_audit_verify; E_BUSY: the signer could not be
  * asked. */

@@ -2,6 +2,7 @@
 #include "core/audit.h"
 #include "core/auditpoint.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "http/args.h"
 #include "http/json.h"
@@ -10,17 +11,23 @@
 #include "x509/pem.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define VERIFY_MAX 1000000
 
-static const char *const list_names[] = {"limit", "after", NULL};
+#define TRAIL_DEFAULT 1000
+#define TRAIL_MAX 10000
+
+static const char *const list_names[] = {"limit", "after", "actor", "action", "target", "since", "until", NULL};
+static const char *const trail_names[] = {"limit", "after", NULL};
 static const char *const verify_names[] = {"limit", "after", NULL};
 
 struct page {
+	json_t *(*shape)(const struct store_audit *row);
 	json_t *items;
 	size_t limit;
 	bool more;
-	int64_t last; /* seq of the last item */
+	int64_t at, seq; /* of the last item */
 };
 
 /* One row more than the page holds tells whether there is a next one. */
@@ -33,36 +40,11 @@ add_row(void *ctx, const struct store_audit *row, struct err *err)
 		page->more = true;
 		return 0;
 	}
-	if (json_array_append_new(page->items, shape_audit(row)) != 0)
+	if (json_array_append_new(page->items, page->shape(row)) != 0)
 		return err_nomem(err);
-	page->last = row->seq;
+	page->at = row->at;
+	page->seq = row->seq;
 	return 0;
-}
-
-int
-api_audit_list(struct core *core, const struct caller *caller, const struct http_request *req,
-    struct http_reply *reply, struct err *err)
-{
-	struct page page = {0};
-	const char *after_text;
-	int64_t after = 0;
-	char next[24] = "";
-	int rc;
-
-	if ((rc = http_query_only(req, list_names, err)) != 0 ||
-	    (rc = args_page(req, &page.limit, &after_text, err)) != 0)
-		return rc;
-	if (after_text != NULL && !integer_parse(after_text, 0, INT64_MAX, &after))
-		return err_field(err, E_INPUT, "after", "must be the number of a row");
-	if ((page.items = json_array()) == NULL)
-		return err_nomem(err);
-	if ((rc = audit_each(core, caller, after, page.limit + 1, add_row, &page, err)) != 0) {
-		json_decref(page.items);
-		return rc;
-	}
-	if (page.more)
-		(void)snprintf(next, sizeof next, "%lld", (long long)page.last);
-	return json_reply_take(reply, 200, shape_page_take(page.items, next), err);
 }
 
 /* A query parameter that is a number; absent, *OUT stays. */
@@ -74,6 +56,115 @@ number_arg(const struct http_request *req, const char *name, int64_t min, int64_
 	if (text != NULL && !integer_parse(text, min, max, out))
 		return err_field(err, E_INPUT, name, "must be a number from %lld to %lld", (long long)min, (long long)max);
 	return 0;
+}
+
+static int
+time_arg(const struct http_request *req, const char *name, int64_t *out, struct err *err)
+{
+	const char *text = http_query_get(req, name);
+
+	if (text != NULL && (!clock_parse(text, out) || *out <= 0))
+		return err_field(err, E_INPUT, name, "must be a time such as 2026-11-24T08:00:00Z");
+	return 0;
+}
+
+static bool
+is_filtered(const struct store_audit_filter *f)
+{
+	return f->actor != NULL || f->action != NULL || f->target != NULL || f->since != 0 || f->until != 0;
+}
+
+/* Where a filtered page ended: "TIME.SEQ". Without a filter it is the number alone. */
+static int
+after_arg(const struct http_request *req, struct store_audit_filter *f, struct err *err)
+{
+	const char *text = http_query_get(req, "after"), *dot = text == NULL || !is_filtered(f) ? NULL : strchr(text, '.');
+	char at[24];
+
+	if (text == NULL)
+		return 0;
+	if (dot != NULL && (size_t)(dot - text) < sizeof at) {
+		memcpy(at, text, (size_t)(dot - text));
+		at[dot - text] = '\0';
+		if (integer_parse(at, 0, INT64_MAX, &f->after_at) && integer_parse(dot + 1, 1, INT64_MAX, &f->after_seq))
+			return 0;
+	}
+	if (is_filtered(f))
+		return err_field(err, E_INPUT, "after", "must be the `next` of a page with the same filters");
+	return integer_parse(text, 0, INT64_MAX, &f->after_seq) ? 0
+							      : err_field(err, E_INPUT, "after", "must be the number of a row");
+}
+
+static int
+filter_read(const struct http_request *req, struct store_audit_filter *f, struct err *err)
+{
+	int rc;
+
+	f->actor = http_query_get(req, "actor");
+	f->action = http_query_get(req, "action");
+	f->target = http_query_get(req, "target");
+	if ((rc = time_arg(req, "since", &f->since, err)) != 0 || (rc = time_arg(req, "until", &f->until, err)) != 0)
+		return rc;
+	return after_arg(req, f, err);
+}
+
+static int
+page_reply(struct page *page, bool is_filtered, struct http_reply *reply, struct err *err)
+{
+	char next[48] = "";
+
+	if (page->more && is_filtered)
+		(void)snprintf(next, sizeof next, "%lld.%lld", (long long)page->at, (long long)page->seq);
+	else if (page->more)
+		(void)snprintf(next, sizeof next, "%lld", (long long)page->seq);
+	return json_reply_take(reply, 200, shape_page_take(page->items, next), err);
+}
+
+int
+api_audit_list(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct page page = {.shape = shape_audit};
+	struct store_audit_filter filter = {0};
+	const char *after;
+	int rc;
+
+	if ((rc = http_query_only(req, list_names, err)) != 0 || (rc = args_page(req, &page.limit, &after, err)) != 0 ||
+	    (rc = filter_read(req, &filter, err)) != 0)
+		return rc;
+	if ((page.items = json_array()) == NULL)
+		return err_nomem(err);
+	if (is_filtered(&filter))
+		rc = audit_find(core, caller, &filter, page.limit + 1, add_row, &page, err);
+	else
+		rc = audit_each(core, caller, filter.after_seq, page.limit + 1, add_row, &page, err);
+	if (rc != 0) {
+		json_decref(page.items);
+		return rc;
+	}
+	return page_reply(&page, is_filtered(&filter), reply, err);
+}
+
+int
+api_audit_trail(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	struct page page = {.shape = shape_audit_link};
+	int64_t after = 0, limit = TRAIL_DEFAULT;
+	int rc;
+
+	(void)caller;
+	if ((rc = http_query_only(req, trail_names, err)) != 0 || (rc = number_arg(req, "after", 0, INT64_MAX, &after, err)) != 0 ||
+	    (rc = number_arg(req, "limit", 1, TRAIL_MAX, &limit, err)) != 0)
+		return rc;
+	page.limit = (size_t)limit;
+	if ((page.items = json_array()) == NULL)
+		return err_nomem(err);
+	if ((rc = audit_trail(core, after, page.limit + 1, add_row, &page, err)) != 0) {
+		json_decref(page.items);
+		return rc;
+	}
+	return page_reply(&page, false, reply, err);
 }
 
 int

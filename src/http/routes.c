@@ -93,6 +93,7 @@ const struct route routes[] = {
     ROUTE("DELETE", "/v1/tenants/{name}", WHOLE_ADMIN, ROUTE_NORMAL, ON_API, api_tenants_remove),
 
     ROUTE("GET",    "/v1/audit", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_list),
+    ROUTE("GET",    "/v1/audit/trail", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, api_audit_trail),
     ROUTE("GET",    "/v1/audit/verify", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, api_audit_verify),
     ROUTE("GET",    "/v1/audit/checkpoint", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, api_audit_checkpoint),
     ROUTE("GET",    "/v1/ca", READERS, ROUTE_NORMAL, ON_API, api_ca_get),

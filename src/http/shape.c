@@ -379,6 +379,20 @@ shape_audit(const struct store_audit *row)
 }
 
 json_t *
+shape_audit_link(const struct store_audit *row)
+{
+	return json_pack("{s:I, s:I, s:o, s:s, s:s, s:s, s:s, s:o}",
+	    "seq", (json_int_t)row->seq,
+	    "tenant_id", (json_int_t)row->tenant_id,
+	    "at", json_time(row->at),
+	    "actor", row->actor,
+	    "action", row->action,
+	    "target", row->target,
+	    "detail", row->detail,
+	    "hash", hex(row->hash, sizeof row->hash));
+}
+
+json_t *
 shape_checkpoint(const struct checkpoint *c, const char *pem)
 {
 	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:s}",

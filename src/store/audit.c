@@ -82,6 +82,16 @@ hash_row(struct buf *scratch, const uint8_t *before, const struct store_audit *r
 }
 
 int
+store_audit_hash(const uint8_t *before, const struct store_audit *row, uint8_t *out, struct err *err)
+{
+	struct buf scratch = {0};
+	int rc = hash_row(&scratch, before, row, out, err);
+
+	buf_clear(&scratch);
+	return rc;
+}
+
+int
 store_audit_append(struct store_tx *tx, const struct store_audit *row, struct err *err)
 {
 	const struct auditkey *key = store_auditkey(tx->store);
@@ -149,6 +159,50 @@ store_audit_each(struct store_tx *tx, int64_t tenant_id, int64_t after, size_t l
 		    "SELECT " COLUMNS " FROM audit WHERE tenant_id = $1 AND seq > $2"
 		    " ORDER BY seq LIMIT $3",
 		    DB_ARGS(db_int(tenant_id), db_int(after), db_int((int64_t)limit)));
+	while (db_next(&rows)) {
+		row_read(&rows, &row);
+		if (rows.rc == 0)
+			rows.rc = each(ctx, &row, &rows.err);
+	}
+	return db_end(&rows, err);
+}
+
+/* Each walks its own index, in its order: what is fixed first, then the time. */
+#define FIND(fixed)                                                                                                    \
+	"SELECT " COLUMNS " FROM audit WHERE tenant_id = $1 AND " fixed "(at, seq) > ($2, $3) AND at < $4"             \
+	" AND ($5 = '' OR target = $5) AND ($6 = '' OR actor = $6) AND ($7 = '' OR action = $7)"                       \
+	" ORDER BY at, seq LIMIT $8"
+
+static const char *
+find_sql(const struct store_audit_filter *f)
+{
+	if (f->target != NULL && f->target[0] != '\0')
+		return FIND("target = $5 AND ");
+	if (f->actor != NULL && f->actor[0] != '\0')
+		return FIND("actor = $6 AND ");
+	if (f->action != NULL && f->action[0] != '\0')
+		return FIND("action = $7 AND ");
+	return FIND("");
+}
+
+static struct db_arg
+word(const char *text)
+{
+	return db_text(text != NULL ? text : "");
+}
+
+int
+store_audit_find(struct store_tx *tx, int64_t tenant_id, const struct store_audit_filter *f, size_t limit,
+    store_audit_each_fn *each, void *ctx, struct err *err)
+{
+	bool from_start = f->after_seq == 0 || f->after_at < f->since;
+	struct store_audit row;
+	struct db_rows rows;
+
+	db_query(&rows, tx->db, find_sql(f),
+	    DB_ARGS(db_int(tenant_id), db_int(from_start ? f->since - 1 : f->after_at),
+		db_int(from_start ? INT64_MAX : f->after_seq), db_int(f->until != 0 ? f->until : INT64_MAX), word(f->target),
+		word(f->actor), word(f->action), db_int((int64_t)limit)));
 	while (db_next(&rows)) {
 		row_read(&rows, &row);
 		if (rows.rc == 0)

@@ -44,6 +44,22 @@ typedef int store_audit_each_fn(void *ctx, const struct store_audit *row, struct
 MUST_CHECK int store_audit_each(struct store_tx *tx, int64_t tenant_id, int64_t after, size_t limit,
     store_audit_each_fn *each, void *ctx, struct err *err);
 
+/* The hash of ROW behind one whose hash is BEFORE, into OUT[SHA256_LEN]; that of ROW itself is not looked at. E_NOMEM. */
+MUST_CHECK int store_audit_hash(
+    const uint8_t *before, const struct store_audit *row, uint8_t *out, struct err *err);
+
+/* Which rows of a tenant's. */
+struct store_audit_filter {
+	const char *actor, *action, *target; /* exactly; NULL or "": any */
+	int64_t since, until;		     /* from, and before; 0: from the first, to the last */
+	int64_t after_at, after_seq;	     /* behind this row; after_seq 0: from the first */
+};
+
+/* The same for those that FILTER lets through, in the order of their times. One of its words, or its times, is looked for in an
+ * index: the target before the actor before the action. */
+MUST_CHECK int store_audit_find(struct store_tx *tx, int64_t tenant_id, const struct store_audit_filter *filter,
+    size_t limit, store_audit_each_fn *each, void *ctx, struct err *err);
+
 /* The last row's number and hash; 0 and zero: none was written yet. E_CONFLICT: the head is damaged. */
 struct store_audit_head {
 	int64_t seq;

@@ -507,6 +507,114 @@ test_every_byte_of_100_rows_flipped(void **state)
 	store_rollback(&tx);
 }
 
+struct found {
+	int n;
+	int64_t seqs[64];
+};
+
+static int
+on_found(void *ctx, const struct store_audit *row, struct err *err)
+{
+	struct found *f = ctx;
+
+	(void)err;
+	f->seqs[f->n++] = row->seq;
+	return 0;
+}
+
+/* The rows of tenant 1 that FILTER finds, page by page, as "2 4 6 ". */
+static const char *
+find(struct fixture *f, struct store_audit_filter filter, size_t page)
+{
+	static char text[256];
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+	struct found found;
+	size_t len = 0;
+	int i;
+
+	text[0] = '\0';
+	do {
+		found.n = 0;
+		assert_ok(store_read(f->store, &tx, &err));
+		assert_ok(store_audit_find(tx, 1, &filter, page, on_found, &found, &err));
+		store_rollback(&tx);
+		for (i = 0; i < found.n; i++)
+			len += (size_t)snprintf(text + len, sizeof text - len, "%d ", (int)found.seqs[i]);
+		if (found.n > 0) {
+			filter.after_seq = found.seqs[found.n - 1];
+			filter.after_at = 1000 + filter.after_seq;
+		}
+	} while (found.n == (int)page);
+	return text;
+}
+
+/* Rows 2, 4, 6 and 8 are tenant 1's; 3 and 6 are registrations, and row N is of the second 1000 + N. */
+static void
+test_filters(void **state)
+{
+	static const char device[] = "device:00000001-0000-4000-8000-000000000000";
+	struct fixture *f = *state;
+	size_t page;
+
+	for (page = 1; page <= 5; page++) {
+		assert_string_equal(find(f, (struct store_audit_filter){0}, page), "2 4 6 8 ");
+		assert_string_equal(find(f, (struct store_audit_filter){.actor = "operator:admin"}, page), "2 4 6 8 ");
+		assert_string_equal(find(f, (struct store_audit_filter){.actor = "operator:%"}, page), "");
+		assert_string_equal(find(f, (struct store_audit_filter){.action = "device.register"}, page), "6 ");
+		assert_string_equal(find(f, (struct store_audit_filter){.action = "device.revoke"}, page), "2 4 8 ");
+		assert_string_equal(find(f, (struct store_audit_filter){.target = device}, page), "2 6 8 ");
+		assert_string_equal(
+		    find(f, (struct store_audit_filter){.target = device, .action = "device.revoke"}, page), "2 8 ");
+		assert_string_equal(
+		    find(f, (struct store_audit_filter){.actor = "operator:admin", .action = "device.register", .since = 1006}, page), "6 ");
+		assert_string_equal(find(f, (struct store_audit_filter){.since = 1004}, page), "4 6 8 ");
+		assert_string_equal(find(f, (struct store_audit_filter){.since = 1005, .until = 1008}, page), "6 ");
+		assert_string_equal(find(f, (struct store_audit_filter){.until = 1002}, page), "");
+	}
+	/* A clock that was set back: none is lost. */
+	fixture_tamper(f, "UPDATE audit SET at = 1003 WHERE seq = 8");
+	assert_string_equal(find(f, (struct store_audit_filter){.since = 1003}, 9), "8 4 6 ");
+}
+
+static void
+expect_plan(struct fixture *f, struct store_audit_filter filter, const char *index)
+{
+	struct store_tx *tx = NULL;
+	struct found found = {0};
+	struct err err = {0};
+	char text[1024];
+
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_ok(store_audit_find(tx, 1, &filter, 2, on_found, &found, &err));
+	store_rollback(&tx);
+	fixture_plan(f, text, sizeof text);
+	if (strstr(text, index) == NULL || strstr(text, "TEMP B-TREE") != NULL || strstr(text, "SCAN") != NULL)
+		fail_msg("%s\nplan: %s", fixture_last_sql, text);
+}
+
+/* Each filter walks its own index, in order, with no sort and no full scan. */
+static void
+test_plans(void **state)
+{
+	struct fixture *f = *state;
+	struct store_tx *tx = NULL;
+	struct found found = {0};
+	struct err err = {0};
+	char text[1024];
+
+	expect_plan(f, (struct store_audit_filter){.since = 5}, "audit_at (tenant_id=? AND at>?");
+	expect_plan(f, (struct store_audit_filter){.actor = "a", .action = "b"}, "audit_actor (tenant_id=? AND actor=? AND at>?");
+	expect_plan(f, (struct store_audit_filter){.action = "b"}, "audit_action (tenant_id=? AND action=? AND at>?");
+	expect_plan(f, (struct store_audit_filter){.actor = "a", .target = "c"},
+	    "audit_target (tenant_id=? AND target=? AND at>?");
+	assert_ok(store_read(f->store, &tx, &err));
+	assert_ok(store_audit_each(tx, 1, 3, 2, on_found, &found, &err));
+	store_rollback(&tx);
+	fixture_plan(f, text, sizeof text);
+	assert_non_null(strstr(text, "audit_tenant (tenant_id=? AND seq>?)"));
+}
+
 #define case_of(fn, setup) cmocka_unit_test_setup_teardown(fn, setup, fixture_teardown)
 
 int
@@ -522,8 +630,11 @@ main(void)
 	    case_of(test_the_key_is_gone, setup_rows),
 	    case_of(test_a_damaged_key_is_refused, fixture_setup),
 	    case_of(test_every_byte_of_100_rows_flipped, fixture_setup),
+	    case_of(test_filters, setup_rows),
+	    case_of(test_plans, setup_rows),
 	    case_of(test_append_refuses_a_broken_chain, setup_rows),
 	};
 
+	fixture_trace();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
