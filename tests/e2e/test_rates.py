@@ -1,5 +1,6 @@
 """Limits a minute: registrations, failed authentications, links; by client and in all; and who a client is (H4, H7)."""
 
+import json
 import os
 import re
 import shutil
@@ -162,6 +163,29 @@ def test_registrations_by_operator_and_token(limited):
     statuses = [test_est.post(home, "simpleenroll", test_est.Device(home, "Pump").request(), token).status
                 for token in (tokens[0], tokens[0], tokens[1])]
     assert statuses == [200, 429, 200]
+
+
+def test_a_job_counts_as_what_it_makes(limited):
+    """F8: its devices are registrations of who started it, and wait for their time rather than fail."""
+    home = limited()
+    dave, erin = operator(home), operator(home)
+    csrs = [json.loads(line)["csr"] for line in muster.run(muster.BUILD / "tests/bench/make_csrs", "muster", "4").stdout.splitlines()]
+    limited(register_operator_per_min=3)
+
+    def call(method, path, body=None, token=dave):
+        reply = home.request(method, "/v1/jobs" + path, body, token=token)
+        assert reply.status in (200, 201, 202), reply.body
+        return reply.json
+
+    at = "/" + call("POST", "", {"kind": "device.import", "name": "x", "digest": "cd" * 32, "total": 4})["id"]
+    call("POST", f"{at}/rows", {"first": 1, "rows": [{"name": f"j{i}", "type": "job", "csr": csr} for i, csr in enumerate(csrs)]})
+    call("POST", f"{at}/start", {})
+    muster.wait_for(lambda: call("GET", at)["done"] == 3, 20, "the rows that may be made at once")
+    problem(home.request("POST", "/v1/devices", BODY, token=dave))
+    assert home.request("POST", "/v1/devices", BODY, token=erin).status == 201
+    job = call("GET", at)
+    assert (job["status"], job["done"], job["failed"]) == ("running", 3, 0)
+    call("POST", f"{at}/cancel", {})
 
 
 def test_a_device_that_has_gone_mad(limited):
