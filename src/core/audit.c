@@ -6,9 +6,25 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-#define DETAIL_MAX 1024
+#define DETAIL_MAX 1100
 #define VERIFY_ROWS 20000 /* in one transaction, which holds back the emptying of the database's log */
+
+/* Name the request in the JSON object that TEXT is, or is to be: by that its lines in the log are found. False: no room. */
+static bool
+request_put(char text[DETAIL_MAX], const char *request)
+{
+	size_t len = strlen(text);
+	int n;
+
+	if (request[0] == '\0')
+		return true;
+	if (len > 0)
+		len--; /* the brace */
+	n = snprintf(text + len, DETAIL_MAX - len, "%s\"request\":\"%s\"}", len == 0 ? "{" : len == 1 ? "" : ",", request);
+	return n >= 0 && (size_t)n < DETAIL_MAX - len;
+}
 
 int
 audit_write(struct store_tx *tx, const struct caller *caller, int64_t now, const char *action,
@@ -29,6 +45,8 @@ audit_write(struct store_tx *tx, const struct caller *caller, int64_t now, const
 		if (n < 0 || (size_t)n >= sizeof text)
 			return err_set(err, E_SYS, "the audit's detail of %s is too long", action);
 	}
+	if (!request_put(text, caller->request))
+		return err_set(err, E_SYS, "the audit's detail of %s is too long", action);
 	return store_audit_append(tx, &row, err);
 }
 

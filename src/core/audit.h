@@ -10,7 +10,8 @@
 struct store_tx;
 
 /* Append a row to the caller's transaction. TARGET_KIND and TARGET_ID make "device:UUID"; DETAIL is a printf
- * format for a JSON object, or NULL: its arguments are numbers, UUIDs, hex and checked words only. */
+ * format for a JSON object, or NULL: its arguments are numbers, UUIDs, hex and checked words only. The caller's request, if it has
+ * one, is added as "request". */
 MUST_CHECK int audit_write(struct store_tx *tx, const struct caller *caller, int64_t now,
     const char *action, const char *target_kind, const char *target_id, struct err *err,
     const char *detail, ...) __attribute__((format(printf, 8, 9)));

@@ -5,6 +5,7 @@
 
 #include "base/address.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "store/certificate.h"
 #include "store/trust.h"
 
@@ -41,6 +42,7 @@ struct caller {
 	char trust_id[UUID_LEN + 1];	  /* of the anchor that vouches for a manufacturer's certificate, or "" */
 	char device_serial[STORE_DEVICE_SERIAL_SIZE]; /* and the serial number there */
 	char from[ADDRESS_TEXT_SIZE]; /* its address, or "socket": for limits */
+	char request[LOG_ID_SIZE]; /* the id of its request, for the audit; "" if it is none */
 	struct ratelimit_report *quotas; /* what is left of them, for the answer; NULL: nobody asks. Borrowed */
 };
 

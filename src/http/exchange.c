@@ -117,6 +117,7 @@ admit(struct exchange *x, struct caller *caller, const struct caller **who_out, 
 		if ((rc = caller_resolve(x->core, &x->proof, x->request.http.peer, caller, err)) != 0)
 			return rc;
 		caller->quotas = &x->quotas;
+		memcpy(caller->request, x->request.http.id, sizeof caller->request);
 		*who_out = caller;
 		(void)text_copy(x->who, sizeof x->who, caller->who);
 	}

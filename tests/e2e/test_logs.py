@@ -68,6 +68,14 @@ def test_a_line_for_each_request(logged):
         assert secret not in text
 
 
+def test_the_audit_names_the_request(logged):
+    """By which its lines are found, and the other way round."""
+    made = logged.request("POST", "/v1/devices", {"name": "n", "type": "t", "key": "ec-p256"})
+    row = next(r for r in logged.json("audit", "list", "--all")["items"] if r["target"] == f"device:{made.json['id']}")
+    assert row["detail"]["request"] == made.headers["X-Request-Id"]
+    assert ended(logged, made)["status"] == 201
+
+
 def test_a_trace_is_carried_through(logged):
     first, second = (logged.request("GET", "/v1/devices", headers={"traceparent": PARENT}) for _ in range(2))
     assert first.headers["X-Request-Id"] != second.headers["X-Request-Id"]

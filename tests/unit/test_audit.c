@@ -1,5 +1,7 @@
 #include "core_fixture.h"
 
+#define REQUEST "0123456789abcdef0123456789abcdef"
+
 static void
 begin(struct fixture *f, struct store_tx **tx)
 {
@@ -58,6 +60,35 @@ test_rows_are_the_tenants(void **state)
 	assert_int_equal(after.rows, before.rows + 2);
 }
 
+/* Whatever a row tells besides, it names the request that did it. */
+static void
+test_a_row_names_its_request(void **state)
+{
+	static const struct {
+		const char *detail, *kept;
+	} cases[] = {{NULL, "{\"request\":\"" REQUEST "\"}"}, {"{}", "{\"request\":\"" REQUEST "\"}"},
+	    {"{\"n\":7}", "{\"n\":7,\"request\":\"" REQUEST "\"}"}};
+	struct fixture *f = *state;
+	struct caller caller = f->caller;
+	struct store_tx *tx;
+	struct err err = {0};
+	size_t i;
+
+	(void)text_copy(caller.request, sizeof caller.request, REQUEST);
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct kept kept = {0};
+
+		begin(f, &tx);
+		if (cases[i].detail == NULL)
+			assert_ok(audit_write(tx, &caller, 1000, "a", "device", "x", &err, NULL));
+		else
+			assert_ok(audit_write(tx, &caller, 1000, "a", "device", "x", &err, "%s", cases[i].detail));
+		assert_ok(store_commit(&tx, &err));
+		assert_ok(audit_each(f->core, &caller, 0, 1000, keep, &kept, &err)); /* the last stays */
+		assert_string_equal(kept.detail, cases[i].kept);
+	}
+}
+
 /* What is rolled back was never audited, and a detail that does not fit stops what it tells of. */
 static void
 test_a_row_goes_with_its_transaction(void **state)
@@ -86,6 +117,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rows_are_the_tenants),
+	    cmocka_unit_test(test_a_row_names_its_request),
 	    cmocka_unit_test(test_a_row_goes_with_its_transaction),
 	};
 
