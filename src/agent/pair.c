@@ -16,8 +16,6 @@
 #define FILE_MAX (CHAIN_PEM_MAX + 16384)
 #define RENEW_AT "Renew-At: "
 #define KEY_FILE "next.key"
-#define CERT_BEGIN "-----BEGIN CERTIFICATE-----"
-#define CERT_END "-----END CERTIFICATE-----\n"
 
 static const char *const names[] = {[PAIR_CURRENT] = "device.pem", [PAIR_NEXT] = "next.pem"};
 
@@ -25,20 +23,6 @@ bool
 pair_path(const char *dir, enum pair which, char out[FS_PATH_MAX])
 {
 	return fs_path(out, dir, names[which], NULL) == 0 && fs_exists(out);
-}
-
-/* The next certificate in *AT, as DER, and *AT behind it; false at the end. Blocks of other kinds are passed over. */
-static bool
-next_cert(const char **at, struct buf *der_out)
-{
-	const char *begin = strstr(*at, CERT_BEGIN), *end;
-
-	if (begin == NULL || (end = strstr(begin, CERT_END)) == NULL)
-		return false;
-	end += strlen(CERT_END);
-	*at = end;
-	buf_reset(der_out);
-	return pem_decode(begin, (size_t)(end - begin), "CERTIFICATE", der_out, NULL) == 0;
 }
 
 int
@@ -54,7 +38,7 @@ pair_info(const char *dir, enum pair which, struct cert_info *out, int64_t *sinc
 	if ((rc = fs_path(path, dir, names[which], err)) != 0 || (rc = fs_read(path, FILE_MAX, &pem, err)) != 0)
 		goto out;
 	at = buf_str(&pem);
-	if (!next_cert(&at, &der) || cert_info_read(der.data, der.len, out, err) != 0)
+	if (!pem_next_block(&at, "CERTIFICATE", &der) || cert_info_read(der.data, der.len, out, err) != 0)
 		rc = err_set(err, E_INPUT, "%s is damaged: enrol again", path);
 	else if (since_out != NULL)
 		*since_out = stat(path, &st) == 0 ? st.st_mtim.tv_sec : out->not_before;
@@ -145,7 +129,7 @@ chain_order(const char *certs, const struct key *key, struct buf *out, struct er
 	size_t spki_len;
 
 	spki = key_spki(key, &spki_len);
-	while (next_cert(&certs, &der)) {
+	while (pem_next_block(&certs, "CERTIFICATE", &der)) {
 		if (cert_info_read(der.data, der.len, &info, NULL) != 0)
 			continue;
 		if (!found && info.spki_len == spki_len && memcmp(info.spki, spki, spki_len) == 0) {

@@ -46,21 +46,17 @@ doctor_issuer(const struct doctor *d, int slot, struct cert_issuer *out, struct 
 int
 doctor_list_read(const struct doctor *d, const struct cert_issuer *issuer, struct doctor_list *out, struct err *err)
 {
-	static const char begin[] = "-----BEGIN X509 CRL-----";
 	struct doctor_list list = {0};
 	struct buf pem = {0};
-	const char *at, *next;
+	const char *at;
 	int rc;
 
 	if ((rc = doctor_read(d, "broker/crl.pem", LIST_PEM_MAX, &pem, err)) != 0)
 		goto out;
-	for (at = buf_str(&pem); at != NULL; at = next) {
-		next = strstr(at + 1, begin);
-		buf_reset(&list.der);
-		if ((rc = pem_decode(at, next != NULL ? (size_t)(next - at) : strlen(at), "X509 CRL", &list.der, err)) == 0 &&
-		    (rc = crl_info_read(list.der.data, list.der.len, issuer, &list.info, err)) == 0)
-			break;
-	}
+	at = buf_str(&pem);
+	rc = err_set(err, E_INPUT, "broker/crl.pem has no list of the issuing CA");
+	while (rc != 0 && pem_next_block(&at, "X509 CRL", &list.der))
+		rc = crl_info_read(list.der.data, list.der.len, issuer, &list.info, err);
 out:
 	buf_clear(&pem);
 	if (rc == 0)

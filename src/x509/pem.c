@@ -3,7 +3,6 @@
 #include "x509/pem.h"
 
 #include <openssl/evp.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -155,4 +154,19 @@ pem_decode(const char *text, size_t len, const char *label, struct buf *out, str
 		return rc == E_INPUT ? err_prefix(err, "in the PEM block") : rc;
 	}
 	return 0;
+}
+
+bool
+pem_next_block(const char **at, const char *label, struct buf *out)
+{
+	char first[MARK_MAX], last[MARK_MAX];
+	const char *from, *end;
+
+	(void)snprintf(first, sizeof first, "%s%s-----", begin, label);
+	(void)snprintf(last, sizeof last, "-----END %s-----", label);
+	buf_reset(out);
+	if ((from = strstr(*at, first)) == NULL || (end = strstr(from, last)) == NULL)
+		return false;
+	*at = end + strlen(last);
+	return pem_decode(from, (size_t)(*at - from), label, out, NULL) == 0;
 }

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,5 +26,9 @@ void pem_write(char *out, const char *label, const uint8_t *der, size_t len);
  * `openssl req -text` writes) is skipped; a second block or anything but blanks behind it is E_INPUT. */
 MUST_CHECK int pem_decode(
     const char *text, size_t len, const char *label, struct buf *out, struct err *err);
+
+/* The next block labelled LABEL in *AT as DER in OUT, instead of what is there, and *AT behind it. Blocks of other kinds are
+ * passed over. False at the end, and at a block that is none. */
+bool pem_next_block(const char **at, const char *label, struct buf *out);
 
 #endif

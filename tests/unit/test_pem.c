@@ -134,6 +134,36 @@ test_parts(void **state)
 	buf_clear(&parts);
 }
 
+/* One by one, whatever stands between; what is damaged ends it. */
+static void
+test_walks_the_blocks(void **state)
+{
+	static const uint8_t first[] = {1, 2, 3}, second[] = {4};
+	struct buf pem = {0}, der = {0};
+	const char *at;
+
+	(void)state;
+	pem_encode(&pem, "KEY", second, sizeof second);
+	buf_text(&pem, "a note\n");
+	pem_encode(&pem, "THING", first, sizeof first);
+	pem_encode(&pem, "THING", second, sizeof second);
+	buf_text(&pem, "-----BEGIN THING-----\nAQID\n");
+	at = buf_str(&pem);
+	assert_true(pem_next_block(&at, "THING", &der));
+	assert_int_equal(der.len, sizeof first);
+	assert_memory_equal(der.data, first, sizeof first);
+	assert_true(pem_next_block(&at, "THING", &der));
+	assert_int_equal(der.len, sizeof second);
+	assert_memory_equal(der.data, second, sizeof second);
+	assert_false(pem_next_block(&at, "THING", &der));
+	at = "";
+	assert_false(pem_next_block(&at, "THING", &der));
+	at = "-----BEGIN THING-----\n!!!!\n-----END THING-----\n";
+	assert_false(pem_next_block(&at, "THING", &der));
+	buf_clear(&pem);
+	buf_clear(&der);
+}
+
 int
 main(void)
 {
@@ -143,6 +173,7 @@ main(void)
 	    cmocka_unit_test(test_refuses),
 	    cmocka_unit_test(test_refuses_every_truncation),
 	    cmocka_unit_test(test_parts),
+	    cmocka_unit_test(test_walks_the_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
