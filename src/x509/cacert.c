@@ -141,8 +141,8 @@ check_below(const struct cert_issuer *root, const struct cacert_spec *spec, cons
 	return spki_check(spki, spki_len, &kind, err);
 }
 
-int
-cacert_make_issuing(const struct cacert_spec *spec, const uint8_t *spki, size_t spki_len,
+static int
+make_below(enum level level, const struct cacert_spec *spec, const uint8_t *spki, size_t spki_len,
     const uint8_t *root_der, size_t root_len, struct key *root_key, struct buf *der_out,
     struct err *err)
 {
@@ -163,5 +163,21 @@ cacert_make_issuing(const struct cacert_spec *spec, const uint8_t *spki, size_t 
 	    (rc = check_below(&root, spec, spki, spki_len, root_key, err)) != 0)
 		return rc;
 	tbs.issuer = (struct der){root.name, root.name_len};
-	return make(&tbs, LEVEL_ISSUING, root.key_id, root_key, der_out, err);
+	return make(&tbs, level, root.key_id, root_key, der_out, err);
+}
+
+int
+cacert_make_issuing(const struct cacert_spec *spec, const uint8_t *spki, size_t spki_len,
+    const uint8_t *root_der, size_t root_len, struct key *root_key, struct buf *der_out,
+    struct err *err)
+{
+	return make_below(LEVEL_ISSUING, spec, spki, spki_len, root_der, root_len, root_key, der_out, err);
+}
+
+int
+cacert_make_cross(const struct cacert_spec *spec, const uint8_t *spki, size_t spki_len,
+    const uint8_t *root_der, size_t root_len, struct key *root_key, struct buf *der_out,
+    struct err *err)
+{
+	return make_below(LEVEL_ROOT, spec, spki, spki_len, root_der, root_len, root_key, der_out, err);
 }

@@ -25,4 +25,10 @@ MUST_CHECK int cacert_make_issuing(const struct cacert_spec *spec, const uint8_t
     const uint8_t *root_der, size_t root_len, struct key *root_key, struct buf *der_out,
     struct err *err);
 
+/* The same for another root's key and name, without a limit to the CAs below: whoever trusts this root alone trusts what is
+ * below that one, too (RFC 4210, section 4.4: "new with old"). */
+MUST_CHECK int cacert_make_cross(const struct cacert_spec *spec, const uint8_t *spki, size_t spki_len,
+    const uint8_t *root_der, size_t root_len, struct key *root_key, struct buf *der_out,
+    struct err *err);
+
 #endif

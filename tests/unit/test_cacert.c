@@ -261,6 +261,41 @@ test_openssl_reads_the_fields(void **state)
 	X509_free(root);
 }
 
+/* Another root's name and key below this one: a CA above issuing CAs. */
+static void
+test_cross(void **state)
+{
+	struct cacert_spec spec = issuing_spec();
+	struct buf der = {0};
+	struct err err = {0};
+	const uint8_t *spki;
+	size_t len;
+	X509 *cert, *root = parse(&cas.root);
+
+	(void)state;
+	spki = key_spki(cas.issuing_key, &len);
+	assert_ok(cacert_make_cross(&spec, spki, len, cas.root.data, cas.root.len, cas.root_key, &der, &err));
+	cert = parse(&der);
+	check_fields(cert, &spec);
+	check_extensions(cert, -1, 4);
+	check_key_id(cert, cas.issuing_key);
+	assert_int_equal(X509_verify(cert, X509_get0_pubkey(root)), 1);
+	assert_int_equal(X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(root)), 0);
+	X509_free(cert);
+	X509_free(root);
+	/* Not longer than who signs it, and not its own key. */
+	buf_reset(&der);
+	spec.not_after = root_spec().not_after + 1;
+	assert_int_equal(
+	    cacert_make_cross(&spec, spki, len, cas.root.data, cas.root.len, cas.root_key, &der, &err), E_INPUT);
+	spec = issuing_spec();
+	spki = key_spki(cas.root_key, &len);
+	assert_int_equal(
+	    cacert_make_cross(&spec, spki, len, cas.root.data, cas.root.len, cas.root_key, &der, &err), E_INPUT);
+	assert_int_equal(der.len, 0);
+	buf_clear(&der);
+}
+
 /* Beyond 2049, as a root of today is valid. */
 static void
 test_validity_after_2050(void **state)
@@ -465,6 +500,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_openssl_verifies_the_chain),
 	    cmocka_unit_test(test_openssl_reads_the_fields),
+	    cmocka_unit_test(test_cross),
 	    cmocka_unit_test(test_validity_after_2050),
 	    cmocka_unit_test(test_appends),
 	    cmocka_unit_test(test_refuses_specifications),
