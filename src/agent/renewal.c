@@ -35,6 +35,20 @@ renewal_due(const struct cert_info *info, int64_t since, int64_t renew_at)
 	return from + left / 3 * 2 + left / 10 * chance / 65536;
 }
 
+/* Trust what is trusted in PATH, and the new root that the service tells of, if that vouches for it. */
+static int
+roots_learn(const char *path, const struct buf *certs, const struct buf *root, struct err *err)
+{
+	struct buf learnt = {0};
+	int rc;
+
+	buf_append(&learnt, root->data, root->len);
+	if ((rc = chain_new_roots(buf_str(certs), buf_str(root), clock_now(), &learnt, err)) == 0 && learnt.len > root->len)
+		rc = fs_write(path, 0644, (gid_t)-1, learnt.data, learnt.len, err);
+	buf_clear(&learnt);
+	return rc;
+}
+
 static int
 obtain_once(const char *dir, const struct est *est, enum key_kind kind, const struct buf *subject, struct err *err)
 {
@@ -49,6 +63,8 @@ obtain_once(const char *dir, const struct est *est, enum key_kind kind, const st
 	    (rc = csr_build(key, subject->data, subject->len, challenge, &csr, err)) != 0 || (rc = est_enrol(est, &csr, &certs, &renew_at, err)) != 0)
 		goto out;
 	KILLPOINT(41, "agent: the certificate has come and is not kept");
+	if (est->pair_path != NULL && (rc = roots_learn(est->ca_path, &certs, &root, err)) != 0)
+		goto out;
 	rc = pair_keep(dir, key, buf_str(&certs), buf_str(&root), clock_now(), renew_at, err);
 out:
 	key_free(key);

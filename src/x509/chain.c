@@ -155,6 +155,17 @@ check_cas(X509_STORE_CTX *ctx, struct err *err)
 	return 0;
 }
 
+static bool
+trust_all(X509_STORE *store, const STACK_OF(X509) *roots)
+{
+	int i;
+
+	for (i = 0; i < sk_X509_num(roots); i++)
+		if (X509_STORE_add_cert(store, sk_X509_value(roots, i)) != 1)
+			return false;
+	return true;
+}
+
 int
 chain_check(const struct chain_question *q, struct err *err)
 {
@@ -173,8 +184,7 @@ chain_check(const struct chain_question *q, struct err *err)
 		(void)err_prefix(err, "the root");
 		goto out;
 	}
-	if (X509_STORE_add_cert(store, sk_X509_value(roots, 0)) != 1 ||
-	    X509_STORE_CTX_init(ctx, store, sk_X509_value(chain, 0), chain) != 1 || !question_set(ctx, q))
+	if (!trust_all(store, roots) || X509_STORE_CTX_init(ctx, store, sk_X509_value(chain, 0), chain) != 1 || !question_set(ctx, q))
 		rc = err_nomem(err);
 	else if (X509_verify_cert(ctx) != 1)
 		rc = judge(ctx, q, err);
@@ -185,6 +195,91 @@ out:
 	sk_X509_pop_free(chain, X509_free);
 	sk_X509_pop_free(roots, X509_free);
 	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(store);
+	return rc;
+}
+
+/* The next certificate in *AT, and *AT behind it; NULL at the end. */
+static X509 *
+next_cert(const char **at, struct buf *der)
+{
+	const uint8_t *p;
+
+	if (!pem_next_block(at, "CERTIFICATE", der))
+		return NULL;
+	p = der->data;
+	return d2i_X509(NULL, &p, (long)der->len);
+}
+
+/* Is CROSS the key and name of ROOT, as a CA above issuing CAs, and does it lead up to what STORE has? */
+static bool
+is_vouched(X509 *cross, X509 *root, X509_STORE *store, int64_t now)
+{
+	const struct chain_question question = {.use = CHAIN_ANY, .now = now};
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	bool is_good = ctx != NULL && X509_check_ca(cross) == 1 && X509_get_pathlen(cross) == -1 &&
+		       X509_NAME_cmp(X509_get_subject_name(cross), X509_get_subject_name(root)) == 0 &&
+		       EVP_PKEY_eq(X509_get0_pubkey(cross), X509_get0_pubkey(root)) == 1 &&
+		       X509_STORE_CTX_init(ctx, store, cross, NULL) == 1 && question_set(ctx, &question) &&
+		       X509_verify_cert(ctx) == 1;
+
+	X509_STORE_CTX_free(ctx);
+	return is_good;
+}
+
+static bool
+is_vouched_by_any(const char *certs, X509 *root, X509_STORE *store, int64_t now)
+{
+	struct buf der = {0};
+	bool is_good = false;
+	X509 *cross;
+
+	while (!is_good && (cross = next_cert(&certs, &der)) != NULL) {
+		is_good = is_vouched(cross, root, store, now);
+		X509_free(cross);
+	}
+	buf_clear(&der);
+	return is_good;
+}
+
+static bool
+is_among(const STACK_OF(X509) *certs, const X509 *cert)
+{
+	int i;
+
+	for (i = 0; i < sk_X509_num(certs); i++)
+		if (X509_cmp(sk_X509_value(certs, i), cert) == 0)
+			return true;
+	return false;
+}
+
+int
+chain_new_roots(const char *certs, const char *root_pem, int64_t now, struct buf *out, struct err *err)
+{
+	X509_STORE *store = X509_STORE_new();
+	STACK_OF(X509) *roots = NULL;
+	const char *at = certs;
+	struct buf der = {0};
+	X509 *root;
+	int rc;
+
+	if ((rc = pem_read(root_pem, &roots, err)) != 0)
+		goto out;
+	if (store == NULL || !trust_all(store, roots)) {
+		rc = err_nomem(err);
+		goto out;
+	}
+	while ((root = next_cert(&at, &der)) != NULL) {
+		if (X509_self_signed(root, 1) == 1 && X509_check_ca(root) == 1 && !is_among(roots, root) &&
+		    is_vouched_by_any(certs, root, store, now))
+			pem_encode(out, "CERTIFICATE", der.data, der.len);
+		X509_free(root);
+	}
+	rc = buf_failed(out) ? err_nomem(err) : 0;
+out:
+	ERR_clear_error();
+	buf_clear(&der);
+	sk_X509_pop_free(roots, X509_free);
 	X509_STORE_free(store);
 	return rc;
 }

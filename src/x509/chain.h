@@ -30,6 +30,11 @@ struct chain_question {
  * text says which certificate and what. */
 MUST_CHECK int chain_check(const struct chain_question *question, struct err *err);
 
+/* Append to OUT, as PEM, the roots in CERTS (PEM) that ROOT_PEM lacks and vouches for: a CA whose certificate leads up to it has
+ * that name and key, and no limit to the CAs below (RFC 4210, section 4.4). E_INPUT: ROOT_PEM is none; E_NOMEM. */
+MUST_CHECK int chain_new_roots(
+    const char *certs, const char *root_pem, int64_t now, struct buf *out, struct err *err);
+
 /* Append the DER of the first certificate in PEM. E_INPUT. */
 MUST_CHECK int chain_leaf(const char *pem, struct buf *der_out, struct err *err);
 

@@ -209,6 +209,105 @@ test_refuses_what_is_no_certificate(void **state)
 	buf_clear(&big);
 }
 
+/* Two roots are trusted alike, whichever is first. */
+static void
+test_takes_either_root(void **state)
+{
+	struct chain_question q = {.pem = buf_str(&full), .use = CHAIN_SERVER, .now = FIXTURE_NOW};
+	struct buf both = {0};
+	struct err err = {0};
+
+	(void)state;
+	buf_append(&both, stranger.data, stranger.len);
+	buf_append(&both, root.data, root.len);
+	q.root_pem = buf_str(&both);
+	assert_ok(chain_check(&q, &err));
+	buf_clear(&both);
+}
+
+enum made { ROOT, CROSS, ISSUING };
+
+static struct buf
+made_ca(enum made kind, const char *name, struct key *key, const struct buf *above, struct key *above_key)
+{
+	struct cacert_spec spec = {.serial = {0x43}, .not_before = FIXTURE_NOW - FIXTURE_YEAR,
+	    .not_after = FIXTURE_NOW + FIXTURE_YEAR, .common_name = name};
+	struct buf der = {0}, pem = {0};
+	struct err err = {0};
+	const uint8_t *spki;
+	size_t len;
+
+	spki = key_spki(key, &len);
+	if (kind == ROOT)
+		assert_ok(cacert_make_root(&spec, key, &der, &err));
+	else if (kind == CROSS)
+		assert_ok(cacert_make_cross(&spec, spki, len, above->data, above->len, above_key, &der, &err));
+	else
+		assert_ok(cacert_make_issuing(&spec, spki, len, above->data, above->len, above_key, &der, &err));
+	pem_of(&pem, &der);
+	buf_clear(&der);
+	return pem;
+}
+
+static bool
+learns(const struct buf *a, const struct buf *b, const struct buf *trusted, int64_t now, const struct buf *expected)
+{
+	struct buf certs = {0}, out = {0};
+	struct err err = {0};
+	bool is_it;
+
+	buf_append(&certs, a->data, a->len);
+	buf_append(&certs, b->data, b->len);
+	assert_ok(chain_new_roots(buf_str(&certs), buf_str(trusted), now, &out, &err));
+	assert_true(out.len == 0 || strcmp(buf_str(&out), buf_str(expected)) == 0);
+	is_it = out.len > 0;
+	buf_clear(&certs);
+	buf_clear(&out);
+	return is_it;
+}
+
+/* A new root is believed if the old one has signed its key as a CA above issuing CAs, and not for anything less: not by its
+ * word alone, by another key of that name, by an issuing CA that calls itself a root, after the signature's end, or twice. */
+static void
+test_learns_a_new_root(void **state)
+{
+	struct key *old_key = NULL, *new_key = NULL;
+	struct buf old, new, cross, below, other, der = {0}, both = {0}, out = {0};
+	struct err err = {0};
+
+	(void)state;
+	assert_ok(key_generate(KEY_EC_P256, &old_key, &err));
+	assert_ok(key_generate(KEY_EC_P256, &new_key, &err));
+	old = made_ca(ROOT, "Old", old_key, NULL, NULL);
+	new = made_ca(ROOT, "New", new_key, NULL, NULL);
+	other = made_ca(ROOT, "New", old_key, NULL, NULL);
+	assert_ok(pem_decode(buf_str(&old), old.len, "CERTIFICATE", &der, &err));
+	cross = made_ca(CROSS, "New", new_key, &der, old_key);
+	below = made_ca(ISSUING, "New", new_key, &der, old_key);
+	assert_true(learns(&new, &cross, &old, FIXTURE_NOW, &new));
+	assert_true(learns(&cross, &new, &old, FIXTURE_NOW, &new));
+	assert_false(learns(&new, &new, &old, FIXTURE_NOW, &new));
+	assert_false(learns(&new, &below, &old, FIXTURE_NOW, &new));
+	assert_false(learns(&other, &cross, &old, FIXTURE_NOW, &new));
+	assert_false(learns(&new, &cross, &stranger, FIXTURE_NOW, &new));
+	assert_false(learns(&new, &cross, &old, FIXTURE_NOW + 2LL * FIXTURE_YEAR, &new));
+	buf_append(&both, new.data, new.len);
+	buf_append(&both, old.data, old.len);
+	assert_false(learns(&new, &cross, &both, FIXTURE_NOW, &new));
+	assert_int_equal(chain_new_roots(buf_str(&new), "", FIXTURE_NOW, &out, &err), E_INPUT);
+	assert_ok(chain_new_roots("nothing", buf_str(&old), FIXTURE_NOW, &out, &err));
+	assert_int_equal(out.len, 0);
+	key_free(old_key);
+	key_free(new_key);
+	buf_clear(&old);
+	buf_clear(&new);
+	buf_clear(&cross);
+	buf_clear(&below);
+	buf_clear(&other);
+	buf_clear(&der);
+	buf_clear(&both);
+}
+
 static void
 test_takes_the_leaf(void **state)
 {
@@ -234,6 +333,8 @@ main(void)
 	    cmocka_unit_test(test_tells_the_use),
 	    cmocka_unit_test(test_refuses_what_is_no_certificate),
 	    cmocka_unit_test(test_takes_the_leaf),
+	    cmocka_unit_test(test_takes_either_root),
+	    cmocka_unit_test(test_learns_a_new_root),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
