@@ -48,6 +48,7 @@ cmd_ca_show(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field fields[] = {{"Root:", "root.subject"},
 	    {"  until:", "root.not_after"}, {"  SHA-256:", "root.fingerprint"},
+	    {"Old root:", "old_root.subject"}, {"  until:", "old_root.not_after"}, {"  SHA-256:", "old_root.fingerprint"},
 	    {"Issuing CA:", "issuing.subject"}, {"  key:", "issuing.key"},
 	    {"  key id:", "issuing.key_id"}, {"  until:", "issuing.not_after"}, {"CRL:", "crl.url"},
 	    {"  number:", "crl.number"}, {"  made:", "crl.this_update"},

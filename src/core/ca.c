@@ -167,12 +167,15 @@ ca_chain_pem(const struct core *core, const struct store_certificate *certificat
 size_t
 ca_all(const struct core *core, const struct buf *ders_out[CA_ALL_MAX])
 {
-	size_t i;
+	size_t n = 0, i;
 
-	for (i = 0; i < core->issuers.n; i++)
-		ders_out[i] = &core->issuers.all[i].der;
-	ders_out[i] = &core->root_der;
-	return i + 1;
+	for (; n < core->issuers.n; n++)
+		ders_out[n] = &core->issuers.all[n].der;
+	if (core->roots.cross.len > 0)
+		ders_out[n++] = &core->roots.cross;
+	for (i = 0; i < core->roots.n; i++)
+		ders_out[n++] = &core->roots.ders[i];
+	return n;
 }
 
 int

@@ -21,12 +21,13 @@ MUST_CHECK int ca_issue(struct core *core, const struct profile *profile, const 
 MUST_CHECK int ca_certificate(struct core *core, const struct caller *caller,
     const char *fingerprint_hex, struct store_certificate *row_out, struct err *err);
 
-/* The issuing CA of CERTIFICATE as PEM, borrowed; today's if it is nobody's. */
+/* The issuing CA of CERTIFICATE as PEM, borrowed; today's if it is nobody's. Behind it what leads to the root before, if that
+ * is trusted still. */
 const char *ca_chain_pem(const struct core *core, const struct store_certificate *certificate);
 
-/* The certificates (DER, borrowed) of all CAs whose certificates may be in use: the issuing ones, today's first, then the root.
- * Returns how many. */
-#define CA_ALL_MAX (ISSUERS_MAX + 1)
+/* The certificates (DER, borrowed) of all CAs whose certificates may be in use: the issuing ones, today's first, then
+ * the roots, before which stands today's as the one before has signed it. Returns how many. */
+#define CA_ALL_MAX (ISSUERS_MAX + 1 + ROOTS_MAX)
 size_t ca_all(const struct core *core, const struct buf *ders_out[CA_ALL_MAX]);
 
 /* Which of core->issuers the CA of a certificate is, by what is written in it; -1: none. */

@@ -163,8 +163,8 @@ static void
 attempt(struct control *c)
 {
 	const struct settings *s = &core_config(c->core)->settings;
-	struct mqtt_spec spec = {.issuing_der = &c->core->issuers.all[0].der, .root_der = &c->core->root_der, .filter = IDENTITY_READ,
-	    .events = &events, .ctx = c};
+	struct mqtt_spec spec = {.issuing_der = &c->core->issuers.all[0].der, .roots = &c->core->roots,
+	    .filter = IDENTITY_READ, .events = &events, .ctx = c};
 	char host[64], name[CONF_TEXT_SIZE];
 	struct err err = {0};
 

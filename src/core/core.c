@@ -28,43 +28,13 @@
 #include "store/audit.h"
 #include "store/issuer.h"
 #include "store/store.h"
-#include "x509/pem.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define CA_PEM_MAX 16384
 #define SIGNER_WAIT_MS 10000
 #define SIGNER_RETRY_MS 20
-
-/* A CA certificate as PEM, for packages, and as DER. */
-static int
-ca_load(struct core *core, const char *name, struct buf *pem, struct buf *der, struct err *err)
-{
-	char path[FS_PATH_MAX];
-	int rc;
-
-	if ((rc = fs_path(path, core->dir, name, err)) != 0 ||
-	    (rc = fs_read(path, CA_PEM_MAX, pem, err)) != 0)
-		return rc;
-	if ((rc = pem_decode(buf_str(pem), pem->len, "CERTIFICATE", der, err)) != 0)
-		(void)err_prefix(err, "%s", path);
-	return rc;
-}
-
-static int
-root_load(struct core *core, struct err *err)
-{
-	struct cert_info info;
-	int rc;
-
-	if ((rc = ca_load(core, "ca/root.crt", &core->root_pem, &core->root_der, err)) != 0 ||
-	    (rc = cert_info_read(core->root_der.data, core->root_der.len, &info, err)) != 0)
-		return rc;
-	sha256(core->root_spki_hash, info.spki, info.spki_len);
-	return 0;
-}
 
 static int
 issuers_open(struct core *core, struct err *err)
@@ -76,7 +46,7 @@ issuers_open(struct core *core, struct err *err)
 	if ((rc = issuers_read(core->dir, clock_now(), &core->issuers, err)) != 0)
 		return rc;
 	for (i = 0; i < core->issuers.n; i++) {
-		pem_encode(&core->issuing_pems[i], "CERTIFICATE", core->issuers.all[i].der.data, core->issuers.all[i].der.len);
+		roots_put_chain(&core->roots, &core->issuers.all[i].der, &core->issuing_pems[i]);
 		failed = failed || buf_failed(&core->issuing_pems[i]);
 	}
 	return failed ? err_nomem(err) : 0;
@@ -129,7 +99,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 		rc = err_set(err, E_INPUT, "the home's path is longer than %zu bytes", sizeof core->dir - 1);
 		goto out;
 	}
-	if ((rc = root_load(core, err)) != 0 ||
+	if ((rc = roots_read(core->dir, &core->roots, err)) != 0 ||
 	    (rc = issuers_open(core, err)) != 0 ||
 	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
 	    (rc = authfail_new(&core->authfail, err)) != 0 || (rc = auditpoints_new(&core->auditpoints, err)) != 0 ||
@@ -225,8 +195,7 @@ core_close(struct core *core)
 	feed_close(core);
 	store_close(core->store);
 	config_close(core);
-	buf_clear(&core->root_pem);
-	buf_clear(&core->root_der);
+	roots_clear(&core->roots);
 	for (i = 0; i < ISSUERS_MAX; i++)
 		buf_clear(&core->issuing_pems[i]);
 	issuers_clear(&core->issuers);

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/config.h"
+#include "core/roots.h"
 #include "signer/issuers.h"
 
 #include <stdatomic.h>
@@ -37,12 +38,10 @@ struct core {
 	int conf_fd;			 /* the supervisor's snapshot of muster.conf; -1: the file */
 	struct store *store;
 	struct signer *signer;
-	struct buf root_pem;	     /* in a package's ca.crt */
+	struct roots roots;	     /* their PEM in a package's ca.crt */
 	struct issuers issuers;	     /* today's issuing CA first */
-	struct buf issuing_pems[ISSUERS_MAX]; /* the same as PEM: chain_pem */
+	struct buf issuing_pems[ISSUERS_MAX]; /* the same as PEM, up to the root: chain_pem */
 	int64_t issuer_numbers[ISSUERS_MAX];  /* and what the store calls each */
-	struct buf root_der;
-	uint8_t root_spki_hash[SHA256_LEN];
 	struct keypool *keypool;
 	struct sweeper *sweeper;
 	struct import *import;	     /* makes what jobs order */

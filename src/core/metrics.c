@@ -226,7 +226,9 @@ write_ends(const struct core *core, struct buf *out)
 	size_t i;
 
 	metric_family(out, ends, "gauge", "When a certificate of the service ends; the days that are left are (this - time()) / 86400.");
-	write_end(out, "root", &core->root_der);
+	write_end(out, "root", &core->roots.ders[0]);
+	if (core->roots.n > 1)
+		write_end(out, "old_root", &core->roots.ders[1]);
 	write_end(out, "issuing", &core->issuers.all[0].der);
 	for (i = 1; i < core->issuers.n; i++) {
 		issuer = config_issuer_at(core_config(core), i);

@@ -5,6 +5,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "core/roots.h"
 
 #include <errno.h>
 #include <mosquitto.h>
@@ -73,25 +74,36 @@ own_pair_set(SSL_CTX *ctx, const struct mqtt_spec *spec, struct err *err)
 	return rc;
 }
 
-/* Trust the home's root, and the broker alone that has the name. */
+static int
+cert_trust(SSL_CTX *ctx, const struct buf *der, struct err *err)
+{
+	X509 *cert = x509_read(der->data, der->len);
+	int rc = 0;
+
+	if (cert == NULL || X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) != 1)
+		rc = tls_fail(err, "cannot set up whom to trust");
+	X509_free(cert);
+	return rc;
+}
+
+/* Trust the home's roots, and the broker alone that has the name. */
 static int
 peer_set(SSL_CTX *ctx, const struct mqtt_spec *spec, struct err *err)
 {
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
-	X509 *root = x509_read(spec->root_der->data, spec->root_der->len);
-	X509 *issuing = x509_read(spec->issuing_der->data, spec->issuing_der->len);
 	int rc = 0;
+	size_t i;
 
+	for (i = 0; rc == 0 && i < spec->roots->n; i++)
+		rc = cert_trust(ctx, &spec->roots->ders[i], err);
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	if (root == NULL || issuing == NULL || X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), root) != 1 ||
-	    X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), issuing) != 1 ||
-	    (X509_VERIFY_PARAM_set1_ip_asc(param, spec->name) != 1 &&
+	if (rc != 0 || (rc = cert_trust(ctx, spec->issuing_der, err)) != 0)
+		return rc;
+	if ((X509_VERIFY_PARAM_set1_ip_asc(param, spec->name) != 1 &&
 		X509_VERIFY_PARAM_set1_host(param, spec->name, 0) != 1))
 		rc = tls_fail(err, "cannot set up whom to trust");
 	ERR_clear_error(); /* a name is no address */
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-	X509_free(issuing);
-	X509_free(root);
 	return rc;
 }
 

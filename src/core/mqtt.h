@@ -27,7 +27,8 @@ struct mqtt_spec {
 	const struct secret *key_pem;
 	const uint8_t *cert; /* DER */
 	size_t cert_len;
-	const struct buf *issuing_der, *root_der; /* our own certificate's issuer, and what is trusted */
+	const struct buf *issuing_der; /* our own certificate's issuer */
+	const struct roots *roots;     /* what is trusted */
 	const char *filter;			  /* subscribed to */
 	const struct mqtt_events *events;	  /* borrowed for as long as the connection lives */
 	void *ctx;

@@ -116,7 +116,7 @@ package_build(struct core *core, const struct credential_owner *owner, const str
 
 	pem_encode(&certificate, "CERTIFICATE", leaf->der, leaf->der_len);
 	buf_append(&certificate, core->issuing_pems[0].data, core->issuing_pems[0].len);
-	buf_append(&trusted, core->root_pem.data, core->root_pem.len);
+	buf_append(&trusted, core->roots.pem.data, core->roots.pem.len);
 	if (owner->kind == OWNER_BROKER) {
 		for (i = 0; i < core->issuers.n; i++)
 			buf_append(&trusted, core->issuing_pems[i].data, core->issuing_pems[i].len);

@@ -52,7 +52,7 @@ certificate_check(struct core *core, const char *pem, struct chain_anchor *ancho
 	}
 	sha256(own, config->issuer.spki, config->issuer.spki_len);
 	if (memcmp(anchor->key_hash, own, sizeof own) == 0 ||
-	    memcmp(anchor->key_hash, core->root_spki_hash, sizeof own) == 0)
+	    roots_have_key(&core->roots, anchor->key_hash))
 		return err_field(err, E_INPUT, "certificate", "is of this service's own CA, which vouches for no manufacturer");
 	return 0;
 }

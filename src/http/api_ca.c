@@ -47,7 +47,8 @@ api_ca_get(struct core *core, const struct caller *caller, const struct http_req
 		return rc;
 	shape = issuer_shape(core, 0);
 	retired = json_array();
-	failed = json_object_set_new(shape, "root", ca_shape(&core->root_der)) != 0;
+	failed = json_object_set_new(shape, "root", ca_shape(&core->roots.ders[0])) != 0 ||
+		 json_object_set_new(shape, "old_root", core->roots.n > 1 ? ca_shape(&core->roots.ders[1]) : json_null()) != 0;
 	for (i = 1; i < core->issuers.n; i++)
 		failed = json_array_append_new(retired, issuer_shape(core, i)) != 0 || failed;
 	if (json_object_set_new(shape, "retired", retired) != 0 || failed) {

@@ -27,7 +27,7 @@ pki_root(struct core *core, const struct caller *caller, const struct http_reque
 	(void)caller;
 	(void)req;
 	(void)err;
-	return certificate_reply(&core->root_der, reply);
+	return certificate_reply(&core->roots.ders[0], reply);
 }
 
 int
@@ -51,7 +51,7 @@ pki_chain(struct core *core, const struct caller *caller, const struct http_requ
 	reply->content_type = "application/x-pem-file";
 	reply->cacheable_s = CERTIFICATE_CACHEABLE_S;
 	buf_append(&reply->body, core->issuing_pems[0].data, core->issuing_pems[0].len);
-	buf_append(&reply->body, core->root_pem.data, core->root_pem.len);
+	buf_append(&reply->body, core->roots.pem.data, core->roots.pem.len);
 	return 0;
 }
 

@@ -120,8 +120,8 @@ answer_make(struct liar *l, const struct proto_issue *request, struct buf *out)
 		    .common_name = request->id};
 
 		memcpy(ca.serial, spec.serial, SERIAL_LEN);
-		assert_ok(cacert_make_issuing(&ca, request->spki, request->spki_len, core->root_der.data,
-		    core->root_der.len, l->root, out, &err));
+		assert_ok(cacert_make_issuing(&ca, request->spki, request->spki_len, core->roots.ders[0].data,
+		    core->roots.ders[0].len, l->root, out, &err));
 		return;
 	}
 	if (l->lie == NOTHING)

@@ -53,7 +53,7 @@ test_a_new_home_is_of_one_piece(void **state)
 	fixture_listen(&f.home);
 	fixture_signer_start(&f.home);
 	fixture_core_open(&f);
-	sha256(digest, f.core->root_der.data, f.core->root_der.len);
+	sha256(digest, f.core->roots.ders[0].data, f.core->roots.ders[0].len);
 	hex_encode(hex, digest, sizeof digest);
 	assert_string_equal(made.root_fingerprint, hex);
 	assert_ok(operator_authenticate(f.core, made.token, &caller, &err));

@@ -54,7 +54,7 @@ test_files(void **state)
 	assert_string_equal(text, KEY);
 	free(text);
 	text = file_of(f, &owner, "ca.crt");
-	assert_string_equal(text, buf_str(&f->core->root_pem));
+	assert_string_equal(text, buf_str(&f->core->roots.pem));
 	free(text);
 	text = file_of(f, &owner, "device.crt");
 	pem_encode(&expected, "CERTIFICATE", leaf, sizeof leaf);

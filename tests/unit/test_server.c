@@ -211,7 +211,7 @@ test_public_pki(void **state)
 	}
 	assert_int_equal(ask(connect_tcp(s->pki_port), "GET", "/ca/root.crt", "", &reply), 200);
 	assert_memory_equal(
-	    reply.data + reply.len - s->f->core->root_der.len, s->f->core->root_der.data, s->f->core->root_der.len);
+	    reply.data + reply.len - s->f->core->roots.ders[0].len, s->f->core->roots.ders[0].data, s->f->core->roots.ders[0].len);
 	for (i = 0; i < sizeof absent / sizeof absent[0]; i++)
 		assert_int_equal(ask(connect_tcp(s->pki_port), "GET", absent[i], "", &reply), 404);
 	buf_clear(&reply);
