@@ -13,7 +13,6 @@
 #include "signer/issuers.h"
 #include "signer/profile.h"
 #include "x509/chain.h"
-#include "x509/pem.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -129,8 +128,8 @@ ca_open(struct work *w, const char *dir, struct err *err)
 
 	buf_init_secret(&key_pem);
 	if ((rc = fs_path(next, dir, ISSUERS_NEXT_KEY, err)) != 0 ||
-	    (rc = home_read(dir, "ca/issuing.crt", CHAIN_PEM_MAX, &w->issuing_pem, err)) != 0 ||
-	    (rc = pem_decode(buf_str(&w->issuing_pem), w->issuing_pem.len, "CERTIFICATE", &der, err)) != 0 ||
+	    (rc = home_read_chain(dir, &w->issuing_pem, err)) != 0 ||
+	    (rc = chain_leaf(buf_str(&w->issuing_pem), &der, err)) != 0 ||
 	    (rc = cert_issuer_init(&w->issuer, der.data, der.len, w->settings.pki_public_url, err)) != 0 ||
 	    (rc = home_read(dir, "ca/private/issuing.key", CHAIN_PEM_MAX, &key_pem, err)) != 0 ||
 	    (rc = key_from_pem(key_pem.data, key_pem.len, &w->issuing_key, err)) != 0)

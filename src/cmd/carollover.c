@@ -16,12 +16,12 @@
 #include "base/killpoint.h"
 #include "base/secret.h"
 #include "core/audit.h"
+#include "core/roots.h"
 #include "core/settings.h"
 #include "signer/authority.h"
 #include "signer/profile.h"
 #include "store/issuer.h"
 #include "store/store.h"
-#include "x509/pem.h"
 
 #include <argp.h>
 #include <jansson.h>
@@ -46,7 +46,7 @@ struct rollover {
 	int lock;
 	struct settings settings;
 	struct profiles profiles;
-	struct buf root_der;
+	struct roots roots;
 	struct issuers issuers; /* before it */
 	struct authority today;
 	struct key *root_key, *key;
@@ -101,7 +101,7 @@ root_open(struct rollover *r, struct err *err)
 	char path[FS_PATH_MAX];
 	int rc;
 
-	if ((rc = home_read_cert(r->dir, "ca/root.crt", &r->root_der, err)) != 0 ||
+	if ((rc = roots_read(r->dir, &r->roots, err)) != 0 ||
 	    (rc = fs_path(path, r->dir, "ca/private/root.key", err)) != 0)
 		return rc;
 	rc = caroot_key_read(r->dir, r->arguments->root_key != NULL ? r->arguments->root_key : path, &r->root_key, err);
@@ -186,23 +186,6 @@ slot_find(const struct rollover *r, int *slot_out, struct err *err)
 	    ISSUERS_RETIRED_MAX);
 }
 
-/* What a broker trusts: the root, and every issuing CA, so that a client may send its own certificate alone. */
-static int
-broker_trust_put(struct rollover *r, struct err *err)
-{
-	struct buf pem = {0};
-	size_t i;
-	int rc;
-
-	pem_encode(&pem, "CERTIFICATE", r->root_der.data, r->root_der.len);
-	pem_encode(&pem, "CERTIFICATE", r->der.data, r->der.len);
-	for (i = 0; i < r->issuers.n; i++)
-		pem_encode(&pem, "CERTIFICATE", r->issuers.all[i].der.data, r->issuers.all[i].der.len);
-	rc = home_put(r->dir, "broker/ca.pem", 0640, &pem, err);
-	buf_clear(&pem);
-	return rc;
-}
-
 static int
 audit(struct rollover *r, struct err *err)
 {
@@ -231,7 +214,7 @@ new_make(struct rollover *r, struct err *err)
 {
 	const struct profile *profile = profile_find(&r->profiles, PROFILE_DEFAULT);
 	const struct issuingca wanted = {.kind = r->arguments->has_kind ? r->arguments->kind : r->today.issuer.kind,
-	    .org = profile->org, .country = profile->country, .now = r->now, .root_der = &r->root_der,
+	    .org = profile->org, .country = profile->country, .now = r->now, .root_der = &r->roots.ders[0],
 	    .root_key = r->root_key};
 	int rc;
 
@@ -277,7 +260,7 @@ roll_over(struct rollover *r, struct err *err)
 	    (rc = key_put(r, slot, r->today.key, err)) != 0 || (rc = cert_put(r, slot, &r->today.der, err)) != 0)
 		return rc;
 	KILLPOINT(46, "rollover: today's CA stands among the retired, too");
-	if ((rc = broker_trust_put(r, err)) != 0)
+	if ((rc = home_put_broker_trust(r->dir, &r->roots.pem, &r->der, &r->issuers, err)) != 0)
 		return rc;
 	KILLPOINT(47, "rollover: brokers trust a CA that there is not yet");
 	if ((rc = home_put_key(r->dir, ISSUERS_NEXT_KEY, r->key, err)) != 0 || (rc = audit(r, err)) != 0)
@@ -334,7 +317,7 @@ rollover_clear(struct rollover *r)
 	authority_clear(&r->today);
 	key_free(r->root_key);
 	key_free(r->key);
-	buf_clear(&r->root_der);
+	roots_clear(&r->roots);
 	buf_clear(&r->der);
 	if (r->lock >= 0)
 		(void)close(r->lock);

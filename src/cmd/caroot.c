@@ -6,9 +6,9 @@
 
 #include "base/fs.h"
 #include "base/secret.h"
+#include "core/roots.h"
 #include "x509/cert.h"
 #include "x509/key.h"
-#include "x509/pem.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -22,22 +22,22 @@
 int
 caroot_key_read(const char *dir, const char *file, struct key **key_out, struct err *err)
 {
-	struct buf key_pem, cert_pem = {0}, der = {0};
-	char path[FS_PATH_MAX];
+	char next[FS_PATH_MAX];
+	struct buf key_pem;
+	struct roots roots;
 	struct cert_info info;
 	struct key *key = NULL;
 	int rc;
 
 	buf_init_secret(&key_pem);
-	if ((rc = fs_path(path, dir, "ca/root.crt", err)) != 0 ||
-	    (rc = fs_read(path, PEM_MAX, &cert_pem, err)) != 0 ||
-	    (rc = pem_decode(buf_str(&cert_pem), cert_pem.len, "CERTIFICATE", &der, err)) != 0 ||
-	    (rc = cert_info_read(der.data, der.len, &info, err)) != 0 ||
+	if ((rc = roots_read(dir, &roots, err)) != 0 || (rc = fs_path(next, dir, CAROOT_NEXT_KEY, err)) != 0 ||
+	    (rc = cert_info_read(roots.ders[0].data, roots.ders[0].len, &info, err)) != 0 ||
 	    (rc = fs_read(file, PEM_MAX, &key_pem, err)) != 0 ||
 	    (rc = key_from_pem(key_pem.data, key_pem.len, &key, err)) != 0)
 		goto out;
 	if (!key_is_of(key, info.spki, info.spki_len)) {
-		rc = err_set(err, E_CONFLICT, "%s is not the key of %s", file, path);
+		rc = err_set(err, E_CONFLICT, "%s is not the key of %s/" ROOTS_FILE "%s", file, dir,
+		    fs_exists(next) ? "\nA rollover of the root was cut short: run `muster ca root rollover`, which finishes it." : "");
 		goto out;
 	}
 	*key_out = key;
@@ -45,8 +45,7 @@ caroot_key_read(const char *dir, const char *file, struct key **key_out, struct 
 out:
 	key_free(key);
 	buf_clear(&key_pem);
-	buf_clear(&cert_pem);
-	buf_clear(&der);
+	roots_clear(&roots);
 	return rc;
 }
 
@@ -80,7 +79,7 @@ static const struct argp export_argp = {NULL, one_file, "FILE",
 static const struct argp remove_argp = {NULL, one_file, "FILE",
     "Remove the root CA's private key from this machine.\v"
     "FILE is the exported copy; it is read and compared first, so that the last copy cannot be removed. Everything "
-    "but making a new issuing CA goes on without the key.\n\n"
+    "but making another issuing CA or root goes on without the key.\n\n"
     "Exit status: 0 done, 1 refused or failed, 2 usage.",
     NULL, NULL, NULL};
 
@@ -105,16 +104,31 @@ root_export(const char *dir, const char *file, struct err *err)
 	return rc;
 }
 
-/* Overwritten before it is unlinked; what the file system or the disk keeps besides is beyond us, and the message
- * says so. */
+int
+caroot_key_destroy(const char *path, struct err *err)
+{
+	static const char zeros[4096];
+	struct stat st;
+	FILE *f;
+	int rc = 0;
+
+	if (stat(path, &st) != 0 || (f = fopen(path, "r+")) == NULL)
+		return err_sys(err, "cannot open %s", path);
+	if (fwrite(zeros, 1, (size_t)st.st_size < sizeof zeros ? (size_t)st.st_size : sizeof zeros, f) == 0 ||
+	    fflush(f) != 0 || fsync(fileno(f)) != 0)
+		rc = err_sys(err, "cannot overwrite %s", path);
+	(void)fclose(f);
+	if (rc == 0 && unlink(path) != 0)
+		rc = err_sys(err, "cannot remove %s", path);
+	return rc == 0 ? fs_sync_parent(path, err) : rc;
+}
+
 static int
 root_remove(const char *dir, const char *file, struct err *err)
 {
-	static const char zeros[4096];
 	struct key *key = NULL;
 	char path[FS_PATH_MAX];
 	struct stat st, copy;
-	FILE *f;
 	int rc;
 
 	if ((rc = fs_path(path, dir, "ca/private/root.key", err)) != 0)
@@ -126,15 +140,7 @@ root_remove(const char *dir, const char *file, struct err *err)
 	if ((rc = caroot_key_read(dir, file, &key, err)) != 0)
 		return rc;
 	key_free(key);
-	if ((f = fopen(path, "r+")) == NULL)
-		return err_sys(err, "cannot open %s", path);
-	if (fwrite(zeros, 1, (size_t)st.st_size < sizeof zeros ? (size_t)st.st_size : sizeof zeros, f) == 0 ||
-	    fflush(f) != 0 || fsync(fileno(f)) != 0)
-		rc = err_sys(err, "cannot overwrite %s", path);
-	(void)fclose(f);
-	if (rc == 0 && unlink(path) != 0)
-		rc = err_sys(err, "cannot remove %s", path);
-	return rc == 0 ? fs_sync_parent(path, err) : rc;
+	return caroot_key_destroy(path, err);
 }
 
 static int

@@ -156,6 +156,7 @@ root_read(const struct doctor *d, struct cert_info *info, struct err *err)
 void
 check_root_ca(struct doctor *d, struct finding *f)
 {
+	bool is_old = d->root_pem.len > 0 && strstr(buf_str(&d->root_pem) + 1, "-----BEGIN CERTIFICATE") != NULL;
 	char end[CLOCK_TEXT_MAX];
 	struct cert_info root;
 	struct err err = {0};
@@ -171,10 +172,10 @@ check_root_ca(struct doctor *d, struct finding *f)
 	else if (root.not_after - d->now < longest_validity(d) + ROOT_PLAN_S)
 		finding_set(f, VERDICT_WARN, "it ends at %s, and all CAs and certificates below it do", end);
 	else {
-		finding_set(f, VERDICT_OK, "it is valid until %s", end);
+		finding_set(f, VERDICT_OK, "%s valid until %s", is_old ? "two roots are trusted, today's is" : "it is", end);
 		return;
 	}
-	finding_remedy(f, "replace it while all devices can still be reached: docs/ca-rollover.md");
+	finding_remedy(f, "stop the server and, with the root's key: muster --dir %s ca root rollover (docs/ca-rollover.md)", d->dir);
 }
 
 /* The CA of that slot, and its key. E_NOTFOUND without a text: none is there that has not ended. */
@@ -217,7 +218,7 @@ issuing_ca_remedy(const struct doctor *d, struct finding *f, int rc, const struc
 	else if (rc != 0 && !(today->not_after > 0 && today->not_after <= d->now))
 		finding_remedy(f, "stop the server and restore ca/ from the home's last backup with keys");
 	else if (root_read(d, &root, &(struct err){0}) == 0 && root.not_after <= today->not_after)
-		finding_remedy(f, "its root ends then, too, and must be replaced first: docs/ca-rollover.md");
+		finding_remedy(f, "its root ends then, too: first, with the server stopped, muster --dir %s ca root rollover (docs/ca-rollover.md)", d->dir);
 	else
 		finding_remedy(f, "stop the server and, with the root's key: muster --dir %s ca rollover", d->dir);
 }

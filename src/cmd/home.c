@@ -1,5 +1,6 @@
 /* Everything a home needs, in the order in which it is made. Runs once, locally, before any service: the only
  * place besides rollover that holds the root's key. */
+#include "cmd/caroot.h"
 #include "cmd/home.h"
 #include "cmd/issuingca.h"
 #include "cmd/owners.h"
@@ -15,6 +16,7 @@
 #include "core/caller.h"
 #include "core/operator.h"
 #include "core/policies.h"
+#include "core/roots.h"
 #include "core/settings.h"
 #include "signer/issuers.h"
 #include "signer/log.h"
@@ -36,7 +38,6 @@
 #include <unistd.h>
 
 #define DAY 86400
-#define ROOT_DAYS 7300
 #define BACKDATE_S 60 /* a client's clock may be a little behind */
 
 /* What the steps hand on. */
@@ -76,6 +77,20 @@ home_read_cert(const char *dir, const char *name, struct buf *der_out, struct er
 		(void)err_prefix(err, "%s", name);
 	buf_clear(&pem);
 	return rc;
+}
+
+int
+home_read_chain(const char *dir, struct buf *pem_out, struct err *err)
+{
+	struct buf issuing = {0};
+	struct roots roots;
+	int rc;
+
+	if ((rc = roots_read(dir, &roots, err)) == 0 && (rc = home_read_cert(dir, "ca/issuing.crt", &issuing, err)) == 0)
+		roots_put_chain(&roots, &issuing, pem_out);
+	roots_clear(&roots);
+	buf_clear(&issuing);
+	return rc == 0 && buf_failed(pem_out) ? err_nomem(err) : rc;
 }
 
 int
@@ -128,11 +143,29 @@ home_put_cert(const char *dir, const char *name, const struct buf *der, struct e
 	return rc;
 }
 
+int
+home_put_broker_trust(
+    const char *dir, const struct buf *roots, const struct buf *next, const struct issuers *issuers, struct err *err)
+{
+	struct buf pem = {0};
+	size_t i;
+	int rc;
+
+	buf_append(&pem, roots->data, roots->len);
+	if (next != NULL)
+		pem_encode(&pem, "CERTIFICATE", next->data, next->len);
+	for (i = 0; i < issuers->n; i++)
+		pem_encode(&pem, "CERTIFICATE", issuers->all[i].der.data, issuers->all[i].der.len);
+	rc = home_put(dir, "broker/ca.pem", 0640, &pem, err);
+	buf_clear(&pem);
+	return rc;
+}
+
 static int
 make_cas(struct build *b, struct err *err)
 {
 	struct cacert_spec root = {.not_before = b->now - BACKDATE_S,
-	    .not_after = b->now + (int64_t)ROOT_DAYS * DAY, .country = b->options->country,
+	    .not_after = b->now + (int64_t)CAROOT_DAYS * DAY, .country = b->options->country,
 	    .org = b->options->org, .common_name = "Muster Root CA"};
 	struct issuingca issuing = {.kind = b->options->key, .org = b->options->org, .country = b->options->country,
 	    .now = b->now, .root_der = &b->root_der};

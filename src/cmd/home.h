@@ -7,6 +7,7 @@
 #include "cmd/serverpair.h"
 #include "cmd/workdir.h"
 #include "core/token.h"
+#include "signer/issuers.h"
 #include "signer/profile.h"
 #include "x509/key.h"
 
@@ -54,6 +55,9 @@ MUST_CHECK int home_read(const char *dir, const char *name, size_t max, struct b
 /* The certificate in NAME (PEM), as DER. As home_read, E_INPUT. */
 MUST_CHECK int home_read_cert(const char *dir, const char *name, struct buf *der_out, struct err *err);
 
+/* Today's issuing CA (PEM), and behind it what leads to the root before today's, if there is one. As home_read. */
+MUST_CHECK int home_read_chain(const char *dir, struct buf *pem_out, struct err *err);
+
 /* The profiles in its muster.conf. As home_read, E_INPUT. */
 MUST_CHECK int home_profiles(const char *dir, struct profiles *out, struct err *err);
 
@@ -62,6 +66,11 @@ MUST_CHECK int home_put(
     const char *dir, const char *name, mode_t mode, const struct buf *data, struct err *err);
 MUST_CHECK int home_put_key(const char *dir, const char *name, const struct key *key, struct err *err);
 MUST_CHECK int home_put_cert(const char *dir, const char *name, const struct buf *der, struct err *err);
+
+/* Write what a broker trusts: ROOTS (PEM), and every issuing CA, so that a client may send its own certificate alone; the
+ * first of them is NEXT (DER), if it is not NULL. E_SYS, E_NOMEM. */
+MUST_CHECK int home_put_broker_trust(const char *dir, const struct buf *roots, const struct buf *next,
+    const struct issuers *issuers, struct err *err);
 
 /* Be the one that writes in DIR, until *FD_OUT is closed: the server, or a command that needs it stopped. E_CONFLICT
  * if another is. */

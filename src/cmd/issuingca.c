@@ -19,16 +19,15 @@ issuingca_kind_parse(const char *name, enum key_kind *kind_out)
 	    (*kind_out == KEY_EC_P256 || *kind_out == KEY_EC_P384 || *kind_out == KEY_RSA_3072);
 }
 
-/* "Muster Issuing CA " and the first digits of the key's digest. */
-static void
-name_make(char *out, size_t size, const uint8_t *spki, size_t len)
+void
+issuingca_name(char out[ISSUINGCA_NAME_SIZE], const char *what, const uint8_t *spki, size_t len)
 {
 	char hex[2 * SHA256_LEN + 1];
 	uint8_t digest[SHA256_LEN];
 
 	sha256(digest, spki, len);
 	hex_encode(hex, digest, sizeof digest);
-	(void)snprintf(out, size, "Muster Issuing CA %.8s", hex);
+	(void)snprintf(out, ISSUINGCA_NAME_SIZE, "%s %.8s", what, hex);
 }
 
 int
@@ -39,7 +38,7 @@ issuingca_make(const struct issuingca *wanted, struct key **key_out, struct buf 
 	struct key *key = NULL;
 	struct cert_info root;
 	const uint8_t *spki;
-	char name[64];
+	char name[ISSUINGCA_NAME_SIZE];
 	size_t len;
 	int rc;
 
@@ -51,7 +50,7 @@ issuingca_make(const struct issuingca *wanted, struct key **key_out, struct buf 
 	if (spec.not_before < root.not_before)
 		spec.not_before = root.not_before;
 	spki = key_spki(key, &len);
-	name_make(name, sizeof name, spki, len);
+	issuingca_name(name, "Muster Issuing CA", spki, len);
 	spec.common_name = name;
 	if ((rc = cacert_make_issuing(&spec, spki, len, wanted->root_der->data, wanted->root_der->len, wanted->root_key,
 		 der_out, err)) == 0) {

@@ -13,6 +13,10 @@
 #define ISSUINGCA_KINDS "ec-p256, ec-p384 or rsa-3072"
 bool issuingca_kind_parse(const char *name, enum key_kind *kind_out);
 
+/* A name that no other CA has: WHAT, and the first digits of the key's digest. */
+#define ISSUINGCA_NAME_SIZE 64
+void issuingca_name(char out[ISSUINGCA_NAME_SIZE], const char *what, const uint8_t *spki, size_t len);
+
 struct issuingca {
 	enum key_kind kind;
 	const char *org, *country; /* NULL or "": none */

@@ -84,6 +84,8 @@ static const struct command commands[] = {
     {"ca crl", cmd_ca_crl, TRUST, "get the revocation list"},
     {"ca renew", cmd_ca_renew, TRUST, "make a new certificate for the API or the broker"},
     {"ca rollover", cmd_ca_rollover, TRUST, "replace the issuing CA by a new one"},
+    {"ca root rollover", cmd_ca_root_rollover, TRUST, "make another root, beside the one there is"},
+    {"ca root retire", cmd_ca_root_retire, TRUST, "trust the root before today's no more"},
     {"ca root export", cmd_ca_root_export, TRUST, "copy the root CA's key, to take it offline"},
     {"ca root remove", cmd_ca_root_remove, TRUST, "remove the root CA's key from this machine"},
     {"operator add", cmd_operator_add, TRUST, "let a person or program call the API with a token"},

@@ -331,6 +331,29 @@ store_certificate_due(
 	return rc;
 }
 
+int
+store_certificate_in_use(
+    struct store_tx *tx, int64_t issuer, int64_t now, int64_t *n_out, int64_t *end_out, struct err *err)
+{
+	int64_t n = 0, end = 0;
+	struct db_rows rows;
+	int rc;
+
+	db_query(&rows, tx->db,
+	    "SELECT count(*), coalesce(max(not_after), 0) FROM certificate WHERE issuer = $1 AND not_after > $2 AND state <> $3"
+	    " AND owner_kind <> $4",
+	    DB_ARGS(db_int(issuer), db_int(now), db_int(CERTIFICATE_REVOKED), db_int(OWNER_SERVER)));
+	if (db_next(&rows)) {
+		n = db_col_int(&rows, 0);
+		end = db_col_int(&rows, 1);
+	}
+	if ((rc = db_end(&rows, err)) != 0)
+		return rc;
+	*n_out = n;
+	*end_out = end;
+	return 0;
+}
+
 struct store_revoked {
 	struct db_rows rows;
 };

@@ -124,6 +124,11 @@ struct store_due {
 MUST_CHECK int store_certificate_due(
     struct store_tx *tx, int64_t now, struct store_due *out, size_t max, size_t *n_out, struct err *err);
 
+/* How many of that issuer's certificates are in use: valid at NOW and not revoked; servers' are not counted, for they are
+ * replaced without being revoked. *END_OUT is when the last of them ends. Reads all of them. */
+MUST_CHECK int store_certificate_in_use(
+    struct store_tx *tx, int64_t issuer, int64_t now, int64_t *n_out, int64_t *end_out, struct err *err);
+
 /* Every held or revoked certificate of the issuer with that number, or of all that table `issuer` has and of none
  * (STORE_ISSUER_ALL), with not_after >= NOT_AFTER_LEAST, streaming, for the CRL. Opened on a read transaction; next returns
  * false at the end or on failure, close tells which. */

@@ -138,7 +138,7 @@ def test_bash_knows_every_command():
     for group in {words.split()[0] for words in listed if " " in words}:
         seconds = {words.split()[1] for words in listed if words.startswith(f"{group} ")}
         assert set(in_bash(f"muster --dir /nowhere {group} ")) == seconds, group
-    assert set(in_bash("muster ca root ")) == {"export", "remove"}
+    assert set(in_bash("muster ca root ")) == {"export", "remove", "retire", "rollover"}
     assert set(in_bash("muster-agent ")) == set(commands("muster-agent"))
 
 

@@ -15,7 +15,7 @@ from muster import wait_for
 LISTED = [line.split("\t") for line in subprocess.run(
     [muster.ROOT / "script/killpoints"], check=True, capture_output=True, text=True).stdout.splitlines()]
 # Those of the device's agent are test_agent_kill.py's, the rollover's test_rollover_kill.py's.
-POINTS = [(int(n), what) for n, place, what in LISTED if not place.startswith(("src/agent/", "src/cmd/carollover"))]
+POINTS = [(int(n), what) for n, place, what in LISTED if not place.startswith(("src/agent/", "src/cmd/carollover", "src/cmd/carootrollover"))]
 
 
 @pytest.fixture(scope="module")

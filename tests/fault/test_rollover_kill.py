@@ -1,5 +1,5 @@
-"""`muster ca rollover` killed at each of its numbered steps: the home has the old CA or the new one, whole, and the same
-command again completes it. Runs on a build with -Dkillpoints=true."""
+"""`muster ca rollover`, `ca root rollover` and `ca root retire` killed at each of their numbered steps: the home has what was
+before or what is to be, whole, and the same command again completes it. Runs on a build with -Dkillpoints=true."""
 
 import json
 import signal
@@ -13,6 +13,9 @@ from test_kill import LISTED
 
 OWN = {int(n): what for n, place, what in LISTED if place.startswith("src/cmd/carollover")}
 DONE = [49, 50]  # from here on it is the new one
+ROOT = {int(n): what for n, place, what in LISTED if place.startswith("src/cmd/carootrollover")}
+RETIRED = [57, 58]
+TWO_ROOTS = [54, 55, 56]  # from here on both are trusted
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,14 @@ def check_trusted(home, device):
                                   device.dir / "device.crt").stdout
 
 
+def killed(home, number, *command):
+    points = Points(home.base)
+    points.arm(number)
+    done = subprocess.run([MUSTER, "--dir", home.dir, *command], env=points.env, pass_fds=(points.fd,), capture_output=True,
+                          timeout=60)
+    assert done.returncode == -signal.SIGKILL and points.passed(number) == 1, done.stderr
+
+
 def check_revocable(home, made, issuer):
     """G4: on the list of its own CA, whatever that is by now."""
     home.cli("device", "revoke", made["id"])
@@ -52,11 +63,7 @@ def test_killed_in_a_rollover(home, number):
     before = key_id(home)
     made, old = register(home, f"before {number}")
     home.stop()
-    points = Points(home.base)
-    points.arm(number)
-    done = subprocess.run([MUSTER, "--dir", home.dir, "ca", "rollover"], env=points.env, pass_fds=(points.fd,),
-                          capture_output=True, timeout=60)
-    assert done.returncode == -signal.SIGKILL and points.passed(number) == 1
+    killed(home, number, "ca", "rollover")
     home.start()
     between = key_id(home)
     assert (between != before) == (number in DONE)
@@ -71,3 +78,61 @@ def test_killed_in_a_rollover(home, number):
     for d in (old, device, new):
         check_trusted(home, d)
     check_revocable(home, made, before)
+
+
+@pytest.fixture
+def alone():
+    home = muster.Home().start()
+    yield home
+    home.close()
+
+
+def roots(home):
+    return (home.dir / "ca/root.crt").read_text().count("BEGIN CERTIFICATE")
+
+
+@pytest.mark.parametrize("number", [n for n in ROOT if n not in RETIRED])
+def test_killed_in_a_rollover_of_the_root(alone, number):
+    """I1"""
+    home = alone
+    _, old = register(home, "before")
+    trusted = home.base / "old.pem"
+    trusted.write_bytes((home.dir / "ca/root.crt").read_bytes())
+    home.stop()
+    killed(home, number, "ca", "root", "rollover")
+    home.start()
+    assert roots(home) == (2 if number in TWO_ROOTS else 1)
+    _, between = register(home, "between")
+    home.stop()
+    again = json.loads(home.cli("--json", "ca", "root", "rollover").stdout)
+    assert again["only_finished"] == (number in TWO_ROOTS) and roots(home) == 2
+    assert not (home.dir / "ca/private/next-root.key").exists() and (home.dir / "ca/private/old-root.key").exists()
+    home.cli("ca", "rollover")
+    home.start()
+    _, new = register(home, "after")
+    for device in (old, between, new):
+        check_trusted(home, device)
+        leaf = device.dir / "device.crt"
+        assert b": OK" in openssl("verify", "-CAfile", trusted, "-untrusted", leaf, leaf).stdout
+
+
+@pytest.mark.parametrize("number", RETIRED)
+def test_killed_while_a_root_is_retired(alone, number):
+    """I1"""
+    home = alone
+    made, _ = register(home, "before")
+    before = key_id(home)
+    home.stop()
+    for command in (("root", "rollover"), ("rollover",), ("renew", "server"), ("renew", "broker")):
+        home.cli("ca", *command)
+    killed(home, number, "ca", "root", "retire", "--force")
+    home.start()
+    assert roots(home) == 1
+    _, new = register(home, "after")
+    check_revocable(home, made, before)
+    home.stop()
+    home.cli("ca", "root", "retire")
+    assert not any((home.dir / f).exists() for f in ("ca/cross.crt", "ca/private/old-root.key"))
+    home.start()
+    check_trusted(home, new)
+    assert (home.dir / "broker/ca.pem").read_text().count("BEGIN CERTIFICATE") == 3
