@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -17,10 +18,10 @@ SETTINGS = {"limits.body_bytes": "16384"}  # so that some hundred rows are many 
 @pytest.fixture(scope="module")
 def requests():
     """A function that gives so many certification requests, PEM, each of its own P-256 key."""
-    def make(n):
+    def some(n):
         lines = muster.run(muster.BUILD / "tests/bench/make_csrs", "muster", str(n)).stdout.splitlines()
         return [json.loads(line)["csr"] for line in lines]
-    return make
+    return lambda n: [csr for begin in range(0, n, 10_000) for csr in some(min(10_000, n - begin))]
 
 
 def write(home, rows, header=("name", "type", "csr")):
@@ -137,7 +138,8 @@ def test_what_the_server_refuses_is_told_by_line(home, requests):
 
 def started(home, path, *args):
     """The import, begun, with its job's id."""
-    return home.json(*args, "device", "import", path, "--no-wait")["id"]
+    command = [muster.MUSTER, "--dir", home.dir, "--json", *args, "device", "import", path, "--no-wait"]
+    return json.loads(subprocess.run(command, capture_output=True, timeout=1200, check=True).stdout)["id"]
 
 
 def ended(home, id, status="done"):
@@ -300,6 +302,26 @@ def test_a_removed_operators_job_ends(home, requests):
         os.kill(signer, signal.SIGCONT)
     job = ended(home, id, "cancelled")
     assert job["created_by"] == "operator:bulk" and job["done"] == 0 and devices(home, "orphan") == []
+
+
+def test_no_more_than_a_tenant_may_have(home, requests):
+    """Nothing is made of a job that is larger than the room there is."""
+    home.cli("tenant", "add", "small", "--quota", "2")
+    rows = [(f"d{i}", "quota", csr) for i, csr in enumerate(requests(3))]
+    refused = home.cli("--tenant", "small", "device", "import", write(home, rows), check=False)
+    assert refused.returncode == 1 and b"as it may have" in refused.stderr
+    home.cli("--tenant", "small", "device", "import", write(home, rows[:2]))
+    assert len(home.json("--tenant", "small", "device", "list")["items"]) == 2 and devices(home, "quota") == []
+
+
+def test_f8_a_limit_of_registrations_holds_for_jobs(fresh, requests):
+    """F8: what may be registered in a minute is no more by a job; it waits."""
+    home = fresh(settings={"limits.register_per_min": "5", "jobs.threads": "8"}).start()
+    id = started(home, write(home, [(f"d{i}", "slow", csr) for i, csr in enumerate(requests(9))]))
+    muster.wait_for(lambda: home.request("GET", f"/v1/jobs/{id}").json["done"] >= 5, 20, "what is allowed")
+    time.sleep(0.5)
+    job = home.json("job", "cancel", id)
+    assert job["done"] + job["failed"] in (5, 6) and job["failed"] == 0
 
 
 def test_links_and_passwords_for_the_uploader_alone(home):

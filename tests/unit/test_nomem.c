@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "core/broker.h"
 #include "core/enrol.h"
+#include "core/job.h"
 #include "core/operator.h"
 #include "x509/ocsp.h"
 #include "http/caller.h"
@@ -158,6 +159,7 @@ static char bearer[16 + TOKEN_SIZE];
 /* What a request may name, by {device} and so on. */
 static struct store_device device;
 static char link_token[128], csr[2048], est[1000], number[16], ocsp[256];
+static char job[UUID_LEN + 1], digest[2 * SHA256_LEN + 1];
 static char basic[128];	     /* an enrolment token, as EST has it */
 static struct buf renewing;  /* a device's certificate, DER */
 static EVP_PKEY *asking;     /* whose request it is */
@@ -251,6 +253,23 @@ answer_check(const struct buf *body)
 	buf_clear(&pem);
 }
 
+/* An order of one row. */
+static void
+job_make(void)
+{
+	static unsigned n;
+	struct job_request request = {.name = "swept", .digest = digest, .total = 1};
+	struct store_job made;
+	struct err err = {0};
+	bool is_new;
+
+	(void)snprintf(digest, sizeof digest, "a%063u", ++n);
+	assert_ok(job_create(f->core, &f->caller, &request, &is_new, &made, &err));
+	assert_true(is_new);
+	memcpy(job, made.id, sizeof job);
+	store_job_clear(&made);
+}
+
 /* What has been used up is made again. */
 static void
 renew(void)
@@ -261,6 +280,7 @@ renew(void)
 	fixture_register(f, "fresh", &device, &credential);
 	(void)snprintf(link_token, sizeof link_token, "%s", fixture_token(&credential));
 	credential_clear(&credential);
+	job_make();
 }
 
 struct op {
@@ -340,14 +360,15 @@ fill(char out[FILLED_SIZE], const char *template)
 	const struct {
 		const char *name, *value;
 	} names[] = {{"{device}", device.id}, {"{link}", link_token}, {"{csr}", csr}, {"{n}", number}, {"{ocsp}", ocsp},
-	    {"{est}", est}};
+	    {"{est}", est}, {"{job}", job}, {"{digest}", digest}};
+	const size_t n = sizeof names / sizeof names[0];
 	size_t i, len = 0;
 
 	while (*template != '\0') {
-		for (i = 0; i < 6 && strncmp(template, names[i].name, strlen(names[i].name)) != 0; i++)
+		for (i = 0; i < n && strncmp(template, names[i].name, strlen(names[i].name)) != 0; i++)
 			continue;
-		len += (size_t)snprintf(out + len, FILLED_SIZE - len, "%.*s", i < 6 ? 1000 : 1, i < 6 ? names[i].value : template);
-		template += i < 6 ? strlen(names[i].name) : 1;
+		len += (size_t)snprintf(out + len, FILLED_SIZE - len, "%.*s", i < n ? 1000 : 1, i < n ? names[i].value : template);
+		template += i < n ? strlen(names[i].name) : 1;
 	}
 	out[len] = '\0';
 }
@@ -407,6 +428,7 @@ call_once(const struct op *op, unsigned long first, unsigned every)
 
 	/* What failed in the end may be there, and in its way again. */
 	(void)snprintf(number, sizeof number, "%u", ++n_calls);
+	(void)snprintf(digest, sizeof digest, "%064u", n_calls);
 	if ((op->is & RENEWS) != 0 && (op->is & CERTIFIES) != 0)
 		renewing_make(); /* one has room for few */
 	request_make((op->is & RENEWS) != 0);
@@ -463,6 +485,12 @@ static const struct op ops[] = {
     {"GET", "/v1/limits", NULL, 0},
     {"GET", "/metrics", NULL, 0},
     {"POST", "/v1/services", "{\"name\":\"s{n}\",\"read\":[\"devices/#\"],\"write\":[],\"key\":\"ec-p256\"}", 0},
+    {"POST", "/v1/jobs", "{\"kind\":\"device.import\",\"name\":\"swept\",\"digest\":\"{digest}\",\"total\":1}", 0},
+    {"POST", "/v1/jobs/{job}/rows",
+	"{\"first\":1,\"rows\":[{\"name\":\"swept\",\"type\":\"pump\",\"labels\":{\"a\":\"b\"},\"san\":[\"DNS:a.example\"],"
+	"\"csr\":\"{csr}\"}]}", ONCE},
+    {"GET", "/v1/jobs/{job}/rows", NULL, 0},
+    {"GET", "/v1/jobs", NULL, 0},
     {"POST", "/v1/tokens", "{\"name\":\"swept\",\"type\":\"pump\"}", 0},
     {"GET", "/v1/tokens", NULL, 0},
     {"GET", "/v1/services", NULL, 0},
