@@ -92,7 +92,7 @@ int
 cmd_job_show(struct cli *cli, int argc, char **argv)
 {
 	static const struct print_field columns[] = {{"ROW", "row"}, {"STATUS", "status"}, {"DEVICE", "device_id"}, {"NAME", "name"},
-	    {"ERROR", "error"}};
+	    {"FIELD", "errors.0.field"}, {"REASON", "errors.0.reason"}};
 	struct arguments a = {.wants_id = true};
 	struct buf path = {0};
 	struct err err = {0};

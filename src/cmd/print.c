@@ -24,6 +24,7 @@ static const json_t *
 at_path(const json_t *value, const char *path)
 {
 	char key[64];
+	int64_t i;
 	size_t len;
 
 	for (;;) {
@@ -32,7 +33,8 @@ at_path(const json_t *value, const char *path)
 			return value;
 		memcpy(key, path, len);
 		key[len] = '\0';
-		value = json_object_get(value, key);
+		value = json_is_array(value) && integer_parse(key, 0, INT32_MAX, &i) ? json_array_get(value, (size_t)i) :
+										 json_object_get(value, key);
 		if (path[len] == '\0')
 			return value;
 		path += len + 1;

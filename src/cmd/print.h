@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* One line or column: a label, and where in the answer its value is ("certificate.serial"). */
+/* One line or column: a label, and where in the answer its value is ("certificate.serial", "errors.0.reason"). */
 struct print_field {
 	const char *label, *path;
 };

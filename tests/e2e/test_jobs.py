@@ -131,7 +131,10 @@ def test_what_the_server_refuses_is_told_by_line(home, requests):
         assert any(f":{lines[n]}: {field}: " in told and words in told for told in said.splitlines()), (n, field, said)
     assert "9 errors" in said and refused.returncode == 1
     assert [d["name"] for d in devices(home, "judged")] == ["first"]
-    assert [j["status"] for j in jobs(home) if j["name"] == path.name] == ["cancelled"]
+    (job,) = [j for j in jobs(home) if j["name"] == path.name]
+    assert job["status"] == "cancelled"
+    shown = home.cli("job", "show", job["id"], "--rows", "refused").stdout.decode()
+    assert "there is no profile of that name" in shown and len(shown.splitlines()) == 10
     home.cli("device", "import", write(home, good, header))
     assert len(devices(home, "judged")) == 6
 
@@ -156,7 +159,8 @@ def exactly_once(home, type, rows):
 @pytest.mark.parametrize("count", [pytest.param(400, id="some"), pytest.param(100_000, id="fleet", marks=pytest.mark.long)])
 def test_killed_twice_midway_each_row_once(fresh, requests, count):
     """The whole service dies by SIGKILL, then the api alone; both times the job goes on by itself."""
-    home = fresh(settings={"limits.body_bytes": "65536", "jobs.threads": "4"}).start()
+    # Few are made slowly, so that there is time to kill.
+    home = fresh(settings={"limits.body_bytes": "65536", **({"jobs.threads": "4"} if count < 1000 else {})}).start()
     rows = [(f"d{i}", "killed", csr) for i, csr in enumerate(requests(count))]
     id = started(home, write(home, rows))
     for part in (4, 2):
@@ -218,6 +222,27 @@ def test_what_was_signed_and_not_stored_is_not_in_the_way(home, requests):
     ids = {d["id"] for d in devices(home, "orphaned")}
     abandoned = [a for a in home.json("audit", "list", "--all")["items"] if a["action"] == "certificate.abandon"]
     assert ids & {a["target"].removeprefix("device:") for a in abandoned}
+
+
+def test_it_goes_on_where_it_broke_off(home, requests):
+    """The service dies while rows are sent, and the command waits for it; then the command dies, and the next one goes on."""
+    rows = [(f"d{i}", "resumed", csr) for i, csr in enumerate(requests(600))]
+    path = write(home, rows)
+    argv = [muster.MUSTER, "--dir", home.dir, "device", "import", path]
+    first = muster.Process(argv)
+
+    def job():
+        return next((j for j in home.json("job", "list")["items"] if j["name"] == path.name and j["received"]), None)
+    muster.wait_for(job, 30, "some rows")
+    kill_api(home)()
+    received = job()["received"]
+    muster.wait_for(lambda: job()["received"] > received or job()["status"] != "open", 30, "more rows")
+    first.child.kill()
+    first.child.wait()
+    again = muster.run(*argv)
+    assert b"600 devices registered, 0 rows failed" in again.stdout
+    exactly_once(home, "resumed", rows)
+    assert len([j for j in jobs(home) if j["name"] == path.name]) == 1
 
 
 def test_rows_come_in_order_and_are_compared(home, requests):

@@ -20,7 +20,8 @@ test_values(void **state)
 		const char *path, *text;
 	} cases[] = {
 	    {"s", "text"}, {"n", "-7"}, {"yes", "yes"}, {"no", "no"}, {"null", ""}, {"absent", ""}, {"o.p.q", "deep"},
-	    {"o.absent.q", ""}, {"s.x", ""}, {"list", "a, 2"}, {"map", "k=v, l=w"}, {"empty", ""}};
+	    {"o.absent.q", ""}, {"s.x", ""}, {"list", "a, 2"}, {"map", "k=v, l=w"}, {"empty", ""},
+	    {"list.0", "a"}, {"list.1", "2"}, {"list.2", ""}, {"list.x", ""}, {"list.-1", ""}};
 	json_t *answer = json("{\"s\":\"text\",\"n\":-7,\"yes\":true,\"no\":false,\"null\":null,\"o\":{\"p\":{\"q\":\"deep\"}},"
 			      "\"list\":[\"a\",2],\"map\":{\"k\":\"v\",\"l\":\"w\"},\"empty\":[]}");
 	size_t i;
