@@ -115,7 +115,7 @@ static error_t
 process_parse(int key, char *arg, struct argp_state *state)
 {
 	struct process_arguments *a = state->input;
-	int64_t fd;
+	int64_t fd = -1;
 
 	switch (key) {
 	case OPT_ALIVE:

@@ -1,5 +1,6 @@
 """Structured logs: requests' ids and traces, a line for each request, and that nothing from outside forges either (B7)."""
 
+import base64
 import json
 import re
 import signal
@@ -173,6 +174,80 @@ def test_by_default_and_by_reload(logged):
     switch("on")
     ended(logged, logged.request("GET", "/healthz"))
     assert quiet not in "\n".join(logged.process.lines)
+
+
+# A journald of the test's own, in a mount namespace of its own; the service's standard error goes there as systemd does it.
+IN_A_JOURNAL = """
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/systemd/journal /run/log/journal
+mount --bind "$1" /run/log/journal
+mount --bind "$2" /etc/systemd/journald.conf
+/lib/systemd/systemd-journald &
+journal=$!
+until [ -S /run/systemd/journal/socket ]; do sleep 0.05; done
+systemd-cat sh -c 'JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec "$@"' sh "$3" --dir "$4" serve --debug &
+service=$!
+trap 'kill $service; wait $service; kill $journal; wait; exit 0' TERM
+wait
+"""
+
+
+@pytest.mark.needs_root
+def test_b7_the_journal(fresh):
+    """B7: a real journald gets each line as fields, from processes of two users, without being told to by the
+    configuration; and what is hostile becomes no field of its own."""
+    home = fresh(settings={"log.requests": "on"})
+    entries, conf = home.base / "journal", home.base / "journald.conf"
+    entries.mkdir()
+    conf.write_text("[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\n")
+    process = muster.Process(["unshare", "-m", "sh", "-ec", IN_A_JOURNAL, "sh", entries, conf, muster.MUSTER, home.dir])
+
+    def journal(*match):
+        said = muster.run("journalctl", "-D", entries, "-o", "json", "--no-pager", "-q", *match, check=False).stdout
+        return [json.loads(line) for line in said.splitlines()]
+
+    try:
+        muster.wait_for(lambda: any(e["MESSAGE"].endswith(" ready") for e in journal("MUSTER_PROCESS=api")), 20, "the service")
+        for text in TERMINAL[2::3]:
+            home.request("GET", "/v1/devices/" + "".join(f"%{b:02x}" for b in text.encode()))
+        with Wire(home) as wire:
+            wire.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\ntraceparent: MESSAGE=forged\r\nX-Forwarded-For: PRIORITY=0\r\n\r\n")
+            wire.reply()
+        reply = home.request("GET", "/v1/devices", headers={"traceparent": PARENT})
+        (entry,) = muster.wait_for(lambda: journal(f"MUSTER_REQUEST_ID={reply.headers['X-Request-Id']}"), 5, "its entry")
+        assert {k: v for k, v in entry.items() if k.startswith("MUSTER_") and k not in ("MUSTER_DURATION_MS", "MUSTER_REQUEST_ID")} == {
+            "MUSTER_PROCESS": "api", "MUSTER_TRACE_ID": TRACE, "MUSTER_METHOD": "GET", "MUSTER_ROUTE": "/v1/devices",
+            "MUSTER_STATUS": "200", "MUSTER_CALLER": "operator:admin", "MUSTER_ADDRESS": "127.0.0.1"}
+        assert (entry["PRIORITY"], entry["SYSLOG_IDENTIFIER"], entry["_COMM"]) == ("6", "muster", "muster-api")
+        assert entry["MESSAGE"].startswith("request method=GET route=/v1/devices status=200 ")
+        made = home.request("POST", "/v1/devices", {"name": "n", "type": "t", "key": "ec-p256"})
+        of_it = muster.wait_for(lambda: len(e := journal(f"MUSTER_REQUEST_ID={made.headers['X-Request-Id']}")) > 1 and e, 5, "its entries")
+        assert {(e["_COMM"], e["MESSAGE"].split(" ")[0]) for e in of_it} == {("muster-signer", "issue:"), ("muster-api", "request")}
+        assert len({e["_UID"] for e in of_it}) == 2
+        ours = journal("SYSLOG_IDENTIFIER=muster")
+        assert not [e for e in ours if e["MESSAGE"] == "forged" or e["PRIORITY"] == "0"]
+        assert {k for e in ours for k in e if not k.startswith(("_", "MUSTER_", "SYSLOG_"))} == {"MESSAGE", "PRIORITY"}
+    finally:
+        process.stop()
+
+
+def test_h9_no_secret_is_in_a_line_or_a_row(talkative):
+    """H9: tokens, passwords, links and keys, wherever they stand in a request, with all that can be logged being logged."""
+    made = talkative.request("POST", "/v1/devices", {"name": "n", "type": "t", "key": "ec-p256"}, headers={"Idempotency-Key": "idem-secret"}).json
+    link = made["package"]["url"].rsplit("/", 1)[1]
+    token = talkative.request("POST", "/v1/tokens", {"type": "pump"}).json["token"]
+    planted = ["planted-bearer", "planted-basic", "planted-cookie", "planted-query", "planted-path", "planted-body"]
+    for path, token_shown, headers, body in (
+            ("/v1/devices", planted[0], {}, None), ("/v1/devices", None, {"Authorization": "Basic " + base64.b64encode(b"u:planted-basic").decode()}, None),
+            ("/v1/devices", "", {"Cookie": planted[2], "traceparent": planted[2]}, None), (f"/v1/devices?token={planted[3]}", "", {}, None),
+            (f"/d/{planted[4]}", None, {}, None), (f"/d/{link}", None, {}, None), ("/v1/devices", "", {}, {"password": planted[5]})):
+        talkative.request("POST" if body else "GET", path, body, token=token_shown, headers=headers)
+    talkative.request("POST", f"/d/{link}", token=None)
+    ended(talkative, talkative.request("GET", "/healthz"))
+    text = "\n".join(talkative.process.lines) + talkative.cli("--json", "audit", "list", "--all").stdout.decode() + \
+        talkative.request("GET", "/metrics").body.decode()
+    for secret in [talkative.token, link, token, made["package"]["password"], "PRIVATE KEY", *planted]:
+        assert secret not in text, secret
 
 
 def test_the_journal_that_is_not_there(fresh):
