@@ -58,10 +58,10 @@ test_sockets_are_taken_once(void **state)
 {
 	struct listen_given given = {.n = 7};
 	struct err err = {0};
-	int fd = open("/dev/null", O_RDONLY), saved = dup(3);
+	int fd = fcntl(STDOUT_FILENO, F_DUPFD, 50), saved = fcntl(3, F_DUPFD, 50), i;
 
 	(void)state;
-	assert_int_equal(dup2(fd, 3), 3); /* the first that is given, whatever it was */
+	assert_int_equal(dup2(fd, 3), 3); /* the first that is given */
 	announce(getpid(), "1");
 	assert_ok(systemd_sockets(&given, &err));
 	assert_int_equal(given.n, 1);
@@ -74,6 +74,13 @@ test_sockets_are_taken_once(void **state)
 	assert_int_equal(given.n, 0);
 	announce(getpid(), "x");
 	assert_int_equal(systemd_sockets(&given, &err), E_SYS);
+	for (i = 0; i <= LISTEN_GIVEN_MAX; i++)
+		assert_int_equal(dup2(fd, 3 + i), 3 + i);
+	announce(getpid(), "9");
+	assert_int_equal(systemd_sockets(&given, &err), E_LIMIT);
+	for (i = 1; i <= LISTEN_GIVEN_MAX; i++)
+		(void)close(3 + i);
+	(void)close(3);
 	(void)close(fd);
 	if (saved >= 0)
 		assert_int_equal(dup2(saved, 3), 3);
