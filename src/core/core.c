@@ -15,6 +15,7 @@
 #include "core/idempotency.h"
 #include "core/import.h"
 #include "core/keypool.h"
+#include "core/login.h"
 #include "core/metrics.h"
 #include "core/ocsp.h"
 #include "core/operator.h"
@@ -102,7 +103,7 @@ core_open(const char *dir, int conf_fd, int broker_signal_fd, struct core **core
 	if ((rc = roots_read(core->dir, &core->roots, err)) != 0 ||
 	    (rc = issuers_open(core, err)) != 0 ||
 	    (rc = config_open(core, err)) != 0 || (rc = limits_open(core, err)) != 0 ||
-	    (rc = authfail_new(&core->authfail, err)) != 0 || (rc = auditpoints_new(&core->auditpoints, err)) != 0 ||
+	    (rc = authfail_new(&core->authfail, err)) != 0 || (rc = auditpoints_new(&core->auditpoints, err)) != 0 || (rc = logins_new(&core->logins, err)) != 0 ||
 	    (rc = attest_new(&core->attest, err)) != 0 || (rc = operators_new(&core->operators, err)) != 0 ||
 	    (rc = idempotency_new(&core->idempotency, err)) != 0 || (rc = brokers_new(&core->brokers, err)) != 0 ||
 	    (rc = refusals_new(&core->refusals, err)) != 0 || (rc = metrics_new(&core->metrics, err)) != 0 ||
@@ -183,12 +184,14 @@ core_close(struct core *core)
 		authfail_flush(core, true);
 		refusals_flush(core, true);
 		operators_flush(core, true);
+		logins_flush(core);
 	}
 	if (core->store != NULL && core->signer != NULL)
 		auditpoint_flush(core, true);
 	signer_close(core->signer);
 	auditpoints_free(core->auditpoints);
 	authfail_free(core->authfail);
+	logins_free(core->logins);
 	refusals_free(core->refusals);
 	brokers_free(core->brokers);
 	metrics_free(core->metrics);

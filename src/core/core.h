@@ -21,6 +21,7 @@ struct feed;
 struct idempotency;
 struct import;
 struct keypool;
+struct logins;
 struct metrics;
 struct ocsp;
 struct operators;
@@ -56,6 +57,7 @@ struct core {
 	struct operators *operators;
 	struct auditpoints *auditpoints;
 	struct authfail *authfail;
+	struct logins *logins;
 	struct suspects *suspects;   /* of core/reconcile */
 	struct ratelimit *limits[LIMITS];
 	struct ocsp *ocsp;

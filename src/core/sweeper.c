@@ -6,6 +6,7 @@
 #include "core/auditpoint.h"
 #include "core/authfail.h"
 #include "core/feed.h"
+#include "core/login.h"
 #include "core/operator.h"
 #include "core/reconcile.h"
 #include "core/refusals.h"
@@ -133,6 +134,7 @@ sweeper_run(void *arg)
 		authfail_flush(s->core, false);
 		refusals_flush(s->core, false);
 		operators_flush(s->core, false);
+		logins_flush(s->core);
 		auditpoint_flush(s->core, false);
 		if (second++ % ROUND_S == 0) {
 			dirty = sweep(s, store_package_expire, 0, "packages") || dirty;

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "core/authfail.h"
 #include "core/enrol.h"
+#include "core/login.h"
 #include "core/operator.h"
 #include "core/tenant.h"
 #include "core/vouch.h"
@@ -15,6 +16,7 @@
 
 #define BEARER "Bearer "
 #define BASIC "Basic "
+#define OPERATORS (ROLE_ADMIN | ROLE_OPERATOR | ROLE_ENROLLER | ROLE_AUDITOR) /* people, and programs of theirs */
 
 /* The password of Basic's credentials (RFC 7617), into proof->token, which stays empty if there is none. */
 static void
@@ -113,6 +115,8 @@ caller_resolve(struct core *core, const struct caller_proof *proof, const char *
 		break;
 	}
 	if (rc == 0) {
+		if ((caller.role & OPERATORS) != 0)
+			login_note(core, &caller, peer, via[proof->via]);
 		(void)text_copy(caller.from, sizeof caller.from, peer);
 		if (proof->tenant[0] != '\0' && (rc = tenant_enter(core, &caller, proof->tenant, err)) != 0)
 			return rc;

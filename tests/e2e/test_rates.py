@@ -31,7 +31,7 @@ def as_client(address):
 
 def failures(home):
     items = home.json("audit", "list", "--all")["items"]
-    return [i for i in items if i["action"].startswith("authentication.")]
+    return [i for i in items if i["action"].startswith("authentication.fail")]
 
 
 def test_registrations_by_client_and_in_all(fresh):

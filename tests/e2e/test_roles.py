@@ -120,7 +120,7 @@ def test_h1_each_route_for_each_role(home, callers, role, standing):
     before = home.json("audit", "list", "--all")["items"][-1]["seq"]
     check(home, https(home, tls), role, headers, standing)
     after = home.json("audit", "list", "--all", "--after", str(before))["items"]
-    assert not [a for a in after if a["action"] not in ("authentication.fail", "authentication.failures")], after
+    assert not [a for a in after if not a["action"].startswith("authentication.")], after
 
 
 @pytest.mark.parametrize("role, standing", [*((role, "of the installation") for role in [*ROLES, "enrollee"]),
@@ -177,6 +177,11 @@ def told(body):
     return {k: v for k, v in json.loads(body).items() if k != "instance"}
 
 
+def done_in_zeta(home):
+    rows = home.json("--tenant", "zeta", "audit", "list", "--all")["items"]
+    return [row for row in rows if not row["action"].startswith("authentication.")]  # who came in is written later
+
+
 @pytest.mark.parametrize("way", ["https", "socket"])
 @pytest.mark.parametrize("standing", ["bound to acme", "of the installation, in acme"])
 def test_h2_what_is_another_tenant_s_is_as_what_never_was(home, callers, others, standing, way):
@@ -184,7 +189,7 @@ def test_h2_what_is_another_tenant_s_is_as_what_never_was(home, callers, others,
     bound, named = STANDINGS[standing]
     headers = callers["admin", bound][0]
     connection = https(home) if way == "https" else SocketConnection(home.dir / "muster.sock")
-    before = home.json("--tenant", "zeta", "audit", "list", "--all")["items"]
+    before = done_in_zeta(home)
     seen = 0
     for method, path, _, operation in routes(home):
         if "{" not in path or path.startswith(NOT_A_TENANTS) or "admin" not in operation["x-roles"]:
@@ -207,7 +212,7 @@ def test_h2_what_is_another_tenant_s_is_as_what_never_was(home, callers, others,
     assert status == 200
     assert home.json("--tenant", "zeta", "policy", "show", "theirs")["read"] == ["zeta/x"]
     assert ask(connection, "DELETE", "/v1/policies/theirs", headers, named)[0] == 204
-    assert home.json("--tenant", "zeta", "audit", "list", "--all")["items"] == before
+    assert done_in_zeta(home) == before
     connection.close()
 
 
