@@ -15,6 +15,7 @@
 #include "store/package.h"
 #include "store/rotation.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,11 +184,13 @@ registration_store(struct store_tx *tx, void *ctx, struct err *err)
 {
 	const struct registration *r = ctx;
 	const struct store_certificate *certificate = &r->credential->certificate;
-	char fingerprint[2 * SHA256_LEN + 1];
+	char fingerprint[2 * SHA256_LEN + 1], job[UUID_LEN + 16] = "";
 	int64_t now = r->row->updated_at, seq;
 	int rc;
 
 	hex_encode(fingerprint, certificate->fingerprint, SHA256_LEN);
+	if (r->request->order != NULL)
+		(void)snprintf(job, sizeof job, ",\"job\":\"%s\"", r->request->order->job);
 	if ((r->request->order != NULL &&
 		(rc = r->request->order->store(tx, r->request->order->ctx, r->credential, err)) != 0) ||
 	    (rc = row_store(tx, r->request, r->row, err)) != 0 ||
@@ -196,8 +199,8 @@ registration_store(struct store_tx *tx, void *ctx, struct err *err)
 	    (rc = store_change_append(tx, r->row->tenant_id, "device", r->row->id, now, &seq, err)) != 0)
 		return rc;
 	return audit_write(tx, r->caller, now, r->request->entry != NULL ? "device.enrol" : "device.register", "device",
-	    r->row->id, err, "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\",\"link\":%s}", fingerprint,
-	    certificate->profile, certificate->key, r->credential->has_package ? "true" : "false");
+	    r->row->id, err, "{\"fingerprint\":\"%s\",\"profile\":\"%s\",\"key\":\"%s\",\"link\":%s%s}", fingerprint,
+	    certificate->profile, certificate->key, r->credential->has_package ? "true" : "false", job);
 }
 
 static int

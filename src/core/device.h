@@ -25,6 +25,7 @@ struct device_entry {
 
 /* What a device is made by, that must know of it in the same transaction. */
 struct device_order {
+	const char *job; /* whose it is, for the audit */
 	const char *id; /* which it will be; a key that has a certificate for this id came of an attempt that was cut short */
 	/* Its credential is made, nothing stored yet. */
 	int (*made)(void *ctx, const struct credential *credential, struct err *err);

@@ -156,7 +156,7 @@ static int
 row_register(struct core *core, struct making *m, struct err *err)
 {
 	const struct store_job_row *row = m->row;
-	const struct device_order order = {.id = row->device_id, .made = on_made, .store = on_store, .ctx = m};
+	const struct device_order order = {.job = m->of->job.id, .id = row->device_id, .made = on_made, .store = on_store, .ctx = m};
 	const char *sans[CERT_SANS_MAX];
 	struct csr csr;
 	struct device_request request = {.name = row->name, .type = row->type, .location = row->location, .labels = row->labels,
