@@ -43,7 +43,8 @@ serve_parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp serve_argp = {serve_options, serve_parse, "",
     "Run the service in the foreground: the api, the signer, and a supervisor that restarts them.\v"
-    "It logs a line that ends in \" ready\" on standard error once it answers, and tells systemd. "
+    "It logs a line that ends in \" ready\" on standard error once it answers, and tells systemd. How lines look (text, JSON, "
+    "systemd's journal), and whether each request has one, [log] in muster.conf says. "
     "It takes the sockets that systemd gives, if muster.conf names their addresses. SIGTERM ends it "
     "within 5 seconds, after finishing what was accepted. SIGHUP loads tls/ and muster.conf again without dropping a connection; a "
     "muster.conf with a mistake is refused as a whole, and a key that only a start can change is named in the log.\n\n"
