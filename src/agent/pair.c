@@ -118,30 +118,50 @@ pair_key_next(const char *dir, enum key_kind kind, struct key **key_out, struct 
 
 /* ---- the pair ---------------------------------------------------------------------------------------------------- */
 
-/* The certificate for KEY among CERTS, then the others but for roots, appended to OUT as PEM. */
+/* The first of CERTS that is IS_IT's, as DER, and what it says; false: none is. */
+static bool
+cert_find(const char *certs, bool (*is_it)(const struct cert_info *info, const void *wanted), const void *wanted,
+    struct buf *der, struct cert_info *info)
+{
+	while (pem_next_block(&certs, "CERTIFICATE", der))
+		if (cert_info_read(der->data, der->len, info, NULL) == 0 && is_it(info, wanted))
+			return true;
+	return false;
+}
+
+static bool
+is_of_key(const struct cert_info *info, const void *key)
+{
+	return key_is_of(key, info->spki, info->spki_len);
+}
+
+/* No root: it is trusted, or worth nothing. */
+static bool
+is_issuer(const struct cert_info *info, const void *wanted)
+{
+	const struct cert_info *below = wanted;
+
+	return info->is_ca && info->subject_len == below->issuer_len &&
+	       memcmp(info->subject, below->issuer, below->issuer_len) == 0 &&
+	       (info->subject_len != info->issuer_len || memcmp(info->subject, info->issuer, info->issuer_len) != 0);
+}
+
+/* The certificate for KEY among CERTS, then what leads up from it but for the root, appended to OUT as PEM. */
 static int
 chain_order(const char *certs, const struct key *key, struct buf *out, struct err *err)
 {
-	struct buf der = {0}, others = {0};
-	struct cert_info info;
-	const uint8_t *spki;
-	bool found = false;
-	size_t spki_len;
+	struct cert_info info, above;
+	struct buf der = {0};
+	bool found = cert_find(certs, is_of_key, key, &der, &info);
+	int n = 0;
 
-	spki = key_spki(key, &spki_len);
-	while (pem_next_block(&certs, "CERTIFICATE", &der)) {
-		if (cert_info_read(der.data, der.len, &info, NULL) != 0)
-			continue;
-		if (!found && info.spki_len == spki_len && memcmp(info.spki, spki, spki_len) == 0) {
-			found = true;
-			pem_encode(out, "CERTIFICATE", der.data, der.len);
-		} else if (info.is_ca &&
-			   (info.subject_len != info.issuer_len || memcmp(info.subject, info.issuer, info.issuer_len) != 0))
-			pem_encode(&others, "CERTIFICATE", der.data, der.len);
+	while (found) {
+		pem_encode(out, "CERTIFICATE", der.data, der.len);
+		if (++n == CHAIN_CERTS_MAX || !cert_find(certs, is_issuer, &info, &der, &above))
+			break;
+		info = above;
 	}
-	buf_append(out, others.data, others.len);
-	out->failed = out->failed || buf_failed(&others) || buf_failed(&der);
-	buf_clear(&others);
+	out->failed = out->failed || buf_failed(&der);
 	buf_clear(&der);
 	if (buf_failed(out))
 		return err_nomem(err);

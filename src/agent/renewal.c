@@ -35,16 +35,17 @@ renewal_due(const struct cert_info *info, int64_t since, int64_t renew_at)
 	return from + left / 3 * 2 + left / 10 * chance / 65536;
 }
 
-/* Trust what is trusted in PATH, and the new root that the service tells of, if that vouches for it. */
+/* Add to ROOT, which is what PATH holds, and to PATH the new root that the service tells of, if ROOT vouches for it. */
 static int
-roots_learn(const char *path, const struct buf *certs, const struct buf *root, struct err *err)
+roots_learn(const char *path, const struct buf *certs, struct buf *root, struct err *err)
 {
 	struct buf learnt = {0};
 	int rc;
 
-	buf_append(&learnt, root->data, root->len);
-	if ((rc = chain_new_roots(buf_str(certs), buf_str(root), clock_now(), &learnt, err)) == 0 && learnt.len > root->len)
-		rc = fs_write(path, 0644, (gid_t)-1, learnt.data, learnt.len, err);
+	if ((rc = chain_new_roots(buf_str(certs), buf_str(root), clock_now(), &learnt, err)) == 0 && learnt.len > 0) {
+		buf_append(root, learnt.data, learnt.len);
+		rc = buf_failed(root) ? err_nomem(err) : fs_write(path, 0644, (gid_t)-1, root->data, root->len, err);
+	}
 	buf_clear(&learnt);
 	return rc;
 }

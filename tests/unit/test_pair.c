@@ -148,6 +148,76 @@ test_pair(void **state)
 	buf_clear(&foreign);
 }
 
+static size_t
+blocks(const char *name)
+{
+	char path[FS_PATH_MAX];
+	struct buf pem = {0}, der = {0};
+	struct err err = {0};
+	const char *at;
+	size_t n = 0;
+
+	assert_ok(fs_path(path, dir, name, &err));
+	assert_ok(fs_read(path, 65536, &pem, &err));
+	at = buf_str(&pem);
+	while (pem_next_block(&at, "CERTIFICATE", &der))
+		n++;
+	buf_clear(&pem);
+	buf_clear(&der);
+	return n;
+}
+
+/* A service that has many CAs tells of them all; each handshake carries what leads up, and that to a root of ours alone which
+ * another has signed. */
+static void
+test_chain_without_strangers(void **state)
+{
+	struct cacert_spec spec = {.serial = {0x44}, .not_before = FIXTURE_NOW, .not_after = FIXTURE_NOW + FIXTURE_YEAR};
+	struct key *key = NULL, *other = NULL, *old_key = NULL;
+	struct buf certs = {0}, der = {0}, old = {0}, old_pem = {0};
+	struct cert_info info;
+	struct err err = {0};
+	const uint8_t *spki;
+	char name[32];
+	size_t len, i;
+
+	(void)state;
+	assert_ok(key_generate(KEY_EC_P256, &other, &err));
+	assert_ok(key_generate(KEY_EC_P256, &old_key, &err));
+	spki = key_spki(other, &len);
+	spec.common_name = name;
+	for (i = 0; i < 12; i++) {
+		(void)snprintf(name, sizeof name, "Retired %zu", i);
+		buf_reset(&der);
+		assert_ok(cacert_make_issuing(&spec, spki, len, root.data, root.len, root_key, &der, &err));
+		pem_encode(&certs, "CERTIFICATE", der.data, der.len);
+	}
+	/* The root's name and key below an older one, which is all that is trusted. */
+	assert_ok(cert_info_read(root.data, root.len, &info, &err));
+	spec.common_name = "Old";
+	assert_ok(cacert_make_root(&spec, old_key, &old, &err));
+	pem_encode(&old_pem, "CERTIFICATE", old.data, old.len);
+	spec.common_name = info.common_name;
+	spki = key_spki(root_key, &len);
+	buf_reset(&der);
+	assert_ok(cacert_make_cross(&spec, spki, len, old.data, old.len, old_key, &der, &err));
+	pem_encode(&certs, "CERTIFICATE", der.data, der.len);
+	pem_encode(&certs, "CERTIFICATE", issuing.data, issuing.len);
+	pem_encode(&certs, "CERTIFICATE", root.data, root.len);
+	assert_ok(pair_key_next(dir, KEY_EC_P256, &key, &err));
+	put_cert(&certs, key);
+	assert_ok(pair_keep(dir, key, buf_str(&certs), buf_str(&old_pem), FIXTURE_NOW + 1, 0, &err));
+	assert_int_equal(blocks("next.pem"), 3);
+	pair_drop_next(dir);
+	key_free(key);
+	key_free(other);
+	key_free(old_key);
+	buf_clear(&certs);
+	buf_clear(&der);
+	buf_clear(&old);
+	buf_clear(&old_pem);
+}
+
 static void
 test_damaged_pair(void **state)
 {
@@ -270,7 +340,7 @@ test_broker(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_pair), cmocka_unit_test(test_damaged_pair),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_pair), cmocka_unit_test(test_chain_without_strangers), cmocka_unit_test(test_damaged_pair),
 	    cmocka_unit_test(test_notes), cmocka_unit_test(test_lock), cmocka_unit_test(test_due),
 	    cmocka_unit_test(test_broker)};
 
