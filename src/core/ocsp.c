@@ -333,8 +333,9 @@ issuer_of(const struct ocsp *o, const struct ocsp_request *request, size_t *issu
 
 	while (issuer < o->core->issuers.n && !ocsp_id_is_of(&request->ids[0], &o->ids[issuer]))
 		issuer++;
-	if (issuer == o->core->issuers.n)
-		return false;
+	if (issuer == o->core->issuers.n ||
+	    (issuer > 0 && config_issuer_at(core_config(o->core), issuer)->not_after <= o->core->now()))
+		return false; /* of a retired CA that has ended nobody answers */
 	for (i = 1; i < request->n; i++)
 		if (!ocsp_id_is_of(&request->ids[i], &o->ids[issuer]))
 			return false;

@@ -350,6 +350,13 @@ issuer_publish(struct publisher *p, size_t i, struct err *err)
 	return 0;
 }
 
+/* A retired CA may end while it is here: the signer may know it no more, and nobody needs its lists. */
+static bool
+has_ended(const struct publisher *p, size_t i)
+{
+	return i > 0 && config_issuer_at(core_config(p->core), i)->not_after <= p->core->now();
+}
+
 /* Today's are made anew in each round. A retired CA's are if they would tell something else, or in good time; until then they
  * stay. */
 static int
@@ -360,7 +367,9 @@ is_needed(struct publisher *p, size_t i, bool *needed_out, struct err *err)
 	bool is_base;
 	int rc;
 
-	if (i > 0 && !l->is_behind && l->config == config && l->due_s > p->core->now()) {
+	if (has_ended(p, i)) {
+		*needed_out = false;
+	} else if (i > 0 && !l->is_behind && l->config == config && l->due_s > p->core->now()) {
 		if ((rc = revlist_refresh(l->revlist, p->core->now(), config->settings.crl_renew_s, &is_base, err)) != 0)
 			return rc;
 		l->is_behind = revlist_has_changed(l->revlist) || is_base;
@@ -402,7 +411,7 @@ lists_due(const struct publisher *p)
 	size_t i;
 
 	for (i = 0; i < p->n_lists; i++)
-		if (p->lists[i].due_s < due_s)
+		if (p->lists[i].due_s < due_s && !has_ended(p, i))
 			due_s = p->lists[i].due_s;
 	return due_s;
 }

@@ -1,12 +1,15 @@
 """`muster ca rollover`: another issuing CA under the same root, and no device that notices."""
 
+import os
 import re
+import signal
 import subprocess
 
 import muster
 import pytest
 from doctor import do, doctor, sees
 from muster import Broker, openssl, run, wait_for
+from pluginbroker import PluginBroker
 
 
 def register(home, name):
@@ -213,6 +216,57 @@ def test_no_device_notices(fresh):
         assert new.connects() and stays.connects()
     finally:
         broker.stop()
+
+
+def test_no_device_of_the_plugin_s_notices(rolled):
+    """The broker goes on through it, with what it trusted before, and takes devices of either; who is revoked is cut off."""
+    home = rolled
+    home.stop()
+    now, before = ((home.dir / f"ca/{n}.crt").read_text() for n in ("issuing", "retired-1"))
+    trusted = home.dir / "broker/ca.pem"
+    assert now in trusted.read_text() and before in trusted.read_text()
+    trusted.write_text(trusted.read_text().replace(now, ""))  # a broker elsewhere, which has the old file
+    home.start()
+    made, device = register(home, "new, at a broker")
+    broker = PluginBroker(home)
+    try:
+        wait_for(lambda: home.new.connects() and device.connects(), 10, "devices of today's CA")
+        heard = device.subscribe(f"devices/{device.id}/commands/#")
+        home.cli("device", "revoke", made["id"])
+        wait_for(lambda: heard.process.child.poll() is not None, 5, "the cut")
+        wait_for(lambda: not device.connects(), 5, "the refusal")
+    finally:
+        broker.stop()
+
+
+@pytest.mark.release_only
+def test_one_that_ends_meanwhile(fresh):
+    """A signer that is started after a retired CA's end does not know it; lists and revocations of the others go on."""
+    home = fresh(settings={"server.sandbox": "off"})
+    home.cli("ca", "rollover", env=muster.faked("+1800d"))
+    clock = home.base / "clock"
+    clock.write_text("+3649d\n")
+    clock.chmod(0o644)
+    home.start(env=muster.faked(file=clock))
+    (retired,) = home.json("ca", "show")["retired"]
+    made = [home.json("device", "register", "--name", n, "--type", "pump", "--key", "ec-p256") for n in "ab"]
+    home.cli("device", "revoke", made[0]["id"])
+    ca = home.base / "retired.pem"
+    ca.write_text(retired["issuing"]["pem"])
+    ask = ("ocsp", "-issuer", ca, "-serial", "0x41", "-url", f"http://127.0.0.1:{home.pki_port}/ocsp", "-noverify")
+    assert b"unknown\n" in openssl(*ask).stdout
+    clock.write_text("+3651d\n")
+    signer = home.child("signer")
+    os.kill(signer, signal.SIGKILL)
+    wait_for(lambda: home.child("signer") != signer
+             and home.request("GET", "/readyz", token=None).status == 200, 10, "another signer")
+    home.cli("device", "revoke", made[1]["id"])
+    serial = made[1]["certificate"]["serial"].upper().encode()
+    wait_for(lambda: serial in openssl("crl", "-inform", "DER", "-noout", "-text", input=home.pki("/crl/issuing.crl").body
+                                       ).stdout, 5, "the revocation")
+    said = openssl(*ask, check=False)
+    assert b"unauthorized" in said.stdout + said.stderr
+    assert not [line for line in home.process.lines if "no such issuer" in line]
 
 
 def test_renewal_moves_a_device_to_the_new_one(rolled):
