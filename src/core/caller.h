@@ -36,8 +36,8 @@ struct caller {
 	int64_t tenant_id; /* in which it acts */
 	bool is_bound;	   /* to that one; else it is of the whole installation, */
 	bool names_tenant; /* and has said that it acts in that one */
-	char who[CALLER_WHO_SIZE]; /* "operator:alice", "operator:bob@acme" (bound to it), "uid:0", "broker:UUID", "token:UUID", "device:UUID",
-				    * "idevid:FINGERPRINT", "link", "system" */
+	char who[CALLER_WHO_SIZE]; /* "operator:alice", "operator:bob@acme" (bound to it), "uid:0", "broker:UUID", "token:UUID",
+				    * "device:UUID", "idevid:FINGERPRINT", "link", "system" */
 	uint8_t serial[STORE_SERIAL_LEN]; /* of the certificate that a device has shown */
 	char trust_id[UUID_LEN + 1];	  /* of the anchor that vouches for a manufacturer's certificate, or "" */
 	char device_serial[STORE_DEVICE_SERIAL_SIZE]; /* and the serial number there */

@@ -99,6 +99,24 @@ test_who_may_call(void **state)
 	}
 }
 
+/* H1: what is not one tenant's is for nobody who is bound to one, and nothing else is. */
+static void
+test_what_is_the_whole_installations(void **state)
+{
+	static const char *const whole[] = {"/v1/brokers", "/v1/feed", "/v1/limits", "/v1/audit/", "/metrics"};
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < n_routes; i++) {
+		bool is_whole = begins_with(routes[i].pattern, "/v1/tenants") && strcmp(routes[i].method, "GET") != 0;
+
+		for (k = 0; k < sizeof whole / sizeof whole[0]; k++)
+			is_whole = is_whole || (begins_with(routes[i].pattern, whole[k]) && routes[i].who != ROUTE_ANYBODY);
+		if (((routes[i].who & ROUTE_WHOLE) != 0) != is_whole)
+			fail_msg("%s %s", routes[i].method, routes[i].pattern);
+	}
+}
+
 /* Over plain HTTP only what is public; on the loop only what blocks nowhere; revocations overtake, and so does what tells
  * brokers of them. */
 static void
@@ -143,6 +161,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_no_route_hides_another),
 	    cmocka_unit_test(test_who_may_call),
+	    cmocka_unit_test(test_what_is_the_whole_installations),
 	    cmocka_unit_test(test_where_they_run),
 	};
 
