@@ -30,6 +30,9 @@ const char *ca_chain_pem(const struct core *core, const struct store_certificate
 #define CA_ALL_MAX (ISSUERS_MAX + 1 + ROOTS_MAX)
 size_t ca_all(const struct core *core, const struct buf *ders_out[CA_ALL_MAX]);
 
+/* Is a key with this digest (SHA-256 of its SubjectPublicKeyInfo) that of a CA of ours, retired ones and roots too? */
+bool ca_is_own_key(const struct core *core, const uint8_t *hash);
+
 /* Which of core->issuers the CA of a certificate is, by what is written in it; -1: none. */
 int ca_issuer_index(const struct core *core, const struct cert_info *info);
 

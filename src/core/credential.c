@@ -102,9 +102,7 @@ check_csr_key(struct core *core, const struct credential_owner *owner, const str
 	int rc;
 
 	sha256(hash, csr->spki, csr->spki_len);
-	if ((csr->spki_len == core_config(core)->issuer.spki_len &&
-		memcmp(csr->spki, core_config(core)->issuer.spki, csr->spki_len) == 0) ||
-	    roots_have_key(&core->roots, hash))
+	if (ca_is_own_key(core, hash))
 		return err_field(err, E_CONFLICT, "csr", "this is the CA's own key");
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;

@@ -2,7 +2,6 @@
 #include "core/roots.h"
 
 #include "base/fs.h"
-#include "base/secret.h"
 #include "x509/cert.h"
 #include "x509/pem.h"
 
@@ -24,6 +23,7 @@ file_read(const char *dir, const char *name, struct buf *pem, struct err *err)
 static int
 all_read(const char *dir, struct roots *out, struct err *err)
 {
+	struct cert_info info;
 	struct buf der = {0};
 	const char *at;
 	int rc;
@@ -31,11 +31,15 @@ all_read(const char *dir, struct roots *out, struct err *err)
 	if ((rc = file_read(dir, ROOTS_FILE, &out->pem, err)) != 0)
 		return rc;
 	at = buf_str(&out->pem);
-	while (out->n < ROOTS_MAX && pem_next_block(&at, "CERTIFICATE", &der)) {
+	while (rc == 0 && out->n < ROOTS_MAX && pem_next_block(&at, "CERTIFICATE", &der)) {
+		if ((rc = cert_info_read(der.data, der.len, &info, err)) == 0)
+			sha256(out->key_hashes[out->n], info.spki, info.spki_len);
 		out->ders[out->n++] = der;
 		der = (struct buf){0};
 	}
 	buf_clear(&der);
+	if (rc != 0)
+		return err_prefix(err, ROOTS_FILE);
 	if (out->n == 0 || strstr(at, "-----BEGIN") != NULL)
 		return err_set(err, E_INPUT, ROOTS_FILE " does not hold one root's certificate, or two, in PEM form");
 	return 0;
@@ -82,16 +86,10 @@ roots_put_chain(const struct roots *roots, const struct buf *issuing, struct buf
 bool
 roots_have_key(const struct roots *roots, const uint8_t *hash)
 {
-	uint8_t own[SHA256_LEN];
-	struct cert_info info;
 	size_t i;
 
-	for (i = 0; i < roots->n; i++) {
-		if (cert_info_read(roots->ders[i].data, roots->ders[i].len, &info, NULL) != 0)
-			continue;
-		sha256(own, info.spki, info.spki_len);
-		if (memcmp(own, hash, sizeof own) == 0)
+	for (i = 0; i < roots->n; i++)
+		if (memcmp(roots->key_hashes[i], hash, SHA256_LEN) == 0)
 			return true;
-	}
 	return false;
 }

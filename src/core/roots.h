@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/secret.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 struct roots {
 	struct buf pem;		    /* ROOTS_FILE as it is */
 	struct buf ders[ROOTS_MAX]; /* today's first */
+	uint8_t key_hashes[ROOTS_MAX][SHA256_LEN];
 	size_t n;
 	struct buf cross; /* DER; empty if there is one root */
 };

@@ -2,6 +2,7 @@
 #include "core/trust.h"
 
 #include "core/audit.h"
+#include "core/ca.h"
 #include "core/check.h"
 #include "core/device.h"
 #include "core/enrol.h"
@@ -38,8 +39,6 @@ trust_open(struct core *core, struct err *err)
 static int
 certificate_check(struct core *core, const char *pem, struct chain_anchor *anchor, struct buf *der, struct err *err)
 {
-	const struct config *config = core_config(core);
-	uint8_t own[SHA256_LEN];
 	int rc;
 
 	if (pem == NULL)
@@ -50,9 +49,7 @@ certificate_check(struct core *core, const char *pem, struct chain_anchor *ancho
 		(void)text_copy(err->field, sizeof err->field, "certificate");
 		return rc;
 	}
-	sha256(own, config->issuer.spki, config->issuer.spki_len);
-	if (memcmp(anchor->key_hash, own, sizeof own) == 0 ||
-	    roots_have_key(&core->roots, anchor->key_hash))
+	if (ca_is_own_key(core, anchor->key_hash))
 		return err_field(err, E_INPUT, "certificate", "is of this service's own CA, which vouches for no manufacturer");
 	return 0;
 }

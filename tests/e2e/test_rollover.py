@@ -133,6 +133,16 @@ def test_a_serial_asked_of_the_other_issuer_is_unknown(rolled):
     assert "unknown" in said and "good" not in said
 
 
+def test_a_retired_ca_is_ours_still(rolled):
+    """D7: its key is nobody's, and it vouches for no manufacturer."""
+    home = rolled
+    request = openssl("req", "-new", "-key", home.dir / "ca/private/retired-1.key", "-subj", "/CN=x").stdout
+    reply = home.request("POST", "/v1/devices", {"name": "x", "type": "pump", "csr": request.decode()})
+    assert reply.status == 409 and b"the CA's own key" in reply.body
+    refused = home.cli("trust", "add", home.dir / "ca/retired-1.crt", "--name", "x", "--type", "pump", check=False)
+    assert refused.returncode == 1 and b"own CA" in refused.stderr
+
+
 def test_the_api_s_own_certificate_is_stapled_still(rolled):
     """It is of the CA before."""
     home = rolled
