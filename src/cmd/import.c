@@ -506,9 +506,27 @@ rows_send(struct running *r, struct err *err)
 
 /* ---- waiting, and what became of it ----------------------------------------------------------------------------- */
 
+/* Why rows wait, once for each reason. */
+static void
+waits_show(struct running *r, json_t **shown)
+{
+	json_t *why = json_object_get(r->job, "waits_for");
+	struct buf text = {0};
+
+	if (json_is_string(why) && !json_equal(why, *shown)) {
+		text_escape(&text, json_string_value(why), json_string_length(why));
+		progress_end(&r->progress);
+		(void)fprintf(stderr, "the service waits: %s\n", buf_str(&text));
+		json_decref(*shown);
+		*shown = json_incref(why);
+	}
+	buf_clear(&text);
+}
+
 static int
 job_wait(struct running *r, struct err *err)
 {
+	json_t *shown = NULL;
 	uint64_t settled;
 	int rc = 0;
 
@@ -518,10 +536,12 @@ job_wait(struct running *r, struct err *err)
 		progress_add(&r->progress, settled - r->progress.done);
 		if (!job_is(r, "running"))
 			break;
+		waits_show(r, &shown);
 		sleep_ms(POLL_MS);
 		rc = job_call(r, "GET", "", NULL, err);
 	}
 	progress_end(&r->progress);
+	json_decref(shown);
 	return rc;
 }
 

@@ -45,7 +45,7 @@ static const struct argp_child list_child[] = {{&list_argp, 0, NULL, 0}, {0}};
 
 static const struct print_field fields[] = {{"Id:", "id"}, {"Kind:", "kind"}, {"Name:", "name"}, {"Status:", "status"},
     {"Rows:", "total"}, {"Received:", "received"}, {"Refused:", "refused"}, {"Done:", "done"}, {"Failed:", "failed"},
-    {"A second:", "per_second"}, {"By:", "created_by"}, {"Created:", "created_at"}, {"Started:", "started_at"},
+    {"A second:", "per_second"}, {"Waits for:", "waits_for"}, {"By:", "created_by"}, {"Created:", "created_at"}, {"Started:", "started_at"},
     {"Ended:", "ended_at"}};
 #define N_FIELDS (sizeof fields / sizeof fields[0])
 

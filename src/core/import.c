@@ -35,6 +35,8 @@ struct active {
 	unsigned n_claimed; /* rows that are read and not settled */
 	bool is_read;	    /* there are no more */
 	bool is_over;	    /* it was cancelled: what is claimed is let go */
+	unsigned n_waiting; /* rows whose time has not come */
+	char why[ERR_TEXT_MAX]; /* of the last of these */
 	struct active *next;
 };
 
@@ -193,6 +195,25 @@ may_work_later(int rc, const struct err *why, unsigned *n_faults)
 	}
 }
 
+/* A row of A waits because of WHY. The first one is told of. */
+static void
+wait_begin(struct import *import, struct active *a, const struct err *why)
+{
+	(void)pthread_mutex_lock(&import->lock);
+	if (a->n_waiting++ == 0)
+		log_warn("job %s waits: %s", a->job.id, why->text);
+	(void)text_copy(a->why, sizeof a->why, why->text);
+	(void)pthread_mutex_unlock(&import->lock);
+}
+
+static void
+wait_end(struct import *import, struct active *a)
+{
+	(void)pthread_mutex_lock(&import->lock);
+	a->n_waiting--;
+	(void)pthread_mutex_unlock(&import->lock);
+}
+
 /* Wait SECONDS, or until it is time to end. */
 static bool
 pause_for(struct import *import, int64_t seconds)
@@ -258,19 +279,25 @@ row_settle(struct import *import, const struct claim *claim)
 	struct core *core = import->core;
 	int64_t pause_s = PAUSE_MIN_S;
 	struct err why, err = {0};
+	bool later, waits = false;
 	unsigned n_faults = 0;
-	bool later;
 	int rc;
 
 	for (;;) {
 		why = (struct err){0};
 		rc = row_register(core, &m, &why);
 		later = rc != 0 && may_work_later(rc, &why, &n_faults);
+		if (later && !waits) {
+			wait_begin(import, claim->of, &why);
+			waits = true;
+		}
 		if (!later || !pause_for(import, why.retry_after_s > 0 && why.retry_after_s < PAUSE_MAX_S ? why.retry_after_s : pause_s) ||
 		    !job_runs(core, claim->of))
 			break;
 		pause_s = pause_s * 2 < PAUSE_MAX_S ? pause_s * 2 : PAUSE_MAX_S;
 	}
+	if (waits)
+		wait_end(import, claim->of);
 	buf_clear(&m.sealed);
 	if (m.is_denied)
 		job_deny(core, claim->of);
@@ -550,6 +577,20 @@ import_stop(struct import *import)
 	(void)pthread_mutex_destroy(&import->lock);
 	(void)pthread_cond_destroy(&import->wake);
 	free(import);
+}
+
+void
+import_why(struct import *import, const char *job_id, char out[ERR_TEXT_MAX])
+{
+	const struct active *a;
+
+	out[0] = '\0';
+	if (import == NULL)
+		return;
+	(void)pthread_mutex_lock(&import->lock);
+	if ((a = active_find(import, job_id)) != NULL && a->n_waiting > 0)
+		(void)text_copy(out, ERR_TEXT_MAX, a->why);
+	(void)pthread_mutex_unlock(&import->lock);
 }
 
 void

@@ -15,6 +15,9 @@ MUST_CHECK int import_start(struct core *core, struct import **import_out, struc
 /* Finish the rows that are being made, and end. NULL is harmless. */
 void import_stop(struct import *import);
 
+/* Why rows of the job with this id wait at present, as "the signer is away", into OUT; "" if none does. Any thread. */
+void import_why(struct import *import, const char *job_id, char out[ERR_TEXT_MAX]);
+
 /* A job was started or cancelled. Any thread; NULL is harmless. */
 void import_wake(struct import *import);
 

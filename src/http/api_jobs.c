@@ -1,4 +1,5 @@
 /* /v1/jobs: orders of many devices. A row is what POST /v1/devices takes, and what is wrong with one is no error of the request. */
+#include "core/import.h"
 #include "core/job.h"
 
 #include "base/text.h"
@@ -21,8 +22,12 @@ static const char *const rows_list_names[] = {"limit", "after", "status", NULL};
 static int
 reply_job_take(struct core *core, struct http_reply *reply, int status, int rc, struct store_job *job, struct err *err)
 {
-	if (rc == 0)
-		rc = json_reply_take(reply, status, shape_job(job, core->now(), &core_config(core)->settings), err);
+	char why[ERR_TEXT_MAX];
+
+	if (rc == 0) {
+		import_why(core->import, job->id, why);
+		rc = json_reply_take(reply, status, shape_job(job, core->now(), why, &core_config(core)->settings), err);
+	}
 	store_job_clear(job);
 	return rc;
 }
@@ -202,6 +207,7 @@ api_jobs_get(struct core *core, const struct caller *caller, const struct http_r
 struct listed {
 	struct store_job job;
 	int64_t now;
+	char why[ERR_TEXT_MAX];
 	const struct settings *settings;
 };
 
@@ -217,8 +223,10 @@ jobs_fill(struct core *core, const struct caller *caller, const struct listing_a
 	if (jobs == NULL)
 		return err_nomem(err);
 	if ((rc = job_list(core, caller, ask->limit, ask->after, jobs, n_out, next_out, err)) == 0)
-		for (i = 0; i < *n_out; i++)
-			listed[i] = (struct listed){jobs[i], core->now(), &core_config(core)->settings};
+		for (i = 0; i < *n_out; i++) {
+			listed[i] = (struct listed){.job = jobs[i], .now = core->now(), .settings = &core_config(core)->settings};
+			import_why(core->import, jobs[i].id, listed[i].why);
+		}
 	free(jobs);
 	return rc;
 }
@@ -228,7 +236,7 @@ jobs_shape(const void *row)
 {
 	const struct listed *listed = row;
 
-	return shape_job(&listed->job, listed->now, listed->settings);
+	return shape_job(&listed->job, listed->now, listed->why, listed->settings);
 }
 
 static void

@@ -507,9 +507,9 @@ job_rate(const struct store_job *row, int64_t now)
 }
 
 json_t *
-shape_job(const struct store_job *row, int64_t now, const struct settings *settings)
+shape_job(const struct store_job *row, int64_t now, const char *why, const struct settings *settings)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:I}",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:I}",
 	    "id", row->id,
 	    "kind", row->kind,
 	    "status", store_job_state_name(row->state),
@@ -523,6 +523,7 @@ shape_job(const struct store_job *row, int64_t now, const struct settings *setti
 	    "done", (json_int_t)row->done,
 	    "failed", (json_int_t)row->failed,
 	    "per_second", job_rate(row, now),
+	    "waits_for", text_or_null(why),
 	    "created_by", row->actor,
 	    "created_at", json_time(row->created_at),
 	    "started_at", time_or_null(row->started_at),

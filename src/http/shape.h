@@ -42,7 +42,8 @@ json_t *shape_trust_serial(const struct store_trust_serial *row);
 
 json_t *shape_tenant(const struct store_tenant *row);
 
-json_t *shape_job(const struct store_job *row, int64_t now, const struct settings *settings);
+/* WHY: why its rows wait; "" if they do not. */
+json_t *shape_job(const struct store_job *row, int64_t now, const char *why, const struct settings *settings);
 json_t *shape_job_row(const struct job_row *row);
 
 json_t *shape_policy(const struct store_policy *row);

@@ -346,7 +346,8 @@ def test_f8_a_limit_of_registrations_holds_for_jobs(fresh, requests):
     home = fresh(settings={"limits.register_per_min": "5", "jobs.threads": "8"}).start()
     id = started(home, write(home, [(f"d{i}", "slow", csr) for i, csr in enumerate(requests(9))]))
     muster.wait_for(lambda: home.request("GET", f"/v1/jobs/{id}").json["done"] >= 5, 20, "what is allowed")
-    time.sleep(0.5)
+    waits = muster.wait_for(lambda: home.request("GET", f"/v1/jobs/{id}").json["waits_for"], 20, "why it waits")
+    assert "more than 5 a minute" in waits
     job = home.json("job", "cancel", id)
     assert job["done"] + job["failed"] in (5, 6) and job["failed"] == 0
 

@@ -135,6 +135,85 @@ test_a_row_is_done_once(void **state)
 	assert_ok(import_start(f->core, &f->core->import, &err));
 }
 
+/* Wait for the job to be over. */
+static struct store_job
+ended(struct fixture *f, const char *id)
+{
+	const struct timespec pause = {0, 5000000};
+	struct store_job job = {0};
+	struct err err = {0};
+	int i;
+
+	for (i = 0; i < 4000; i++) {
+		store_job_clear(&job);
+		assert_ok(job_get(f->core, &f->caller, id, &job, &err));
+		if (job.ended_at != 0)
+			return job;
+		(void)nanosleep(&pause, NULL);
+	}
+	fail_msg("the job does not end");
+	return job;
+}
+
+/* Two jobs at a time, one of which is cancelled: each row of the other is a device, and none is one twice. */
+static void
+test_jobs_are_made_by_turns(void **state)
+{
+	static const char *const digests[] = {DIGEST, "f" DIGEST};
+	struct fixture *f = *state;
+	struct job_request request = {.name = "fleet.csv", .total = 20};
+	struct store_job jobs[2], now = {0};
+	struct err err = {0};
+	struct job_row rows[20];
+	char digest[sizeof DIGEST], next[STORE_CURSOR_SIZE];
+	int64_t first;
+	size_t n, i, k;
+	bool made;
+
+	for (i = 0; i < 2; i++) {
+		(void)text_copy(digest, sizeof digest, digests[i]);
+		request.digest = digest;
+		assert_ok(job_create(f->core, &f->caller, &request, &made, &jobs[i], &err));
+		assert_true(made);
+		for (first = 1; first <= 20; first += 2)
+			assert_ok(add(f, jobs[i].id, first, 2, i == 0 ? "a" : "b", &err));
+	}
+	for (i = 0; i < 2; i++) {
+		assert_ok(job_start(f->core, &f->caller, jobs[i].id, &now, &err));
+		store_job_clear(&now);
+	}
+	/* It may be quicker than that. */
+	if (job_cancel(f->core, &f->caller, jobs[1].id, &now, &err) == 0)
+		store_job_clear(&now);
+	for (i = 0; i < 2; i++) {
+		now = ended(f, jobs[i].id);
+		assert_int_equal(now.failed, 0);
+		if (i == 0)
+			assert_int_equal(now.done, 20);
+		store_job_clear(&now);
+	}
+	import_stop(f->core->import); /* what was under way has ended */
+	f->core->import = NULL;
+	for (i = 0; i < 2; i++) {
+		assert_ok(job_get(f->core, &f->caller, jobs[i].id, &now, &err));
+		assert_ok(job_rows(f->core, &f->caller, jobs[i].id, JOB_ROW_DONE, 20, NULL, rows, &n, next, &err));
+		assert_int_equal(n, now.done);
+		for (k = 0; k < n; k++) {
+			struct store_device device = {0};
+
+			assert_ok(device_get(f->core, &f->caller, rows[k].row.device_id, &device, &err));
+			assert_string_equal(device.name, i == 0 ? "a" : "b");
+			assert_non_null(rows[k].certificate.der);
+			assert_string_equal(rows[k].certificate.owner_id, device.id);
+			store_device_clear(&device);
+			job_row_clear(&rows[k]);
+		}
+		store_job_clear(&now);
+		store_job_clear(&jobs[i]);
+	}
+	assert_ok(import_start(f->core, &f->core->import, &err));
+}
+
 /* What is over goes when its time has come, and not before; what runs stays. */
 static void
 test_old_jobs_go(void **state)
@@ -144,15 +223,15 @@ test_old_jobs_go(void **state)
 	struct err err = {0};
 	int64_t t = f->core->now();
 	bool made;
+	int i;
 
 	open = make(f, &f->caller, &made);
 	assert_ok(add(f, open.id, 1, 2, "a", &err));
 	expire(f, t - 10);
 	assert_ok(job_get(f->core, &f->caller, open.id, &now, &err));
 	store_job_clear(&now);
-	expire(f, t + 10); /* those that were cancelled before, one at a time */
-	expire(f, t + 10);
-	expire(f, t + 10);
+	for (i = 0; i < 8; i++) /* and those that were over before, one at a time */
+		expire(f, t + 60);
 	assert_int_equal(job_get(f->core, &f->caller, open.id, &now, &err), E_NOTFOUND);
 	store_job_clear(&open);
 }
@@ -163,6 +242,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_each_tenant_has_its_own),
 	    cmocka_unit_test(test_a_row_is_done_once),
+	    cmocka_unit_test(test_jobs_are_made_by_turns),
 	    cmocka_unit_test(test_old_jobs_go),
 	};
 
