@@ -182,7 +182,9 @@ check_audit(struct doctor *d, struct finding *f)
 	}
 	json_decref(answer);
 	if (rc == E_DENIED) {
-		finding_set(f, VERDICT_NONE, "it needs an admin or an auditor");
+		finding_set(f, VERDICT_NONE, "it needs an admin or an auditor of the whole installation");
+	} else if (rc == E_BUSY) { /* what that comes of another check says */
+		finding_set(f, VERDICT_NONE, "the service cannot look at it now: %.200s", err.text);
 	} else if (rc != 0) {
 		finding_err(f, VERDICT_FAIL, &err);
 		finding_remedy(f, "keep the database as it is for whoever investigates, and compare it with the last backup");

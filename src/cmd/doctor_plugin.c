@@ -327,7 +327,7 @@ check_device_refusals(struct doctor *d, struct finding *f)
 	detail = json_object_get(row, "detail");
 	reason = doctor_text(detail, "reason");
 	if (rc == E_DENIED) {
-		finding_set(f, VERDICT_NONE, "it needs an admin or an auditor");
+		finding_set(f, VERDICT_NONE, "it needs an admin or an auditor of the whole installation");
 	} else if (rc != 0) {
 		finding_err(f, VERDICT_FAIL, &err);
 	} else if (row == NULL) {
