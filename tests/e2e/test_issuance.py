@@ -34,7 +34,7 @@ def check_leaf(home, path, id, rsa):
     issuer = openssl("x509", "-in", home.dir / "ca/issuing.crt", "-noout", "-ext", "subjectKeyIdentifier").stdout.decode()
     ski = issuer.split("\n")[1].strip().replace(":", "").lower()
     assert f"URI:http://localhost:{home.pki_port}/crl/{ski}.crl" in text
-    assert f"CA Issuers - URI:http://localhost:{home.pki_port}/ca/issuing.crt" in text
+    assert f"CA Issuers - URI:http://localhost:{home.pki_port}/ca/{ski}.crt" in text
     serial = openssl("x509", "-in", path, "-noout", "-serial").stdout.decode().strip().split("=")[1]
     assert 32 <= len(serial) <= 40 and int(serial[0:2], 16) < 0x80
     # An independent reader agrees.
