@@ -69,12 +69,19 @@ cmd_audit_list(struct cli *cli, int argc, char **argv)
 
 /* ---- verify -------------------------------------------------------------------------------------------------- */
 
+#define ARCHIVES_MAX 256
+
 struct verify_arguments {
 	const char *checkpoint; /* a file */
+	const char *archives[ARCHIVES_MAX];
+	size_t n_archives;
+	bool offline;
 };
 
 static const struct argp_option verify_options[] = {
-    {"checkpoint", 'c', "FILE", 0, "Hold the rows against this checkpoint, too, which `muster audit checkpoint` wrote", 0}, {0}};
+    {"checkpoint", 'c', "FILE", 0, "Hold the rows against this checkpoint, too, which `muster audit checkpoint` wrote", 0},
+    {"archive", 'a', "FILE", 0, "The rows in this archive come first; again for each, in their order", 0},
+    {"offline", 'o', NULL, 0, "Look at the archives alone, without the service", 0}, {0}};
 
 static error_t
 verify_parse(int key, char *arg, struct argp_state *state)
@@ -84,6 +91,18 @@ verify_parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'c':
 		a->checkpoint = arg;
+		return 0;
+	case 'a':
+		if (a->n_archives == ARCHIVES_MAX)
+			argp_error(state, "more than %d archives", ARCHIVES_MAX);
+		a->archives[a->n_archives++] = arg;
+		return 0;
+	case 'o':
+		a->offline = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (a->offline && a->n_archives == 0)
+			argp_error(state, "--offline needs an --archive");
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "unexpected: %s", arg);
@@ -99,9 +118,11 @@ static const struct argp verify_argp = {verify_options, verify_parse, "",
     "that was made anew, behind the last checkpoint that the signer remembers ([audit] checkpoint). That is what the service finds of itself.\n\n"
     "With --checkpoint the rows are fetched and the chain is recomputed here, up to the row that FILE is about: if it fits, "
     "no row up to there was changed or removed since FILE was signed, whoever has the server now. Nothing is trusted for that but "
-    "FILE and the root CA's certificate (ca/root.crt, or --ca).\n\n"
-    "Example:\n\n"
-    "  muster audit verify --checkpoint /mnt/evidence/checkpoint.pem\n\n"
+    "FILE and the root CA's certificate (ca/root.crt, or --ca). Archives that `muster audit archive` wrote are joined with it, each up "
+    "to its own checkpoint; without them the trail begins behind them.\n\n"
+    "Examples:\n\n"
+    "  muster audit verify --checkpoint /mnt/evidence/checkpoint.pem\n"
+    "  muster audit verify --archive 2024.jsonl.gz --archive 2025.jsonl.gz\n\n"
     "Exit status: 0 intact, 1 changed or not checked, 2 usage.",
     NULL, NULL, NULL};
 
@@ -141,40 +162,67 @@ verify_pages(const struct cli *cli, json_t **answer_out, struct err *err)
 	return rc;
 }
 
-/* Not by what the service says of itself: the rows, the file and the root. */
+/* Not by what the service says of itself: the rows, the files and the root. */
 static int
-verify_outside(const struct cli *cli, const struct verify_arguments *a, struct checkpoint *checkpoint, struct err *err)
+verify_outside(const struct cli *cli, const struct verify_arguments *a, struct audittrail *trail, struct checkpoint *checkpoint,
+    struct err *err)
 {
-	struct audittrail trail = {.wanted = checkpoint};
-	int rc;
+	size_t i;
+	int rc = 0;
 
-	if (a->checkpoint == NULL)
+	if (a->checkpoint == NULL && a->n_archives == 0)
 		return 0;
-	if ((rc = audittrail_checkpoint(cli, a->checkpoint, checkpoint, err)) != 0 ||
-	    (rc = audittrail_follow(cli, &trail, err)) != 0)
-		return rc;
-	return audittrail_end(&trail, err);
+	if (a->checkpoint != NULL) {
+		if ((rc = audittrail_checkpoint(cli, a->checkpoint, checkpoint, err)) != 0)
+			return rc;
+		trail->wanted = checkpoint;
+	}
+	for (i = 0; rc == 0 && i < a->n_archives; i++)
+		rc = audittrail_archive(cli, trail, a->archives[i], err);
+	if (rc == 0 && !a->offline)
+		rc = audittrail_follow(cli, trail, INT64_MAX, NULL, NULL, err);
+	return rc == 0 ? audittrail_end(trail, err) : rc;
+}
+
+static int
+answer_complete(
+    json_t **answer, const struct verify_arguments *a, const struct audittrail *trail, const struct checkpoint *checkpoint, struct err *err)
+{
+	char at[CLOCK_TEXT_MAX];
+	bool failed = false;
+
+	if (*answer == NULL) /* offline */
+		*answer = json_pack("{s:b}", "intact", 1);
+	if (a->checkpoint != NULL || a->n_archives > 0)
+		failed = json_object_set_new(*answer, "seen",
+			     json_pack("{s:I, s:I}", "from", (json_int_t)trail->first + 1, "to", (json_int_t)trail->seq)) != 0;
+	clock_text(at, checkpoint->at);
+	if (a->checkpoint != NULL)
+		failed = failed || json_object_set_new(*answer, "checkpoint",
+				       json_pack("{s:I, s:I, s:s}", "number", (json_int_t)checkpoint->number, "seq",
+					   (json_int_t)checkpoint->seq, "at", at)) != 0;
+	return failed ? err_nomem(err) : 0;
 }
 
 static void
-verify_print(const struct cli *cli, json_t *answer, const struct checkpoint *checkpoint)
+verify_print(json_t *answer)
 {
-	char at[CLOCK_TEXT_MAX];
+	json_t *rows = json_object_get(answer, "rows"), *seen = json_object_get(answer, "seen"),
+	       *checkpoint = json_object_get(answer, "checkpoint");
+	json_int_t archived = json_integer_value(json_object_get(answer, "archived"));
 
-	clock_text(at, checkpoint->at);
-	if (cli->json) {
-		if (checkpoint->number > 0)
-			(void)json_object_set_new(answer, "checkpoint",
-			    json_pack("{s:I, s:I, s:s}", "number", (json_int_t)checkpoint->number, "seq",
-				(json_int_t)checkpoint->seq, "at", at));
-		print_json(answer);
-		return;
-	}
-	(void)printf("All %lld rows are as they were written.\n",
-	    (long long)json_integer_value(json_object_get(answer, "rows")));
-	if (checkpoint->number > 0)
-		(void)printf("Those up to row %lld are what checkpoint %llu of %s was signed for.\n",
-		    (long long)checkpoint->seq, (unsigned long long)checkpoint->number, at);
+	if (rows != NULL)
+		(void)printf("All %lld rows are as they were written.\n", (long long)json_integer_value(rows));
+	if (archived > 0)
+		(void)printf("Those up to row %lld are in archives.\n", (long long)archived);
+	if (seen != NULL)
+		(void)printf("Rows %lld to %lld follow each other.\n", (long long)json_integer_value(json_object_get(seen, "from")),
+		    (long long)json_integer_value(json_object_get(seen, "to")));
+	if (checkpoint != NULL)
+		(void)printf("Those up to row %lld are what checkpoint %lld of %s was signed for.\n",
+		    (long long)json_integer_value(json_object_get(checkpoint, "seq")),
+		    (long long)json_integer_value(json_object_get(checkpoint, "number")),
+		    json_string_value(json_object_get(checkpoint, "at")));
 }
 
 int
@@ -182,14 +230,21 @@ cmd_audit_verify(struct cli *cli, int argc, char **argv)
 {
 	struct verify_arguments a = {0};
 	struct checkpoint checkpoint = {0};
+	struct audittrail trail = {0};
 	json_t *answer = NULL;
 	struct err err = {0};
 
 	if (argp_parse(&verify_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if (verify_outside(cli, &a, &checkpoint, &err) != 0 || verify_pages(cli, &answer, &err) != 0)
+	if (verify_outside(cli, &a, &trail, &checkpoint, &err) != 0 || (!a.offline && verify_pages(cli, &answer, &err) != 0) ||
+	    answer_complete(&answer, &a, &trail, &checkpoint, &err) != 0) {
+		json_decref(answer);
 		return cli_fail(cli, &err);
-	verify_print(cli, answer, &checkpoint);
+	}
+	if (cli->json)
+		print_json(answer);
+	else
+		verify_print(answer);
 	json_decref(answer);
 	return CLI_OK;
 }

@@ -57,7 +57,7 @@ command_fn cmd_policy_set, cmd_policy_show, cmd_policy_list, cmd_policy_remove;
 command_fn cmd_profile_list, cmd_profile_show;
 command_fn cmd_ca_show, cmd_ca_crl, cmd_ca_renew, cmd_ca_rollover, cmd_ca_root_export, cmd_ca_root_remove;
 command_fn cmd_ca_root_rollover, cmd_ca_root_retire;
-command_fn cmd_audit_list, cmd_audit_verify, cmd_audit_checkpoint, cmd_audit_export;
+command_fn cmd_audit_list, cmd_audit_verify, cmd_audit_checkpoint, cmd_audit_export, cmd_audit_archive;
 command_fn cmd_broker_config, cmd_broker_add, cmd_broker_list, cmd_broker_remove;
 
 #endif

@@ -101,6 +101,7 @@ static const struct command commands[] = {
     {"audit list", cmd_audit_list, TRUST, "list what happened"},
     {"audit export", cmd_audit_export, TRUST, "write out what happened, as JSON lines or CSV"},
     {"audit verify", cmd_audit_verify, TRUST, "check the whole audit trail for changes"},
+    {"audit archive", cmd_audit_archive, TRUST, "move old rows of the audit into a file"},
     {"audit checkpoint", cmd_audit_checkpoint, TRUST, "get what the signer has signed of the audit trail"},
     {"broker add", cmd_broker_add, TRUST, "add a broker that follows this service"},
     {"broker list", cmd_broker_list, TRUST, "list brokers, and how far behind each is"},

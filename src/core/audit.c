@@ -2,6 +2,8 @@
 #include "core/audit.h"
 
 #include "core/auditpoint.h"
+#include "base/text.h"
+#include "store/auditpoint.h"
 #include "store/store.h"
 
 #include <stdarg.h>
@@ -50,31 +52,92 @@ audit_write(struct store_tx *tx, const struct caller *caller, int64_t now, const
 	return store_audit_append(tx, &row, err);
 }
 
-static int
-each_of(struct core *core, int64_t tenant_id, int64_t after, size_t limit, store_audit_each_fn *each, void *ctx,
-    struct err *err)
+int
+audit_each(struct core *core, const struct caller *caller, int64_t after, size_t limit,
+    store_audit_each_fn *each, void *ctx, struct err *err)
 {
 	struct store_tx *tx = NULL;
 	int rc;
 
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	rc = store_audit_each(tx, tenant_id, after, limit, each, ctx, err);
+	rc = store_audit_each(tx, caller->tenant_id, after, limit, each, ctx, err);
 	store_rollback(&tx);
 	return rc;
 }
 
 int
-audit_each(struct core *core, const struct caller *caller, int64_t after, size_t limit,
-    store_audit_each_fn *each, void *ctx, struct err *err)
+audit_trail(struct core *core, int64_t after, size_t limit, struct store_audit_head *base_out, store_audit_each_fn *each,
+    void *ctx, struct err *err)
 {
-	return each_of(core, caller->tenant_id, after, limit, each, ctx, err);
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if ((rc = store_read(core->store, &tx, err)) != 0)
+		return rc;
+	if ((rc = store_audit_base(tx, base_out, err)) == 0)
+		rc = store_audit_each(tx, 0, after, limit, each, ctx, err);
+	store_rollback(&tx);
+	return rc;
+}
+
+/* Up to POINT, in TX. The row that tells of it is what makes it no cut. */
+static int
+drop_upto(struct core *core, struct store_tx *tx, const struct caller *caller, const struct store_auditpoint *point,
+    const uint8_t *digest, struct err *err)
+{
+	struct caller whole = *caller;
+	char head[2 * SHA256_LEN + 1], file[2 * SHA256_LEN + 1], seq[24];
+	int rc;
+
+	whole.tenant_id = STORE_TENANT_DEFAULT;
+	hex_encode(head, point->head, SHA256_LEN);
+	hex_encode(file, digest, SHA256_LEN);
+	(void)snprintf(seq, sizeof seq, "%lld", (long long)point->seq);
+	if ((rc = audit_write(tx, &whole, core->now(), STORE_AUDIT_ARCHIVE, "audit", seq, err,
+		 "{\"head\":\"%s\",\"file_sha256\":\"%s\"}", head, file)) != 0 ||
+	    (rc = store_auditpoint_drop(tx, point->number, err)) != 0)
+		return rc;
+	return store_audit_drop(tx, point->seq, point->head, err);
+}
+
+/* Where the next step ends: at a checkpoint up to the one about UNTIL, which is as the caller has it. */
+static int
+step_find(struct store_tx *tx, int64_t until, const uint8_t *head, struct store_auditpoint *out, struct err *err)
+{
+	struct store_auditpoint last;
+	struct store_audit_head base;
+	int64_t upto;
+	int rc;
+
+	if ((rc = store_audit_base(tx, &base, err)) != 0)
+		return rc;
+	if (until <= base.seq)
+		return err_set(err, E_CONFLICT, "the rows up to %lld were removed before", (long long)base.seq);
+	if ((rc = store_auditpoint_at(tx, until, &last, err)) == E_NOTFOUND ||
+	    (rc == 0 && memcmp(last.head, head, SHA256_LEN) != 0))
+		return err_set(err, E_CONFLICT, "there is no such checkpoint");
+	if (rc != 0)
+		return rc;
+	upto = until - base.seq > AUDIT_ARCHIVE_ROWS ? base.seq + AUDIT_ARCHIVE_ROWS : until;
+	return store_auditpoint_step(tx, base.seq, upto, out, err);
 }
 
 int
-audit_trail(struct core *core, int64_t after, size_t limit, store_audit_each_fn *each, void *ctx, struct err *err)
+audit_archive(struct core *core, const struct caller *caller, int64_t until, const uint8_t *head, const uint8_t *digest,
+    int64_t *base_out, struct err *err)
 {
-	return each_of(core, 0, after, limit, each, ctx, err);
+	struct store_auditpoint point;
+	struct store_tx *tx = NULL;
+	int rc;
+
+	if (strcmp(caller->from, "socket") != 0 || strncmp(caller->who, "uid:", 4) != 0)
+		return err_set(err, E_DENIED, "audit rows are removed on the server's own host alone");
+	if ((rc = store_begin(core->store, &tx, err)) == 0 && (rc = step_find(tx, until, head, &point, err)) == 0 &&
+	    (rc = drop_upto(core, tx, caller, &point, digest, err)) == 0 && (rc = store_commit(&tx, err)) == 0)
+		*base_out = point.seq;
+	store_rollback(&tx);
+	return rc;
 }
 
 int
@@ -100,7 +163,8 @@ verify_page(struct core *core, int64_t after, int64_t limit, struct store_audit_
 	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
 	if ((rc = store_audit_verify(tx, after, limit, verdict, err)) == 0)
-		rc = auditpoint_verify(tx, after, verdict->is_end ? INT64_MAX : verdict->last, err);
+		rc = auditpoint_verify(tx, after > verdict->archived ? after : verdict->archived,
+		    verdict->is_end ? INT64_MAX : verdict->last, err);
 	store_rollback(&tx);
 	return rc;
 }

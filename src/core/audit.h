@@ -23,9 +23,16 @@ MUST_CHECK int audit_each(struct core *core, const struct caller *caller, int64_
 MUST_CHECK int audit_find(struct core *core, const struct caller *caller, const struct store_audit_filter *filter,
     size_t limit, store_audit_each_fn *each, void *ctx, struct err *err);
 
-/* All tenants' rows. */
-MUST_CHECK int audit_trail(
-    struct core *core, int64_t after, size_t limit, store_audit_each_fn *each, void *ctx, struct err *err);
+/* All tenants' rows, and behind which one the table begins. */
+MUST_CHECK int audit_trail(struct core *core, int64_t after, size_t limit, struct store_audit_head *base_out,
+    store_audit_each_fn *each, void *ctx, struct err *err);
+
+/* The rows up to the checkpoint about row UNTIL, whose hash is HEAD, are in an archive whose file has the SHA-256 DIGEST: remove
+ * AUDIT_ARCHIVE_ROWS of them or a few more, up to a checkpoint. *BASE_OUT is up to which; the caller goes on until it is UNTIL. Only
+ * who is on the host may. E_DENIED, E_CONFLICT: there is no such checkpoint. */
+#define AUDIT_ARCHIVE_ROWS 20000
+MUST_CHECK int audit_archive(struct core *core, const struct caller *caller, int64_t until, const uint8_t *head,
+    const uint8_t *digest, int64_t *base_out, struct err *err);
 
 /* Verify the chain behind the row AFTER (0: from the start), LIMIT rows of it or all (INT64_MAX), and the checkpoints of
  * these; at its end also that it reaches as far as the signer remembers. As store_audit_verify; E_BUSY: the signer could not be

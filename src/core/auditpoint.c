@@ -88,17 +88,18 @@ stored_last(struct core *core, struct checkpoint *out, struct buf *cms, struct e
 }
 
 int
-auditpoint_last(struct core *core, struct checkpoint *out, struct buf *cms, struct err *err)
+auditpoint_signed(struct core *core, int64_t before, struct checkpoint *out, struct buf *cms, struct err *err)
 {
-	struct checkpoint last;
+	struct store_auditpoint row;
+	struct store_tx *tx = NULL;
 	int rc;
 
-	if ((rc = stored_last(core, &last, cms, err)) != 0)
+	if ((rc = store_read(core->store, &tx, err)) != 0)
 		return rc;
-	if (last.number == 0)
-		return err_set(err, E_NOTFOUND, "there is no checkpoint yet");
-	*out = last;
-	return 0;
+	if ((rc = store_auditpoint_signed(tx, before, &row, cms, err)) == 0)
+		from_row(out, &row);
+	store_rollback(&tx);
+	return rc;
 }
 
 /* ---- taking -------------------------------------------------------------------------------------------------- */

@@ -23,8 +23,10 @@ void auditpoint_flush(struct core *core, bool always);
 /* As what a restored home begins with: the store's last one; number 0: none. */
 MUST_CHECK int auditpoint_stored(struct store_tx *tx, struct checkpoint *out, struct err *err);
 
-/* The last one, and its signed message (DER) appended to CMS. E_NOTFOUND: none yet. */
-MUST_CHECK int auditpoint_last(struct core *core, struct checkpoint *out, struct buf *cms, struct err *err);
+/* The last one whose signed message is there (the last of all, and of each day) of before the time BEFORE, and that message (DER)
+ * appended to CMS. E_NOTFOUND. */
+MUST_CHECK int auditpoint_signed(
+    struct core *core, int64_t before, struct checkpoint *out, struct buf *cms, struct err *err);
 
 /* Do the stored checkpoints about rows after AFTER and up to UPTO follow each other, and say what the trail says? E_CONFLICT. */
 MUST_CHECK int auditpoint_verify(struct store_tx *tx, int64_t after, int64_t upto, struct err *err);

@@ -20,6 +20,8 @@
 
 static const char *const list_names[] = {"limit", "after", "actor", "action", "target", "since", "until", NULL};
 static const char *const trail_names[] = {"limit", "after", NULL};
+static const char *const checkpoint_names[] = {"before", NULL};
+static const char *const archive_names[] = {"until", "head", "file_sha256", NULL};
 static const char *const verify_names[] = {"limit", "after", NULL};
 
 struct page {
@@ -145,11 +147,28 @@ api_audit_list(struct core *core, const struct caller *caller, const struct http
 	return page_reply(&page, is_filtered(&filter), reply, err);
 }
 
+static int
+trail_reply(struct page *page, const struct store_audit_head *base, struct http_reply *reply, struct err *err)
+{
+	char next[24] = "";
+	json_t *shape;
+
+	if (page->more)
+		(void)snprintf(next, sizeof next, "%lld", (long long)page->seq);
+	if ((shape = shape_page_take(page->items, next)) != NULL &&
+	    json_object_set_new(shape, "base", shape_audit_base(base)) != 0) {
+		json_decref(shape);
+		shape = NULL;
+	}
+	return json_reply_take(reply, 200, shape, err);
+}
+
 int
 api_audit_trail(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
 	struct page page = {.shape = shape_audit_link};
+	struct store_audit_head base = {0};
 	int64_t after = 0, limit = TRAIL_DEFAULT;
 	int rc;
 
@@ -160,11 +179,11 @@ api_audit_trail(struct core *core, const struct caller *caller, const struct htt
 	page.limit = (size_t)limit;
 	if ((page.items = json_array()) == NULL)
 		return err_nomem(err);
-	if ((rc = audit_trail(core, after, page.limit + 1, add_row, &page, err)) != 0) {
+	if ((rc = audit_trail(core, after, page.limit + 1, &base, add_row, &page, err)) != 0) {
 		json_decref(page.items);
 		return rc;
 	}
-	return page_reply(&page, false, reply, err);
+	return trail_reply(&page, &base, reply, err);
 }
 
 int
@@ -185,8 +204,8 @@ api_audit_verify(struct core *core, const struct caller *caller, const struct ht
 	(void)snprintf(next, sizeof next, "%lld", (long long)verdict.last);
 	cursor = verdict.is_end ? json_null() : json_string(next);
 	return json_reply_take(reply, 200,
-	    json_pack("{s:I, s:I, s:b, s:o}", "rows", (json_int_t)verdict.rows, "keyed_from",
-		(json_int_t)verdict.keyed_from, "intact", 1, "next", cursor),
+	    json_pack("{s:I, s:I, s:I, s:b, s:o}", "archived", (json_int_t)verdict.archived, "rows", (json_int_t)verdict.rows,
+		"keyed_from", (json_int_t)verdict.keyed_from, "intact", 1, "next", cursor),
 	    err);
 }
 
@@ -195,12 +214,13 @@ api_audit_checkpoint(struct core *core, const struct caller *caller, const struc
     struct http_reply *reply, struct err *err)
 {
 	struct buf cms = {0}, pem = {0};
+	int64_t before = INT64_MAX;
 	struct checkpoint checkpoint;
 	int rc;
 
 	(void)caller;
-	if ((rc = http_query_only(req, args_none, err)) != 0 ||
-	    (rc = auditpoint_last(core, &checkpoint, &cms, err)) != 0)
+	if ((rc = http_query_only(req, checkpoint_names, err)) != 0 || (rc = time_arg(req, "before", &before, err)) != 0 ||
+	    (rc = auditpoint_signed(core, before, &checkpoint, &cms, err)) != 0)
 		goto out;
 	pem_encode(&pem, CHECKPOINT_PEM_LABEL, cms.data, cms.len);
 	if (buf_failed(&pem))
@@ -210,5 +230,36 @@ api_audit_checkpoint(struct core *core, const struct caller *caller, const struc
 out:
 	buf_clear(&cms);
 	buf_clear(&pem);
+	return rc;
+}
+
+static int
+digest_get(json_t *body, const char *name, uint8_t out[SHA256_LEN], struct err *err)
+{
+	const char *text = NULL;
+	int rc;
+
+	if ((rc = json_get_text(body, name, true, &text, err)) == 0 && !hex_decode(out, SHA256_LEN, text))
+		rc = err_field(err, E_INPUT, name, "must be a SHA-256 in hex");
+	return rc;
+}
+
+int
+api_audit_archive(struct core *core, const struct caller *caller, const struct http_request *req,
+    struct http_reply *reply, struct err *err)
+{
+	uint8_t head[SHA256_LEN], file[SHA256_LEN];
+	int64_t until = 0, base = 0;
+	json_t *body = NULL;
+	int rc;
+
+	if ((rc = args_body(req, archive_names, false, &body, err)) != 0)
+		return rc;
+	if ((rc = json_get_int(body, "until", 1, INT64_MAX, &until, err)) == 0 && until == 0)
+		rc = err_field(err, E_INPUT, "until", "is required");
+	if (rc == 0 && (rc = digest_get(body, "head", head, err)) == 0 && (rc = digest_get(body, "file_sha256", file, err)) == 0 &&
+	    (rc = audit_archive(core, caller, until, head, file, &base, err)) == 0)
+		rc = json_reply_take(reply, 200, json_pack("{s:I}", "archived", (json_int_t)base), err);
+	json_decref(body);
 	return rc;
 }

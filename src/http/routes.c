@@ -95,6 +95,7 @@ const struct route routes[] = {
     ROUTE("GET",    "/v1/audit", AUDITORS, ROUTE_NORMAL, ON_API, api_audit_list),
     ROUTE("GET",    "/v1/audit/trail", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, api_audit_trail),
     ROUTE("GET",    "/v1/audit/verify", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, api_audit_verify),
+    ROUTE("POST",   "/v1/audit/archive", WHOLE_ADMIN, ROUTE_NORMAL, ON_API, api_audit_archive),
     ROUTE("GET",    "/v1/audit/checkpoint", WHOLE_AUDITORS, ROUTE_NORMAL, ON_API, api_audit_checkpoint),
     ROUTE("GET",    "/v1/ca", READERS, ROUTE_NORMAL, ON_API, api_ca_get),
     ROUTE("GET",    "/v1/openapi.json", ROUTE_ANYBODY, ROUTE_INLINE, ON_API, api_openapi_get),

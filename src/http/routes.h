@@ -46,7 +46,8 @@ http_handler api_profiles_list, api_profiles_get;
 http_handler api_limits_list;
 
 /* api_audit.c */
-http_handler api_audit_list, api_audit_trail, api_audit_verify, api_audit_checkpoint;
+http_handler api_audit_list, api_audit_trail, api_audit_verify, api_audit_checkpoint,
+    api_audit_archive;
 
 /* api_brokers.c */
 http_handler api_brokers_add, api_brokers_list, api_brokers_revoke, api_brokers_report;

@@ -393,6 +393,12 @@ shape_audit_link(const struct store_audit *row)
 }
 
 json_t *
+shape_audit_base(const struct store_audit_head *base)
+{
+	return json_pack("{s:I, s:o}", "seq", (json_int_t)base->seq, "hash", hex(base->hash, sizeof base->hash));
+}
+
+json_t *
 shape_checkpoint(const struct checkpoint *c, const char *pem)
 {
 	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:s}",

@@ -51,6 +51,7 @@ json_t *shape_profile(const struct profile *profile);
 json_t *shape_limit(const char *name, const struct ratelimit_state *state, int64_t refused_at);
 json_t *shape_audit(const struct store_audit *row);
 json_t *shape_audit_link(const struct store_audit *row); /* exactly what its hash covers */
+json_t *shape_audit_base(const struct store_audit_head *base);
 json_t *shape_checkpoint(const struct checkpoint *checkpoint, const char *pem);
 
 /* All that is known of a certificate; with its PEM only where WITH_PEM. */

@@ -7,6 +7,7 @@
 
 #include "store/auditkey.h"
 #include "store/change.h"
+#include "store/store.h"
 #include "store/tx.h"
 
 #include <stdio.h>
@@ -14,43 +15,81 @@
 #include <string.h>
 
 #define HEAD "audit_head" /* "SEQ HASH", the last row's; "0 00…" before the first */
+#define BASE "audit_base" /* the same of the last row that was archived; absent: none was */
 #define COLUMNS "seq, tenant_id, at, actor, action, target, detail, hash, mac"
 
 #define NO_KEY AUDITKEY_NAME " is missing: put it back from a backup"
+
+/* "SEQ HASH", with its space cut. */
+static bool
+head_parse(struct buf *text, struct store_audit_head *out)
+{
+	char *space = strchr(buf_str(text), ' ');
+
+	if (space == NULL)
+		return false;
+	*space = '\0';
+	return integer_parse(buf_str(text), 0, INT64_MAX, &out->seq) && hex_decode(out->hash, sizeof out->hash, space + 1);
+}
 
 /* Read in each transaction anew: one kept in memory would have to follow every rollback. */
 int
 store_audit_head(struct store_tx *tx, struct store_audit_head *head_out, struct err *err)
 {
-	struct buf text = {0};
 	struct store_audit_head head;
-	char *space;
+	struct buf text = {0};
 	int rc;
 
 	if ((rc = store_setting_get(tx, HEAD, &text, err)) == E_NOTFOUND)
 		rc = err_set(err, E_CONFLICT, "the audit's head is missing");
-	if (rc != 0)
-		goto out;
-	if ((space = strchr(buf_str(&text), ' ')) != NULL)
-		*space = '\0';
-	if (space == NULL || !integer_parse(buf_str(&text), 0, INT64_MAX, &head.seq) ||
-	    !hex_decode(head.hash, sizeof head.hash, space + 1))
+	else if (rc == 0 && !head_parse(&text, &head))
 		rc = err_set(err, E_CONFLICT, "the audit's head is damaged");
-	else
+	if (rc == 0)
 		*head_out = head;
-out:
+	buf_clear(&text);
+	return rc;
+}
+
+int
+store_audit_base(struct store_tx *tx, struct store_audit_head *out, struct err *err)
+{
+	struct store_audit_head base = {0};
+	struct buf text = {0};
+	struct err why = {0};
+	int rc;
+
+	if ((rc = store_setting_get(tx, BASE, &text, &why)) == E_NOTFOUND)
+		rc = 0;
+	else if (rc != 0)
+		*err = why;
+	else if (!head_parse(&text, &base))
+		rc = err_set(err, E_CONFLICT, "the note of what was archived of the audit is damaged");
+	if (rc == 0)
+		*out = base;
 	buf_clear(&text);
 	return rc;
 }
 
 static int
-head_put(struct store_tx *tx, const struct store_audit_head *head, struct err *err)
+put(struct store_tx *tx, const char *name, const struct store_audit_head *head, struct err *err)
 {
 	char text[32 + 2 * SHA256_LEN + 1];
 	int n = snprintf(text, sizeof text, "%lld ", (long long)head->seq);
 
 	hex_encode(text + n, head->hash, sizeof head->hash);
-	return store_setting_put(tx, HEAD, text, err);
+	return store_setting_put(tx, name, text, err);
+}
+
+int
+store_audit_drop(struct store_tx *tx, int64_t seq, const uint8_t *hash, struct err *err)
+{
+	struct store_audit_head base = {.seq = seq};
+	int rc;
+
+	memcpy(base.hash, hash, sizeof base.hash);
+	if ((rc = put(tx, BASE, &base, err)) != 0)
+		return rc;
+	return db_exec(tx->db, "DELETE FROM audit WHERE seq <= $1", DB_ARGS(db_int(seq)), NULL, err);
 }
 
 static void
@@ -117,7 +156,7 @@ store_audit_append(struct store_tx *tx, const struct store_audit *row, struct er
 	    NULL, err);
 	head.seq = next.seq;
 	if (rc == 0)
-		rc = head_put(tx, &head, err);
+		rc = put(tx, HEAD, &head, err);
 out:
 	buf_clear(&scratch);
 	/* To the caller a broken chain is no conflict of its own request but a system that must not
@@ -276,16 +315,18 @@ verify_rows(struct store_tx *tx, struct walk *w, int64_t limit, int64_t *rows_ou
 	return db_end(&rows, err);
 }
 
-/* A walk begins behind a row, or where there was none yet. */
+/* A walk begins behind a row, or where the table begins. */
 static int
-walk_begin(struct store_tx *tx, struct walk *w, int64_t after, struct err *err)
+walk_begin(struct store_tx *tx, struct walk *w, int64_t after, const struct store_audit_head *base, struct err *err)
 {
 	struct db_rows rows;
 	bool found;
 	int rc;
 
-	if (after == 0)
+	if (after <= base->seq) {
+		w->head = *base;
 		return 0;
+	}
 	db_query(&rows, tx->db, "SELECT hash FROM audit WHERE seq = $1", DB_ARGS(db_int(after)));
 	if ((found = db_next(&rows)))
 		db_col_bytes(&rows, 0, w->head.hash, sizeof w->head.hash);
@@ -295,32 +336,62 @@ walk_begin(struct store_tx *tx, struct walk *w, int64_t after, struct err *err)
 	return found ? 0 : err_set(err, E_CONFLICT, "audit row %lld is missing", (long long)after);
 }
 
+/* That rows were archived stands in a row of the trail itself, which nobody can have made without the key. */
+static int
+verify_base(struct store_tx *tx, const struct store_audit_head *base, struct err *err)
+{
+	char target[32], head[16 + 2 * SHA256_LEN];
+	struct db_rows rows;
+	bool is_told = base->seq == 0;
+	int n, rc;
+
+	(void)snprintf(target, sizeof target, "audit:%lld", (long long)base->seq);
+	n = snprintf(head, sizeof head, "\"head\":\"");
+	hex_encode(head + n, base->hash, sizeof base->hash);
+	db_query(&rows, tx->db,
+	    "SELECT target, detail FROM audit WHERE tenant_id = $1 AND action = $2 ORDER BY seq DESC LIMIT 1",
+	    DB_ARGS(db_int(STORE_TENANT_DEFAULT), db_text(STORE_AUDIT_ARCHIVE)));
+	if (db_next(&rows))
+		is_told = strcmp(db_col_str(&rows, 0), target) == 0 && strstr(db_col_str(&rows, 1), head) != NULL;
+	if ((rc = db_end(&rows, err)) == 0 && !is_told)
+		rc = err_set(err, E_CONFLICT, "the audit rows up to %lld are missing, and were not archived", (long long)base->seq);
+	return rc;
+}
+
+/* What ends the walk. */
+static int
+verify_end(struct store_tx *tx, const struct walk *w, const struct store_audit_head *base, struct err *err)
+{
+	struct store_audit_head head;
+	int rc;
+
+	if ((rc = store_audit_head(tx, &head, err)) != 0)
+		return rc;
+	if (w->head.seq < head.seq)
+		return err_set(err, E_CONFLICT, "audit row %lld is missing: the end was cut off", (long long)w->head.seq + 1);
+	if (w->head.seq > head.seq || memcmp(w->head.hash, head.hash, sizeof head.hash) != 0)
+		return err_set(
+		    err, E_CONFLICT, "audit row %lld is not the one that was written last", (long long)w->head.seq);
+	return verify_base(tx, base, err);
+}
+
 int
 store_audit_verify(
     struct store_tx *tx, int64_t after, int64_t limit, struct store_audit_verdict *verdict_out, struct err *err)
 {
 	struct walk w = {.key = store_auditkey(tx->store)};
-	struct store_audit_head head;
+	struct store_audit_head base;
 	int64_t rows;
 	int rc;
 
 	if (w.key->key.len == 0)
 		return err_set(err, E_NOTFOUND, NO_KEY);
-	if ((rc = store_audit_head(tx, &head, err)) != 0 || (rc = walk_begin(tx, &w, after, err)) != 0 ||
-	    (rc = verify_rows(tx, &w, limit, &rows, err)) != 0)
-		goto out;
-	if (rows == limit)
-		rc = 0;
-	else if (w.head.seq < head.seq)
-		rc = err_set(err, E_CONFLICT, "audit row %lld is missing: the end was cut off",
-		    (long long)w.head.seq + 1);
-	else if (w.head.seq > head.seq || memcmp(w.head.hash, head.hash, sizeof head.hash) != 0)
-		rc = err_set(err, E_CONFLICT,
-		    "audit row %lld is not the one that was written last", (long long)w.head.seq);
+	if ((rc = store_audit_base(tx, &base, err)) == 0 && (rc = walk_begin(tx, &w, after, &base, err)) == 0 &&
+	    (rc = verify_rows(tx, &w, limit, &rows, err)) == 0 && rows < limit)
+		rc = verify_end(tx, &w, &base, err);
 	if (rc == 0)
-		*verdict_out = (struct store_audit_verdict){
-		    .rows = rows, .last = w.head.seq, .keyed_from = w.key->from, .is_end = rows < limit};
-out:
+		*verdict_out = (struct store_audit_verdict){.archived = base.seq, .rows = rows, .last = w.head.seq,
+		    .keyed_from = w.key->from, .is_end = rows < limit};
 	buf_clear(&w.scratch);
 	return rc;
 }

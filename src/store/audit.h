@@ -67,14 +67,24 @@ struct store_audit_head {
 };
 MUST_CHECK int store_audit_head(struct store_tx *tx, struct store_audit_head *out, struct err *err);
 
+/* The row behind which the table begins; 0: with the first. What came before was archived. E_CONFLICT: it is damaged. */
+MUST_CHECK int store_audit_base(struct store_tx *tx, struct store_audit_head *out, struct err *err);
+
+#define STORE_AUDIT_ARCHIVE "audit.archive" /* the action of the row that says so, about "audit:SEQ", with "head":"HASH" */
+
+/* Remove the rows up to SEQ, whose hash is HASH: the table begins behind it. A row of STORE_AUDIT_ARCHIVE is the caller's to
+ * append. */
+MUST_CHECK int store_audit_drop(struct store_tx *tx, int64_t seq, const uint8_t *hash, struct err *err);
+
 struct store_audit_verdict {
+	int64_t archived; /* the rows up to this one are in archives */
 	int64_t rows; /* that were looked at, */
 	int64_t last; /* and the last of them */
 	int64_t keyed_from; /* the first row that only who has the key can have written */
 	bool is_end;
 };
 
-/* Recompute the chain behind the row AFTER (0: from the start), whose hash is taken for what it says: LIMIT rows, or up to
+/* Recompute the chain behind the row AFTER (0: from where the table begins), whose hash is taken for what it says: LIMIT rows, or up to
  * the end, where they are held against the head. E_CONFLICT names the first seq that does not fit: a row changed, missing,
  * moved or made without the key, or a tail that was cut, unless the head was put back with it. E_NOTFOUND: the key is
  * missing. */

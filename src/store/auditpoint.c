@@ -32,24 +32,23 @@ store_auditpoint_add(struct store_tx *tx, const struct store_auditpoint *point, 
 	return rc;
 }
 
-int
-store_auditpoint_last(struct store_tx *tx, struct store_auditpoint *out, struct buf *cms, struct err *err)
+/* The one row of a query that was begun; its message, if CMS is not NULL. */
+static int
+one(struct db_rows *rows, const char *none, struct store_auditpoint *out, struct buf *cms, struct err *err)
 {
 	struct store_auditpoint row;
-	struct db_rows rows;
 	bool found;
 	int rc;
 
-	db_query(&rows, tx->db, "SELECT " COLUMNS ", c.cms FROM audit_checkpoint c ORDER BY c.number DESC LIMIT 1", DB_NONE);
-	if ((found = db_next(&rows))) {
-		row_read(&rows, &row);
+	if ((found = db_next(rows))) {
+		row_read(rows, &row);
 		if (cms != NULL)
-			db_col_append(&rows, 5, cms);
+			db_col_append(rows, 5, cms);
 	}
-	if ((rc = db_end(&rows, err)) != 0)
+	if ((rc = db_end(rows, err)) != 0)
 		return rc;
 	if (!found)
-		return err_set(err, E_NOTFOUND, "there is no checkpoint yet");
+		return err_set(err, E_NOTFOUND, "%s", none);
 	if (cms != NULL && buf_failed(cms))
 		return err_nomem(err);
 	*out = row;
@@ -57,24 +56,67 @@ store_auditpoint_last(struct store_tx *tx, struct store_auditpoint *out, struct 
 }
 
 int
+store_auditpoint_last(struct store_tx *tx, struct store_auditpoint *out, struct buf *cms, struct err *err)
+{
+	struct db_rows rows;
+
+	db_query(&rows, tx->db, "SELECT " COLUMNS ", c.cms FROM audit_checkpoint c ORDER BY c.number DESC LIMIT 1", DB_NONE);
+	return one(&rows, "there is no checkpoint yet", out, cms, err);
+}
+
+int
 store_auditpoint_before(struct store_tx *tx, int64_t number, struct store_auditpoint *out, struct err *err)
 {
-	struct store_auditpoint row;
 	struct db_rows rows;
-	bool found;
-	int rc;
 
 	db_query(&rows, tx->db,
 	    "SELECT " COLUMNS " FROM audit_checkpoint c WHERE c.number < $1 ORDER BY c.number DESC LIMIT 1",
 	    DB_ARGS(db_int(number)));
-	if ((found = db_next(&rows)))
-		row_read(&rows, &row);
-	if ((rc = db_end(&rows, err)) != 0)
+	return one(&rows, "there is no checkpoint before it", out, NULL, err);
+}
+
+int
+store_auditpoint_signed(struct store_tx *tx, int64_t before, struct store_auditpoint *out, struct buf *cms, struct err *err)
+{
+	struct db_rows rows;
+
+	db_query(&rows, tx->db,
+	    "SELECT " COLUMNS ", c.cms FROM audit_checkpoint c WHERE c.at < $1 AND c.cms IS NOT NULL"
+	    " ORDER BY c.number DESC LIMIT 1",
+	    DB_ARGS(db_int(before)));
+	return one(&rows, "there is no checkpoint of before that time", out, cms, err);
+}
+
+int
+store_auditpoint_at(struct store_tx *tx, int64_t seq, struct store_auditpoint *out, struct err *err)
+{
+	struct db_rows rows;
+
+	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM audit_checkpoint c WHERE c.seq = $1", DB_ARGS(db_int(seq)));
+	return one(&rows, "there is no checkpoint of that row", out, NULL, err);
+}
+
+int
+store_auditpoint_step(struct store_tx *tx, int64_t after, int64_t upto, struct store_auditpoint *out, struct err *err)
+{
+	struct db_rows rows;
+	int rc;
+
+	db_query(&rows, tx->db,
+	    "SELECT " COLUMNS " FROM audit_checkpoint c WHERE c.seq > $1 AND c.seq <= $2 ORDER BY c.seq DESC LIMIT 1",
+	    DB_ARGS(db_int(after), db_int(upto)));
+	if ((rc = one(&rows, "", out, NULL, err)) != E_NOTFOUND)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "there is no checkpoint before number %lld", (long long)number);
-	*out = row;
-	return 0;
+	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM audit_checkpoint c WHERE c.seq > $1 ORDER BY c.seq LIMIT 1",
+	    DB_ARGS(db_int(after)));
+	return one(&rows, "there is no checkpoint behind that row", out, NULL, err);
+}
+
+int
+store_auditpoint_drop(struct store_tx *tx, int64_t number, struct err *err)
+{
+	return db_exec(
+	    tx->db, "DELETE FROM audit_checkpoint WHERE number < $1", DB_ARGS(db_int(number)), NULL, err);
 }
 
 int

@@ -31,6 +31,20 @@ MUST_CHECK int store_auditpoint_last(struct store_tx *tx, struct store_auditpoin
 MUST_CHECK int store_auditpoint_before(
     struct store_tx *tx, int64_t number, struct store_auditpoint *out, struct err *err);
 
+/* The last one before the time BEFORE whose message is kept, with it. E_NOTFOUND. */
+MUST_CHECK int store_auditpoint_signed(
+    struct store_tx *tx, int64_t before, struct store_auditpoint *out, struct buf *cms, struct err *err);
+
+/* The one about the row SEQ. E_NOTFOUND. */
+MUST_CHECK int store_auditpoint_at(struct store_tx *tx, int64_t seq, struct store_auditpoint *out, struct err *err);
+
+/* Of those about rows from AFTER + 1 on, the last up to UPTO; without one there, the first behind. E_NOTFOUND. */
+MUST_CHECK int store_auditpoint_step(
+    struct store_tx *tx, int64_t after, int64_t upto, struct store_auditpoint *out, struct err *err);
+
+/* Remove those with a number below NUMBER. */
+MUST_CHECK int store_auditpoint_drop(struct store_tx *tx, int64_t number, struct err *err);
+
 /* Call EACH for those about rows after AFTER and up to UPTO, in order, with the hash of the row; NULL: it is not there.
  * Borrowed. */
 typedef int store_auditpoint_each_fn(

@@ -1,6 +1,8 @@
 """Part 12: the audit trail."""
 
 import csv
+import datetime
+import gzip
 import io
 import json
 import sqlite3
@@ -124,7 +126,7 @@ def test_a_checkpoint_is_evidence(fresh):
             device.dir / "device.key", "-certfile", home.dir / "ca/issuing.crt", "-outform", "PEM", "-out", file)
     assert run("openssl", *verify, home.dir / "ca/root.crt", check=False).returncode != 0
     said = home.json("audit", "verify")
-    assert said == {"rows": said["rows"], "keyed_from": 1, "intact": True, "next": None} and said["rows"] <= len(rows(home))
+    assert said == {"archived": 0, "rows": said["rows"], "keyed_from": 1, "intact": True, "next": None} and said["rows"] <= len(rows(home))
 
 
 def cut(home, keep):
@@ -208,3 +210,57 @@ def test_filters_and_exports(fresh):
     assert [(r["seq"], r["at"], r["hash"]) for r in table][:len(everything)] == [(str(r["seq"]), r["at"], r["hash"]) for r in everything]
     assert (table[1]["actor"], table[1]["target"], table[1]["detail"]) == ("'=1+1", "'@x\n\"", "{}")
     assert json.loads(table[-1]["detail"]) == rows(home)[-1]["detail"]
+
+
+def test_archives(fresh):
+    """H6: rows that leave for a file are verified with it, and a command that is killed on the way loses none."""
+    home = fresh(settings={"audit.checkpoint": "1s"}).start()
+    first, second, third = (home.base / f"{n}.jsonl.gz" for n in ("first", "second", "third"))
+    tomorrow = str(datetime.date.today() + datetime.timedelta(days=2))
+    assert home.cli("audit", "archive", "--before", "2020-01-01", "-o", first, check=False).returncode == 1 and not first.exists()
+
+    def some(name):
+        home.cli("policy", "set", name, "--write", "x/{id}")
+        covered(home)
+        return rows(home)
+
+    before = some("a")
+    # Killed with the file written and no row removed.
+    argv = ["strace", "-f", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:signal=KILL:when=1", muster.MUSTER, "--dir",
+            home.dir, "audit", "archive", "--before", tomorrow, "-o", first]
+    assert run(*argv, check=False).returncode != 0
+    assert rows(home)[:len(before)] == before
+    home.cli("audit", "verify")
+    assert home.cli("audit", "archive", "--before", tomorrow, "-o", first, check=False).returncode == 1  # it exists
+    archived = home.json("audit", "archive", "--before", tomorrow, "-o", second)["archived"]
+    assert archived >= before[-1]["seq"] and rows(home)[0]["seq"] == archived + 1
+    note = rows(home)[0]
+    assert note["action"] == "audit.archive" and note["target"] == f"audit:{archived}" and note["detail"]["head"] == before[-1]["hash"]
+    some("b")
+    home.cli("audit", "archive", "--before", tomorrow, "-o", third)
+    last = some("c")[-1]["seq"]
+
+    said = home.json("audit", "verify")
+    assert said["intact"] is True and said["archived"] > archived
+    alone = home.json("audit", "verify", "--archive", second, "--archive", third, "--offline")
+    assert alone == {"intact": True, "seen": {"from": 1, "to": said["archived"]}}
+    everything = home.json("audit", "verify", *(a for f in (first, second, third) for a in ("--archive", f)))  # the first overlaps
+    assert everything["seen"]["from"] == 1 and everything["seen"]["to"] >= last
+    kept = [json.loads(line) for f in (second, third) for line in gzip.open(f)]
+    kept = [row for row in kept if "seq" in row]
+    assert [r["seq"] for r in kept] == list(range(1, said["archived"] + 1))
+    assert [(r["actor"], r["hash"]) for r in kept][:len(before)] == [(r["actor"], r["hash"]) for r in before]
+
+    for files, reason in (([third, second], b"its rows are not what"), ([second], b"in an archive that was not named")):
+        refused = home.cli("audit", "verify", *(a for f in files for a in ("--archive", f)), check=False)
+        assert refused.returncode == 1 and reason in refused.stderr, refused.stderr
+    lines = gzip.open(second).read().splitlines(keepends=True)
+    for i, change in enumerate((lines[:-1], lines[:2] + lines[3:], [*lines[:2], lines[2].replace(b"policy", b"policz", 1), *lines[3:]],
+                                [lines[0], lines[2], lines[1], *lines[3:]], [*lines, lines[1]], lines[1:])):
+        bad = home.base / f"bad{i}"
+        bad.write_bytes(gzip.compress(b"".join(change)))
+        assert home.cli("audit", "verify", "--offline", "--archive", bad, check=False).returncode == 1, i
+    bad.write_bytes(second.read_bytes()[:-9])
+    assert b"cut off or damaged" in home.cli("audit", "verify", "--offline", "--archive", bad, check=False).stderr
+    body = {"until": last, "head": "0" * 64, "file_sha256": "0" * 64}
+    assert home.request("POST", "/v1/audit/archive", body, token=home.token).status == 403  # not from elsewhere

@@ -210,7 +210,7 @@ def routes_with_bodies(home):
             ("POST", "/v1/jobs"), ("POST", "/v1/jobs/a6/rows"), ("POST", "/v1/jobs/a6/start"), ("POST", "/v1/jobs/a6/cancel"),
             ("POST", f"/v1/devices/{id}/rotate"), ("POST", "/v1/rotations"), ("POST", "/v1/trust"), ("POST", "/v1/trust/a6/resume"),
             ("POST", "/v1/trust/a6/serials"), ("POST", "/v1/trust/a6/serials/remove"), ("POST", "/v1/trust/a6/serials/forget"),
-            ("POST", "/v1/tenants"), ("PATCH", "/v1/tenants/a6")]
+            ("POST", "/v1/tenants"), ("PATCH", "/v1/tenants/a6"), ("POST", "/v1/audit/archive")]
 
 
 def test_a6_unknown_members_everywhere(home):

@@ -3,7 +3,9 @@
 #include "core_fixture.h"
 
 #include "core/auditpoint.h"
+#include "base/text.h"
 #include "signer/client.h"
+#include "store/auditpoint.h"
 
 #include <sqlite3.h>
 
@@ -35,6 +37,17 @@ setup(void **state)
 		auditpoint_flush(f->core, true);
 	}
 	return 0;
+}
+
+static int
+auditpoint_last_of(struct fixture *f, struct checkpoint *out, struct buf *cms)
+{
+	struct buf own = {0};
+	struct err err = {0};
+	int rc = auditpoint_signed(f->core, INT64_MAX, out, cms != NULL ? cms : &own, &err);
+
+	buf_clear(&own);
+	return rc;
 }
 
 static int
@@ -91,11 +104,11 @@ test_intact(void **state)
 	uint64_t number;
 
 	assert_ok(verify(f, &err));
-	assert_ok(auditpoint_last(f->core, &last, &cms, &err));
+	assert_ok(auditpoint_last_of(f, &last, &cms));
 	number = last.number;
 	assert_true(number >= 5);
 	auditpoint_flush(f->core, true); /* nothing new, nothing signed */
-	assert_ok(auditpoint_last(f->core, &last, NULL, &err));
+	assert_ok(auditpoint_last_of(f, &last, NULL));
 	assert_true(last.number == number);
 
 	/* The signer says the same again, and what it says is under the root alone. */
@@ -128,7 +141,7 @@ test_the_signer_refuses_a_shorter_trail(void **state)
 	uint8_t head[SHA256_LEN];
 	struct err err = {0};
 
-	assert_ok(auditpoint_last(f->core, &last, NULL, &err));
+	assert_ok(auditpoint_last_of(f, &last, NULL));
 	memset(head, 7, sizeof head);
 	assert_int_equal(signer_checkpoint(f->core->signer, last.seq - 1, head, &out, &cms, &err), E_CONFLICT);
 	assert_non_null(strstr(err.text, "its end was cut off"));
@@ -201,7 +214,7 @@ test_a_trail_made_anew_with_the_key(void **state)
 	struct checkpoint last;
 	struct err err = {0};
 
-	assert_ok(auditpoint_last(f->core, &last, NULL, &err));
+	assert_ok(auditpoint_last_of(f, &last, NULL));
 	tamper(f, "DELETE FROM audit; UPDATE setting SET value = '0 ' || lower(hex(zeroblob(32))) WHERE name = 'audit_head'");
 	write_rows(f, (int)last.seq + 8); /* longer than it was */
 	assert_found(f, "has not the hash that it had at checkpoint 1");
@@ -223,7 +236,7 @@ test_a_lost_answer(void **state)
 	struct buf cms = {0};
 	struct err err = {0};
 
-	assert_ok(auditpoint_last(f->core, &last, NULL, &err));
+	assert_ok(auditpoint_last_of(f, &last, NULL));
 	tamper(f, "SELECT 1"); /* another core, which has looked at nothing yet */
 	write_rows(f, 2);
 	assert_ok(store_read(f->core->store, &tx, &err));
@@ -232,10 +245,10 @@ test_a_lost_answer(void **state)
 	assert_ok(signer_checkpoint(f->core->signer, head.seq, head.hash, &next, &cms, &err));
 	write_rows(f, 1);
 	assert_ok(verify(f, &err)); /* stores it */
-	assert_ok(auditpoint_last(f->core, &stored, NULL, &err));
+	assert_ok(auditpoint_last_of(f, &stored, NULL));
 	assert_true(stored.number == next.number && next.number > last.number);
 	auditpoint_flush(f->core, true);
-	assert_ok(auditpoint_last(f->core, &stored, NULL, &err));
+	assert_ok(auditpoint_last_of(f, &stored, NULL));
 	assert_true(stored.number == next.number + 1);
 	assert_ok(verify(f, &err));
 	buf_clear(&cms);
@@ -260,6 +273,101 @@ test_without_the_signer(void **state)
 	patience_ms = 5000;
 }
 
+static struct checkpoint
+point_of(struct fixture *f, int64_t number)
+{
+	struct store_auditpoint row;
+	struct checkpoint c = {0};
+	struct store_tx *tx = NULL;
+	struct err err = {0};
+
+	assert_ok(store_read(f->core->store, &tx, &err));
+	assert_ok(store_auditpoint_before(tx, number + 1, &row, &err));
+	store_rollback(&tx);
+	assert_int_equal(row.number, number);
+	c.seq = row.seq;
+	memcpy(c.head, row.head, SHA256_LEN);
+	return c;
+}
+
+static int
+archive(struct fixture *f, const struct checkpoint *upto, int64_t *base, struct err *err)
+{
+	static const uint8_t file[SHA256_LEN] = {0xab};
+	struct caller caller = f->caller;
+
+	(void)text_copy(caller.from, sizeof caller.from, "socket");
+	return audit_archive(f->core, &caller, upto->seq, upto->head, file, base, err);
+}
+
+/* What was archived is gone, the rest is verified from there, and nobody else can make it look so. */
+static void
+test_archive(void **state)
+{
+	struct fixture *f = *state;
+	struct checkpoint upto = point_of(f, 2), other = upto;
+	struct store_audit_verdict verdict;
+	struct err err = {0};
+	int64_t base = -1;
+
+	assert_int_equal(audit_archive(f->core, &f->caller, upto.seq, upto.head, upto.head, &base, &err), E_DENIED);
+	other.head[0] ^= 1;
+	assert_int_equal(archive(f, &other, &base, &err), E_CONFLICT);
+	other = upto;
+	other.seq++;
+	assert_int_equal(archive(f, &other, &base, &err), E_CONFLICT);
+	assert_int_equal(base, -1);
+	assert_ok(archive(f, &upto, &base, &err));
+	assert_int_equal(base, upto.seq);
+	assert_int_equal(archive(f, &upto, &base, &err), E_CONFLICT); /* again */
+	assert_ok(audit_verify(f->core, 0, INT64_MAX, &verdict, &err));
+	assert_true(verdict.archived == base && verdict.rows == verdict.last - base);
+	assert_ok(audit_verify(f->core, base + 1, INT64_MAX, &verdict, &err));
+	auditpoint_flush(f->core, true);
+	assert_ok(verify(f, &err));
+	upto = point_of(f, 4);
+	assert_ok(archive(f, &upto, &base, &err));
+	assert_ok(verify(f, &err));
+	tamper(f, "SELECT 1"); /* another start */
+	assert_ok(verify(f, &err));
+}
+
+/* H6: rows removed as if they had been archived. */
+static void
+test_no_archive_was_made(void **state)
+{
+#define REMOVE                                                                                                         \
+	"INSERT OR REPLACE INTO setting (name, value) SELECT 'audit_base', seq || ' ' || lower(hex(head)) FROM audit_checkpoint"     \
+	" WHERE number = 3; DELETE FROM audit WHERE seq <= (SELECT seq FROM audit_checkpoint WHERE number = 3);"        \
+	"DELETE FROM audit_checkpoint WHERE number < 3;"
+	static const struct {
+		const char *sql, *text;
+	} cases[] = {
+	    {REMOVE, "are missing, and were not archived"},
+	    {"DELETE FROM setting WHERE name = 'audit_base'", "audit row 1 is missing"},
+	    {"UPDATE setting SET value = 'x' WHERE name = 'audit_base'", "is damaged"},
+	    {"UPDATE setting SET value = (SELECT seq || ' ' || lower(hex(zeroblob(32))) FROM audit_checkpoint WHERE number = 2)"
+	     " WHERE name = 'audit_base'", "was changed or moved"},
+	    {"DELETE FROM audit WHERE seq = (SELECT min(seq) FROM audit)", "is missing"},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct checkpoint upto;
+		struct err err = {0};
+		void *own = NULL;
+		int64_t base;
+
+		(void)setup(&own);
+		upto = point_of(own, 2);
+		assert_ok(archive(own, &upto, &base, &err));
+		tamper(own, cases[i].sql);
+		assert_found(own, cases[i].text);
+		(void)fixture_close(&own);
+	}
+}
+
 #define case_of(fn) cmocka_unit_test_setup_teardown(fn, setup, fixture_close)
 
 int
@@ -272,6 +380,8 @@ main(void)
 	    case_of(test_a_trail_made_anew_with_the_key),
 	    case_of(test_a_lost_answer),
 	    case_of(test_without_the_signer),
+	    case_of(test_archive),
+	    cmocka_unit_test(test_no_archive_was_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
