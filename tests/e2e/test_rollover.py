@@ -320,6 +320,7 @@ def test_at_most_seven_are_kept(fresh):
     assert (home.dir / "broker/crl.pem").read_text().count("BEGIN X509 CRL") == 8
 
 
+@pytest.mark.heavy
 def test_a_backup_holds_all_of_them(fresh):
     home = fresh().start()
     made, device = register(home, "old")
@@ -336,6 +337,7 @@ def test_a_backup_holds_all_of_them(fresh):
     wait_for(lambda: serial in crl(home, before), 5, "the revocation on the list of the CA before")
 
 
+@pytest.mark.heavy
 def test_a_backup_of_before_a_rollover(fresh):
     """I13: what the newer CA issued stays shut out, who is revoked stays revoked, and the home goes on and rolls over."""
     home = fresh().start()
