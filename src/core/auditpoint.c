@@ -130,7 +130,7 @@ sync_with_signer(struct core *core, struct err *err)
 {
 	struct auditpoints *p = core->auditpoints;
 	struct checkpoint theirs = {0};
-	uint8_t ours[SHA256_LEN];
+	uint8_t ours[SHA256_LEN] = {0};
 	struct buf cms = {0};
 	int rc;
 
