@@ -43,7 +43,8 @@ def check_database(home):
     with database(home) as db:
         assert rows(db, "PRAGMA integrity_check") == [("ok",)]
         assert rows(db, "PRAGMA foreign_key_check") == []
-        devices = dict(rows(db, "SELECT id, status FROM device"))
+        # Who is in the archive is revoked.
+        devices = dict(rows(db, "SELECT id, status FROM device UNION ALL SELECT id, 3 FROM device_archive"))
         services = dict(rows(db, "SELECT id, status FROM service"))
         certificates = {
             serial.hex(): (kind, owner, state, der, reason, successor and successor.hex())
