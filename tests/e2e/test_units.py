@@ -1,5 +1,6 @@
 """Issue 7, part 8: the service under systemd: its units, its notifications, sockets that were made before it."""
 
+import fcntl
 import os
 import re
 import signal
@@ -50,17 +51,15 @@ class Systemd:
         self.told.settimeout(20 * muster.PATIENCE)
 
     def start(self):
-        """Start the service as its socket unit does."""
-        def sockets():
-            # Descriptors 3 and 4, whatever those are of; LISTEN_PID is of whoever executes the program.
-            for i, listener in enumerate(self.listeners):
-                os.dup2(listener.fileno(), 100 + i)
-            for i in range(len(self.listeners)):
-                os.dup2(100 + i, 3 + i)
-                os.close(100 + i)
-        given = ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=2 exec "$@"', "sh", muster.MUSTER, "--dir", self.home.dir, "serve"]
-        self.home.process = muster.Process(given, env={**os.environ, "NOTIFY_SOCKET": str(self.path)},
-                                           preexec=sockets, pass_fds=(3, 4))
+        """Start the service as its socket unit does: with descriptors 3 and 4, whatever those are here."""
+        fds = [fcntl.fcntl(listener, fcntl.F_DUPFD, 100) for listener in self.listeners]
+        moved = " ".join(f"{3 + i}<&{fd} {fd}<&-" for i, fd in enumerate(fds))
+        # LISTEN_PID is of whoever executes the program.
+        self.home.process = muster.Process(
+            ["bash", "-c", f'exec {moved}; LISTEN_PID=$$ LISTEN_FDS={len(fds)} exec "$@"', "bash", muster.MUSTER, "--dir",
+             self.home.dir, "serve"], env={**os.environ, "NOTIFY_SOCKET": str(self.path)}, pass_fds=fds)
+        for fd in fds:
+            os.close(fd)
 
     def said(self):
         return self.told.recv(4096).decode().split("\n")
