@@ -3,6 +3,7 @@
 #include "core/auditpoint.h"
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "signer/client.h"
 #include "store/audit.h"
@@ -190,8 +191,11 @@ take(struct core *core, const struct store_audit_head *head, struct err *err)
 
 	p->is_synced = false; /* until it is stored */
 	if ((rc = signer_checkpoint(core->signer, head->seq, head->hash, &next, &cms, err)) == 0 &&
-	    next.number != p->last.number)
+	    next.number != p->last.number) {
+		KILLPOINT(59, "a checkpoint of the audit signed, not stored");
 		rc = point_store(core, &next, &cms, err);
+		KILLPOINT(60, "the same, stored");
+	}
 	p->is_synced = rc == 0;
 	buf_clear(&cms);
 	return rc;

@@ -44,7 +44,9 @@ check_small(const struct proto_frame *frame)
 	struct buf again = {0};
 	struct proto_note note;
 	struct proto_crl crl;
+	uint8_t head[SHA256_LEN];
 	uint64_t after;
+	int64_t seq;
 
 	if (proto_note_read(frame, &note, NULL) == 0) {
 		FUZZ_ASSERT(reason_is_known(note.reason) && note.at >= 0 && note.at <= DER_TIME_MAX);
@@ -59,6 +61,12 @@ check_small(const struct proto_frame *frame)
 	}
 	if (proto_log_read_read(frame, &after, NULL) == 0) {
 		proto_log_read_put(&again, after);
+		expect_same(&again, frame);
+		buf_reset(&again);
+	}
+	if (proto_checkpoint_read(frame, &seq, head, NULL) == 0) {
+		FUZZ_ASSERT(seq >= 0);
+		proto_checkpoint_put(&again, seq, head);
 		expect_same(&again, frame);
 	}
 	buf_clear(&again);
@@ -103,6 +111,7 @@ static void
 check_signed(const struct proto_frame *frame)
 {
 	struct buf answer = {0}, sig = {0}, again = {0};
+	struct checkpoint checkpoint;
 	const uint8_t *at;
 	uint64_t number;
 	size_t len;
@@ -111,6 +120,12 @@ check_signed(const struct proto_frame *frame)
 	if (proto_signed_read(&answer, &number, &at, &len, NULL) == 0) {
 		buf_append(&sig, at, len);
 		proto_signed_put(&again, number, &sig);
+		expect_same(&again, frame);
+		buf_reset(&again);
+	}
+	if (proto_checkpoint_signed_read(&answer, &checkpoint, &len, NULL) == 0) {
+		proto_checkpoint_signed_put(&again, &checkpoint);
+		buf_append(&again, answer.data + len, answer.len - len);
 		expect_same(&again, frame);
 	}
 	buf_clear(&answer);
