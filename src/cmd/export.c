@@ -1,12 +1,9 @@
-/* `muster device export`: devices by pages, each written out before the next is asked for. */
+/* `muster device export`. */
 #include "cmd/commands.h"
-#include "cmd/csvfile.h"
-#include "cmd/print.h"
+#include "cmd/pages.h"
 #include "cmd/rest.h"
 
 #include <argp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { OPT_FORMAT = 0x100, OPT_STATUS, OPT_TYPE, OPT_LOCATION, OPT_SEARCH };
@@ -63,108 +60,19 @@ static const struct argp argp = {options, parse, "",
 
 static const char *const columns[] = {
     "id", "name", "type", "location", "labels", "policy", "status", "created_at", "updated_at", "last_seen_at"};
-#define N_COLUMNS (sizeof columns / sizeof columns[0])
-
-/* A member as a cell, to be freed: texts as they are, an object as JSON, null and an empty object as nothing. NULL: no memory. */
-static char *
-cell_make(const json_t *value)
-{
-	if (json_is_string(value))
-		return strdup(json_string_value(value));
-	if (json_is_object(value) && json_object_size(value) > 0)
-		return json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
-	return strdup("");
-}
-
-static int
-csv_device(struct buf *out, const json_t *device, struct err *err)
-{
-	char *cells[N_COLUMNS] = {NULL};
-	size_t i, n = 0;
-
-	for (; n < N_COLUMNS; n++)
-		if ((cells[n] = cell_make(json_object_get(device, columns[n]))) == NULL)
-			break;
-	if (n == N_COLUMNS)
-		csvfile_write(out, (const char *const *)cells, N_COLUMNS);
-	for (i = 0; i < n; i++)
-		free(cells[i]);
-	return n == N_COLUMNS ? 0 : err_nomem(err);
-}
-
-static int
-json_device(struct buf *out, const json_t *device, struct err *err)
-{
-	char *text = json_dumps(device, JSON_COMPACT);
-
-	if (text == NULL)
-		return err_nomem(err);
-	buf_printf(out, "%s\n", text);
-	free(text);
-	return 0;
-}
-
-static int
-page_write(const struct arguments *a, const json_t *page, struct err *err)
-{
-	struct buf out = {0};
-	json_t *item;
-	size_t i;
-	int rc = 0;
-
-	json_array_foreach (json_object_get(page, "items"), i, item)
-		if (rc == 0)
-			rc = a->jsonl ? json_device(&out, item, err) : csv_device(&out, item, err);
-	if (rc == 0 && buf_failed(&out))
-		rc = err_nomem(err);
-	if (rc == 0 && fwrite(out.data, 1, out.len, stdout) != out.len)
-		rc = err_sys(err, "cannot write to standard output");
-	buf_clear(&out);
-	return rc;
-}
-
-static int
-page_get(const struct cli *cli, const struct arguments *a, const char *after, json_t **page_out, struct err *err)
-{
-	struct buf path = {0};
-	int rc;
-
-	buf_text(&path, "/v1/devices?limit=1000");
-	rest_query(&path, "status", a->status);
-	rest_query(&path, "type", a->type);
-	rest_query(&path, "location", a->location);
-	rest_query(&path, "search", a->search);
-	rest_query(&path, "after", after);
-	rc = buf_failed(&path) ? err_nomem(err) : rest_call(cli, "GET", buf_str(&path), NULL, page_out, err);
-	buf_clear(&path);
-	return rc;
-}
 
 int
 cmd_device_export(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {0};
-	json_t *page = NULL, *next;
-	const char *after = NULL;
-	struct buf head = {0};
-	struct err err = {0};
-	int rc;
+	struct buf path = {0};
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	if (!a.jsonl) {
-		csvfile_write(&head, columns, N_COLUMNS);
-		(void)fputs(buf_str(&head), stdout);
-		buf_clear(&head);
-	}
-	do {
-		next = NULL;
-		if ((rc = page_get(cli, &a, after, &next, &err)) == 0)
-			rc = page_write(&a, next, &err);
-		json_decref(page);
-		page = next;
-		after = json_string_value(json_object_get(page, "next"));
-	} while (rc == 0 && after != NULL);
-	json_decref(page);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	buf_text(&path, "/v1/devices");
+	rest_query(&path, "status", a.status);
+	rest_query(&path, "type", a.type);
+	rest_query(&path, "location", a.location);
+	rest_query(&path, "search", a.search);
+	return pages_export(cli, &path, !a.jsonl, columns, sizeof columns / sizeof columns[0]);
 }
