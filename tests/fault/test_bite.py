@@ -35,6 +35,11 @@ MUTANTS = {
     "what a renewal's key was given before": (
         "src/core/rotation.c", "(rc = idempotency_note(tx, caller, &r->idempotency, r->id, certificate->serial, now, err)) == 0 &&",
         "", ["fault:test_killed_at_a_point[27]"]),
+    "the MAC of an audit row": (
+        "src/store/audit.c", "if (!row->has_mac || !secret_equal(mac, row->mac, sizeof mac))", "if (false)", ["unit:store_audit"]),
+    "the row that tells of an archive": ("src/store/audit.c", "== 0 && !is_told)", "== 0 && false)", ["unit:auditpoint"]),
+    "the signer's memory of the audit": ("src/signer/witness.c", "if (seq < last->seq)", "if (false)", ["unit:signer", "unit:auditpoint"]),
+    "who may sign a checkpoint": ("src/x509/checkpoint.c", "X509_get_extended_key_usage(cert) == XKU_SMIME", "true", ["unit:checkpoint"]),
     "the tenant filter": (
         "src/store/device.c", "FROM device WHERE id = $1 AND tenant_id = $2", "FROM device WHERE id = $1 AND $2 = $2",
         ["unit:store_device"]),
