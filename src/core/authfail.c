@@ -137,7 +137,7 @@ authfail_note_why(struct core *core, const char *peer, const char *via, const ch
 	struct err err = {0};
 	int rc;
 
-	(void)limits_take_address(core, LIMIT_AUTH_FAILURES, peer, NULL);
+	(void)limits_take_address(core, LIMIT_AUTH_FAILURES, peer, NULL, NULL);
 	if (!count(core, peer, true, client))
 		return;
 	if (why != NULL)

@@ -79,11 +79,11 @@ limits_take(struct core *core, enum limit limit, const struct caller *caller, st
 }
 
 int
-limits_take_address(struct core *core, enum limit limit, const char *address, struct err *err)
+limits_take_address(struct core *core, enum limit limit, const char *address, struct ratelimit_report *report, struct err *err)
 {
 	const struct ratelimit_who who = {.key = {[RATELIMIT_ADDRESS] = address}};
 
-	return ratelimit_take(core->limits[limit], &who, clock_mono_ms(), NULL, err);
+	return ratelimit_take(core->limits[limit], &who, clock_mono_ms(), report, err);
 }
 
 int

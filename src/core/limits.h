@@ -33,8 +33,9 @@ void limits_set(struct core *core);
 /* Count one action of CALLER in all that is known of it, and report to caller->quotas. E_LIMIT with retry_after_s. Any thread. */
 MUST_CHECK int limits_take(struct core *core, enum limit limit, const struct caller *caller, struct err *err);
 
-/* The same for somebody of whom only the address is known. */
-int limits_take_address(struct core *core, enum limit limit, const char *address, struct err *err);
+/* The same for somebody of whom only the address is known. REPORT may be NULL. */
+int limits_take_address(
+    struct core *core, enum limit limit, const char *address, struct ratelimit_report *report, struct err *err);
 
 /* And without counting; without WITH_ALL only that of the address itself. */
 MUST_CHECK int limits_look_address(struct core *core, enum limit limit, const char *address, bool with_all, struct err *err);

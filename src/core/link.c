@@ -19,15 +19,15 @@ link_caller(const struct store_package *package)
 	return (struct caller){.tenant_id = package->tenant_id, .who = "link"};
 }
 
-/* May PEER ask for a link? */
+/* May VISITOR ask for a link? */
 static int
-link_may_try(struct core *core, const char *peer, struct err *err)
+link_may_try(struct core *core, const struct link_visitor *visitor, struct err *err)
 {
 	int rc;
 
-	if ((rc = authfail_may_try(core, peer, false, err)) != 0)
+	if ((rc = authfail_may_try(core, visitor->address, false, err)) != 0)
 		return rc;
-	return limits_take_address(core, LIMIT_LINKS, peer, err);
+	return limits_take_address(core, LIMIT_LINKS, visitor->address, visitor->quotas, err);
 }
 
 static int
@@ -84,26 +84,26 @@ out:
 }
 
 int
-link_look(struct core *core, const char *token, const char *peer, struct store_package *package_out,
+link_look(struct core *core, const char *token, const struct link_visitor *visitor, struct store_package *package_out,
     struct err *err)
 {
 	int rc;
 
-	if ((rc = link_may_try(core, peer, err)) == 0 &&
+	if ((rc = link_may_try(core, visitor, err)) == 0 &&
 	    (rc = look(core, token, package_out, err)) == E_NOTFOUND)
-		authfail_note(core, peer, "link");
+		authfail_note(core, visitor->address, "link");
 	return rc;
 }
 
 int
-link_redeem(struct core *core, const char *token, const char *peer, struct store_package *package_out,
+link_redeem(struct core *core, const char *token, const struct link_visitor *visitor, struct store_package *package_out,
     struct buf *archive_out, struct err *err)
 {
 	int rc;
 
-	if ((rc = link_may_try(core, peer, err)) == 0 &&
-	    (rc = redeem(core, token, peer, package_out, archive_out, err)) == E_NOTFOUND)
-		authfail_note(core, peer, "link");
+	if ((rc = link_may_try(core, visitor, err)) == 0 &&
+	    (rc = redeem(core, token, visitor->address, package_out, archive_out, err)) == E_NOTFOUND)
+		authfail_note(core, visitor->address, "link");
 	return rc;
 }
 

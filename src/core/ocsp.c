@@ -376,7 +376,7 @@ ocsp_answer(struct core *core, const uint8_t *der, size_t len, const char *peer,
 	}
 	if (!may_block) {
 		*must_block_out = true;
-		return limits_take_address(core, LIMIT_OCSP, peer, err);
+		return limits_take_address(core, LIMIT_OCSP, peer, NULL, err);
 	}
 	if ((rc = sign(o, issuer, &request, out, err)) != E_BUSY)
 		return rc;

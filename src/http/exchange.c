@@ -26,6 +26,7 @@ exchange_new(struct core *core, struct loop *loop, struct traffic *traffic)
 		x->loop = loop;
 		x->begun_us = clock_mono_us();
 		x->request.http.traffic = traffic;
+		x->request.http.quotas = &x->quotas;
 		(void)text_copy(x->who, sizeof x->who, "-");
 	}
 	return x;

@@ -40,11 +40,12 @@ int
 link_show(struct core *core, const struct caller *caller, const struct http_request *req,
     struct http_reply *reply, struct err *err)
 {
+	const struct link_visitor visitor = {req->peer, req->quotas};
 	struct store_package package;
 	int rc;
 
 	(void)caller;
-	if ((rc = link_look(core, req->params[0], req->peer, &package, err)) != 0)
+	if ((rc = link_look(core, req->params[0], &visitor, &package, err)) != 0)
 		return refuse(req, reply, rc, err);
 	page_reply(reply, 200, "Device credentials", landing);
 	return 0;
@@ -70,6 +71,7 @@ link_deliver(struct core *core, const struct caller *caller, const struct http_r
     struct http_reply *reply, struct err *err)
 {
 	struct delivery *delivery = calloc(1, sizeof *delivery); /* before the link is consumed */
+	const struct link_visitor visitor = {req->peer, req->quotas};
 	int rc;
 
 	(void)caller;
@@ -77,7 +79,7 @@ link_deliver(struct core *core, const struct caller *caller, const struct http_r
 		return err_nomem(err);
 	(void)text_copy(delivery->peer, sizeof delivery->peer, req->peer);
 	buf_init_secret(&reply->body);
-	if ((rc = link_redeem(core, req->params[0], req->peer, &delivery->package, &reply->body, err)) != 0) {
+	if ((rc = link_redeem(core, req->params[0], &visitor, &delivery->package, &reply->body, err)) != 0) {
 		free(delivery);
 		return refuse(req, reply, rc, err);
 	}

@@ -20,6 +20,7 @@
 #define HTTP_HEADER_SIZE 256 /* of a header that is copied; what is longer counts as absent */
 #define HTTP_ETAG_SIZE 64
 
+struct ratelimit_report;
 struct traffic;
 
 /* A request as a handler sees it: a copy, independent of the connection, which may be gone already. */
@@ -39,6 +40,7 @@ struct http_request {
 	char trace[TRACE_ID_SIZE];  /* of the trace that it came in, for the log; "" if none */
 	const struct http_query *query;
 	struct traffic *traffic;    /* the server's counters, for /metrics */
+	struct ratelimit_report *quotas; /* what limits leave, for the answer */
 	bool must_answer;	    /* no more waiting (http_reply.wait_s) */
 	bool is_inline;		    /* on the event loop, where nothing may block */
 };

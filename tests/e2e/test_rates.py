@@ -283,9 +283,13 @@ def test_links_by_client_and_in_all(fresh):
         return home.request(method, path, token=None, headers=as_client(client))
 
     # GET and POST, good or bad, count alike.
-    assert [ask(m, p, "192.0.2.1").status for m, p in (
-        ("GET", paths[0]), ("POST", paths[0]), ("POST", paths[0]), ("GET", UNKNOWN))] == [200, 200, 410, 404]
-    problem(ask("POST", paths[1], "192.0.2.1"))
+    replies = [ask(m, p, "192.0.2.1") for m, p in (
+        ("GET", paths[0]), ("POST", paths[0]), ("POST", paths[0]), ("GET", UNKNOWN))]
+    assert [r.status for r in replies] == [200, 200, 410, 404]
+    assert [left(r)["links-address"][:2] for r in replies] == [(4, 3), (4, 2), (4, 1), (4, 0)]
+    refused = ask("POST", paths[1], "192.0.2.1")
+    problem(refused)
+    assert left(refused)["links-address"] == (4, 0, int(refused.headers["Retry-After"]))
     assert [ask("GET", paths[1], "192.0.2.2").status for _ in range(3)] == [200] * 3
     problem(ask("POST", paths[1], "192.0.2.3"))
     assert home.request("GET", "/v1/devices").status == 200

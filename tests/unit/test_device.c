@@ -156,12 +156,12 @@ test_reissue_supersedes(void **state)
 	assert_int_equal(fixture_certificate_state(f, first.certificate.serial, &reason), CERTIFICATE_REVOKED);
 	assert_int_equal(reason, REASON_SUPERSEDED);
 	assert_int_equal(fixture_certificate_state(f, second.certificate.serial, NULL), CERTIFICATE_ACTIVE);
-	assert_int_equal(link_look(f->core, fixture_token(&first), "192.0.2.1", &package, &err), E_GONE);
-	assert_ok(link_look(f->core, fixture_token(&second), "192.0.2.1", &package, &err));
+	assert_int_equal(link_look(f->core, fixture_token(&first), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err), E_GONE);
+	assert_ok(link_look(f->core, fixture_token(&second), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err));
 	store_device_clear(&now);
 	assert_ok(device_revoke(f->core, &f->caller, device.id, REASON_UNSPECIFIED, &now, &err));
 	assert_int_equal(device_reissue(f->core, &f->caller, device.id, &request, &now, &second, &err), E_CONFLICT);
-	assert_int_equal(link_look(f->core, fixture_token(&second), "192.0.2.1", &package, &err), E_GONE);
+	assert_int_equal(link_look(f->core, fixture_token(&second), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err), E_GONE);
 	store_device_clear(&now);
 	store_device_clear(&device);
 	credential_clear(&first);

@@ -94,7 +94,7 @@ test_again_is_the_same(void **state)
 	assert_string_equal(again.credential.url, "");
 	assert_int_equal(count(f), 1);
 	/* The link of the first answer is as good as before. */
-	assert_ok(link_look(f->core, fixture_token(&first.credential), "192.0.2.1", &package, &err));
+	assert_ok(link_look(f->core, fixture_token(&first.credential), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err));
 	made_clear(&again);
 	made_clear(&first);
 }

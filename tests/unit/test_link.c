@@ -15,16 +15,16 @@ test_delivered_once(void **state)
 	struct err err = {0};
 
 	fixture_register(f, "once", &device, &credential);
-	assert_ok(link_look(f->core, fixture_token(&credential), "192.0.2.1", &package, &err));
-	assert_ok(link_look(f->core, fixture_token(&credential), "192.0.2.1", &package, &err)); /* E4 */
-	assert_ok(link_redeem(f->core, fixture_token(&credential), "192.0.2.1", &package, &archive, &err));
+	assert_ok(link_look(f->core, fixture_token(&credential), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err));
+	assert_ok(link_look(f->core, fixture_token(&credential), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err)); /* E4 */
+	assert_ok(link_redeem(f->core, fixture_token(&credential), &(struct link_visitor){"192.0.2.1", NULL}, &package, &archive, &err));
 	assert_string_equal(package.owner_id, device.id);
 	assert_memory_equal(archive.data, "PK", 2);
 	buf_clear(&archive);
 	/* E2 */
-	assert_int_equal(link_redeem(f->core, fixture_token(&credential), "192.0.2.1", &package, &archive, &err), E_GONE);
+	assert_int_equal(link_redeem(f->core, fixture_token(&credential), &(struct link_visitor){"192.0.2.1", NULL}, &package, &archive, &err), E_GONE);
 	assert_int_equal(archive.len, 0);
-	assert_int_equal(link_look(f->core, fixture_token(&credential), "192.0.2.1", &package, &err), E_GONE);
+	assert_int_equal(link_look(f->core, fixture_token(&credential), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err), E_GONE);
 	store_device_clear(&device);
 	credential_clear(&credential);
 }
@@ -41,8 +41,8 @@ test_guesses(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof guesses / sizeof guesses[0]; i++) {
-		assert_int_equal(link_look(f->core, guesses[i], "192.0.2.1", &package, &err), E_NOTFOUND);
-		assert_int_equal(link_redeem(f->core, guesses[i], "p", &package, &archive, &err), E_NOTFOUND);
+		assert_int_equal(link_look(f->core, guesses[i], &(struct link_visitor){"192.0.2.1", NULL}, &package, &err), E_NOTFOUND);
+		assert_int_equal(link_redeem(f->core, guesses[i], &(struct link_visitor){"p", NULL}, &package, &archive, &err), E_NOTFOUND);
 	}
 	buf_clear(&archive);
 }
@@ -68,8 +68,8 @@ test_expired(void **state)
 
 	fixture_register(f, "late", &device, &credential);
 	time_added_s = 2 * 86400;
-	assert_int_equal(link_look(f->core, fixture_token(&credential), "192.0.2.1", &package, &err), E_GONE);
-	assert_int_equal(link_redeem(f->core, fixture_token(&credential), "p", &package, &archive, &err), E_GONE);
+	assert_int_equal(link_look(f->core, fixture_token(&credential), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err), E_GONE);
+	assert_int_equal(link_redeem(f->core, fixture_token(&credential), &(struct link_visitor){"p", NULL}, &package, &archive, &err), E_GONE);
 	time_added_s = 0;
 	buf_clear(&archive);
 	store_device_clear(&device);
@@ -90,7 +90,7 @@ redeem(void *arg)
 	struct store_package package;
 	struct buf archive = {0};
 	struct err err = {0};
-	int rc = link_redeem(race->f->core, race->token, "p", &package, &archive, &err);
+	int rc = link_redeem(race->f->core, race->token, &(struct link_visitor){"p", NULL}, &package, &archive, &err);
 
 	(void)pthread_mutex_lock(&race->lock);
 	race->won += rc == 0 && archive.len > 0;

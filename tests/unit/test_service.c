@@ -96,7 +96,7 @@ test_reissue_and_revocation(void **state)
 	assert_int_equal(fixture_certificate_state(f, first.certificate.serial, &reason), CERTIFICATE_REVOKED);
 	assert_int_equal(reason, REASON_SUPERSEDED);
 	assert_int_equal(fixture_certificate_state(f, second.certificate.serial, NULL), CERTIFICATE_ACTIVE);
-	assert_int_equal(link_look(f->core, fixture_token(&first), "192.0.2.1", &package, &err), E_GONE);
+	assert_int_equal(link_look(f->core, fixture_token(&first), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err), E_GONE);
 	assert_int_equal(
 	    service_revoke(f->core, &f->caller, "bridge", REASON_CERTIFICATE_HOLD, &now, &err), E_INPUT);
 	assert_int_equal(
@@ -105,7 +105,7 @@ test_reissue_and_revocation(void **state)
 	store_service_clear(&now);
 	assert_int_equal(fixture_certificate_state(f, second.certificate.serial, &reason), CERTIFICATE_REVOKED);
 	assert_int_equal(reason, REASON_KEY_COMPROMISE);
-	assert_int_equal(link_look(f->core, fixture_token(&second), "192.0.2.1", &package, &err), E_GONE);
+	assert_int_equal(link_look(f->core, fixture_token(&second), &(struct link_visitor){"192.0.2.1", NULL}, &package, &err), E_GONE);
 	assert_int_equal(
 	    service_revoke(f->core, &f->caller, service.id, REASON_UNSPECIFIED, &now, &err), E_CONFLICT);
 	assert_int_equal(

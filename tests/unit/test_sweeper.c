@@ -48,7 +48,7 @@ test_a_delivered_archive_leaves_the_disk(void **state)
 	/* A piece that is nowhere else: encrypted bytes of the key, the first entry. */
 	memcpy(needle, credential.archive.data + 100, sizeof needle);
 	assert_true(is_on_disk(f, needle, sizeof needle));
-	assert_ok(link_redeem(f->core, fixture_token(&credential), "p", &package, &archive, &err));
+	assert_ok(link_redeem(f->core, fixture_token(&credential), &(struct link_visitor){"p", NULL}, &package, &archive, &err));
 	assert_memory_equal(archive.data + 100, needle, sizeof needle);
 	assert_true(leaves_disk(f, needle, sizeof needle));
 	buf_clear(&archive);
