@@ -594,6 +594,22 @@ import_why(struct import *import, const char *job_id, char out[ERR_TEXT_MAX])
 }
 
 void
+import_look(struct import *import, size_t *running_out, size_t *waiting_out)
+{
+	const struct active *a;
+
+	*running_out = *waiting_out = 0;
+	if (import == NULL)
+		return;
+	(void)pthread_mutex_lock(&import->lock);
+	for (a = import->first; a != NULL; a = a->next) {
+		++*running_out;
+		*waiting_out += a->n_waiting > 0;
+	}
+	(void)pthread_mutex_unlock(&import->lock);
+}
+
+void
 import_wake(struct import *import)
 {
 	if (import == NULL)

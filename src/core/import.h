@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "core/core.h"
 
+#include <stddef.h>
+
 struct import;
 
 /* Start the threads; behind reconcile_run, which settles what an earlier process has left. E_NOMEM, E_SYS. */
@@ -17,6 +19,9 @@ void import_stop(struct import *import);
 
 /* Why rows of the job with this id wait at present, as "the signer is away", into OUT; "" if none does. Any thread. */
 void import_why(struct import *import, const char *job_id, char out[ERR_TEXT_MAX]);
+
+/* How many jobs run, and of how many of these rows wait. NULL is harmless. Any thread. */
+void import_look(struct import *import, size_t *running_out, size_t *waiting_out);
 
 /* A job was started or cancelled. Any thread; NULL is harmless. */
 void import_wake(struct import *import);

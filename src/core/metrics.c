@@ -9,6 +9,7 @@
 #include "core/authfail.h"
 #include "core/broker.h"
 #include "core/ca.h"
+#include "core/import.h"
 #include "core/keypool.h"
 #include "core/ocsp.h"
 #include "core/limits.h"
@@ -274,6 +275,16 @@ write_store(struct core *core, struct buf *out)
 }
 
 static void
+write_jobs(struct core *core, struct buf *out)
+{
+	size_t running, waiting;
+
+	import_look(core->import, &running, &waiting);
+	write_gauge(out, "muster_jobs_running", "Jobs (bulk imports) that run.", (int64_t)running);
+	write_gauge(out, "muster_jobs_waiting", "Of these, those of which rows wait for what is not there now.", (int64_t)waiting);
+}
+
+static void
 write_keypool(struct core *core, struct buf *out)
 {
 	size_t ready = 0, wanted = 0;
@@ -324,6 +335,7 @@ metrics_write(struct core *core, struct buf *out)
 	write_ocsp(core, out);
 	write_ends(core, out);
 	write_keypool(core, out);
+	write_jobs(core, out);
 	write_gauge(out, "muster_signer_calls_waiting", "Calls of the signer that wait for their answer.",
 	    signer_waiting(core->signer));
 	write_store(core, out);

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -348,6 +349,7 @@ def test_f8_a_limit_of_registrations_holds_for_jobs(fresh, requests):
     muster.wait_for(lambda: home.request("GET", f"/v1/jobs/{id}").json["done"] >= 5, 20, "what is allowed")
     waits = muster.wait_for(lambda: home.request("GET", f"/v1/jobs/{id}").json["waits_for"], 20, "why it waits")
     assert "more than 5 a minute" in waits
+    assert b"\nmuster_jobs_running 1\nmuster_jobs_waiting 1\n" in re.sub(rb"\n#.*", b"", home.request("GET", "/metrics").body)
     job = home.json("job", "cancel", id)
     assert job["done"] + job["failed"] in (5, 6) and job["failed"] == 0
 
