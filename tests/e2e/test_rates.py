@@ -148,6 +148,24 @@ def test_requests_by_tenant_address_and_all(limited):
     problem(home.request("GET", "/v1/devices"))
 
 
+def test_a_tenant_does_not_hold_up_another(limited):
+    """By whoever acts in it: one of the installation, or one who is bound to it."""
+    home = limited()
+    for name in ("loud", "quiet"):
+        home.cli("tenant", "add", name)
+    bound = home.json("--tenant", "loud", "operator", "add", "bound", "--role", "operator")["token"]
+    limited(register_tenant_per_min=1)
+
+    def register(tenant, token=""):
+        return home.request("POST", "/v1/devices", BODY, token=token, headers={"Muster-Tenant": tenant})
+
+    first = register("loud", bound)
+    assert first.status == 201 and left(first) == {"register-tenant": (1, 0, 60)}
+    problem(register("loud"))
+    problem(register("loud", bound))
+    assert register("quiet").status == 201
+
+
 def test_registrations_by_operator_and_token(limited):
     """F8: REST, the socket and EST count alike: by who registers, whatever way it comes."""
     home = limited()
