@@ -177,9 +177,10 @@ row_register(struct core *core, struct making *m, struct err *err)
 	return rc;
 }
 
-/* Does it fail for now only? */
+/* Does it fail for now only? WAITED: an earlier try did; if its answer was lost, reconcile looks for a certificate of this device and
+ * key, and may have taken the next try's for that one. */
 static bool
-may_work_later(int rc, const struct err *why, unsigned *n_faults)
+may_work_later(int rc, const struct err *why, bool waited, unsigned *n_faults)
 {
 	switch (rc) {
 	case E_BUSY:
@@ -188,6 +189,8 @@ may_work_later(int rc, const struct err *why, unsigned *n_faults)
 		return true;
 	case E_LIMIT:
 		return why->retry_after_s > 0;
+	case E_CONFLICT:
+		return waited && ++*n_faults < FAULTS_MAX;
 	case E_SYS:
 		return ++*n_faults < FAULTS_MAX;
 	default:
@@ -286,7 +289,7 @@ row_settle(struct import *import, const struct claim *claim)
 	for (;;) {
 		why = (struct err){0};
 		rc = row_register(core, &m, &why);
-		later = rc != 0 && may_work_later(rc, &why, &n_faults);
+		later = rc != 0 && may_work_later(rc, &why, waits, &n_faults);
 		if (later && !waits) {
 			wait_begin(import, claim->of, &why);
 			waits = true;

@@ -248,6 +248,18 @@ def test_it_goes_on_where_it_broke_off(home, requests):
     assert len([j for j in jobs(home) if j["name"] == path.name]) == 1
 
 
+def test_rows_wait_for_a_signer_that_is_away(home, requests):
+    """It dies while it works for them, again and again; what it signed without an answer is in no row's way."""
+    rows = [(f"d{i}", "patient", csr) for i, csr in enumerate(requests(400))]
+    id = started(home, write(home, rows))
+    for part in (4, 2):
+        muster.wait_for(lambda: home.request("GET", f"/v1/jobs/{id}").json["done"] >= 400 // part // 2, 30, "some rows")
+        os.kill(home.child("signer"), signal.SIGKILL)
+    job = ended(home, id)
+    assert (job["done"], job["failed"]) == (400, 0)
+    exactly_once(home, "patient", rows)
+
+
 def test_rows_come_in_order_and_are_compared(home, requests):
     """A chunk again is the same chunk; with other content, out of its place or beyond the end it is none."""
     csrs = requests(4)
