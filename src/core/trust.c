@@ -83,15 +83,16 @@ row_make(struct core *core, const struct caller *caller, const struct trust_requ
 
 /* Whoever shows a certificate is held against all anchors of its issuer's name: they must stay few. */
 static int
-room_check(struct store_tx *tx, int64_t name_hash, struct err *err)
+room_check(struct store_tx *tx, const struct store_trust *row, struct err *err)
 {
-	int64_t n;
-	int rc = store_trust_count(tx, name_hash, &n, err);
+	int64_t n, n_tenants;
+	int rc = store_trust_count(tx, row->name_hash, row->tenant_id, &n, &n_tenants, err);
 
-	if (rc == 0 && n >= TRUST_SAME_NAME_MAX)
-		rc = err_field(err, E_CONFLICT, "certificate", "there are %d trust anchors already whose CA has that name",
-		    TRUST_SAME_NAME_MAX);
-	return rc;
+	if (rc != 0 ||
+	    (n < TRUST_SAME_NAME_MAX && (row->tenant_id == STORE_TENANT_DEFAULT || n_tenants < TRUST_SAME_NAME_TENANT_MAX)))
+		return rc;
+	return err_field(err, E_CONFLICT, "certificate", "there are %lld trust anchors already whose CA has that name",
+	    (long long)(n < TRUST_SAME_NAME_MAX ? n_tenants : n));
 }
 
 int
@@ -113,7 +114,7 @@ trust_add(struct core *core, const struct caller *caller, const struct trust_req
 	der = (struct buf){0};
 	hex_encode(fingerprint, row.fingerprint, SHA256_LEN);
 	if ((rc = store_begin(core->store, &tx, err)) == 0 && (rc = tenant_check(tx, row.tenant_id, err)) == 0 &&
-	    (rc = room_check(tx, row.name_hash, err)) == 0 &&
+	    (rc = room_check(tx, &row, err)) == 0 &&
 	    (rc = store_trust_insert(tx, &row, err)) == 0 &&
 	    (rc = audit_write(tx, caller, row.created_at, "trust.add", "trust", row.name, err,
 		 "{\"fingerprint\":\"%s\",\"any_serial\":%s,\"type\":\"%s\",\"profile\":\"%s\",\"policy\":\"%s\"}", fingerprint,

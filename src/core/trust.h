@@ -10,7 +10,8 @@
 
 #include <stddef.h>
 
-#define TRUST_SAME_NAME_MAX 32 /* anchors of every tenant whose CAs have the same name */
+#define TRUST_SAME_NAME_MAX 32	  /* anchors of every tenant whose CAs have the same name; */
+#define TRUST_SAME_NAME_TENANT_MAX 8 /* of one tenant but `default`: it must not keep others out */
 #define TRUST_SERIALS_MAX 1000 /* of one call */
 
 /* Look whether there are any; part of core_open. E_SYS. */

@@ -142,18 +142,25 @@ store_trust_any(struct store_tx *tx, bool *any_out, struct err *err)
 }
 
 int
-store_trust_count(struct store_tx *tx, int64_t name_hash, int64_t *n_out, struct err *err)
+store_trust_count(
+    struct store_tx *tx, int64_t name_hash, int64_t tenant_id, int64_t *n_out, int64_t *n_tenants_out, struct err *err)
 {
 	struct db_rows rows;
-	int64_t n = 0;
+	int64_t n = 0, n_tenants = 0;
 	int rc;
 
-	db_query(&rows, tx->db, "SELECT count(*) FROM trust WHERE name_hash = $1", DB_ARGS(db_int(name_hash)));
-	if (db_next(&rows))
+	db_query(&rows, tx->db,
+	    "SELECT count(*), count(CASE WHEN tenant_id = $2 THEN 1 END) FROM trust WHERE name_hash = $1",
+	    DB_ARGS(db_int(name_hash), db_int(tenant_id)));
+	if (db_next(&rows)) {
 		n = db_col_int(&rows, 0);
-	if ((rc = db_end(&rows, err)) == 0)
-		*n_out = n;
-	return rc;
+		n_tenants = db_col_int(&rows, 1);
+	}
+	if ((rc = db_end(&rows, err)) != 0)
+		return rc;
+	*n_out = n;
+	*n_tenants_out = n_tenants;
+	return 0;
 }
 
 int

@@ -47,7 +47,10 @@ MUST_CHECK int store_trust_by_name_hash(
     struct store_tx *tx, int64_t name_hash, struct store_trust *rows_out, size_t max, size_t *n_out, struct err *err);
 
 MUST_CHECK int store_trust_any(struct store_tx *tx, bool *any_out, struct err *err);
-MUST_CHECK int store_trust_count(struct store_tx *tx, int64_t name_hash, int64_t *n_out, struct err *err);
+
+/* How many have such a CA, and how many of them are the tenant's. */
+MUST_CHECK int store_trust_count(
+    struct store_tx *tx, int64_t name_hash, int64_t tenant_id, int64_t *n_out, int64_t *n_tenants_out, struct err *err);
 
 /* One page in the order of names; as store_device_list. */
 MUST_CHECK int store_trust_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const char *after,

@@ -48,6 +48,8 @@ MUTANTS = {
     "the routes of the whole installation": (
         "src/http/caller.c", "if ((route->who & ROUTE_WHOLE) != 0 && caller->is_bound)", "if (false)",
         ["e2e:test_h1_each_route_for_each_role"]),
+    "whose device a message is of": (
+        "src/plugin/verdict.c", "strcmp(table_tenant(t, device), tenant) == 0", "true", ["unit:verdict"]),
     "the topics that are a tenant's own": (
         "src/core/rights.c", "if (is_own)", "if (true)", ["e2e:test_b9_a_service_has_its_tenant_s_topics_only"]),
 }

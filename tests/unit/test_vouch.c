@@ -444,6 +444,41 @@ test_nobody(void **state)
 		assert_int_equal(vouch_authenticate(f->core, chains[i], &caller, &err), E_UNAUTH);
 }
 
+/* B9: a tenant cannot take all the room that there is for anchors of one CA's name. */
+static void
+test_room_for_anchors(void **state)
+{
+	struct fixture *f = *state;
+	const struct caller other = {.role = ROLE_ADMIN, .tenant_id = 2, .who = "uid:0"};
+	struct trust_request request = {.type = "pump"};
+	struct store_trust row = {0};
+	char name[16];
+	struct maker m;
+	struct err err = {0};
+	int i, rc;
+
+	maker_init(&m);
+	request.certificate = buf_str(&m.pem);
+	request.name = name;
+	for (i = 0; i <= TRUST_SAME_NAME_TENANT_MAX; i++) {
+		(void)snprintf(name, sizeof name, "a%d", i);
+		if (i < TRUST_SAME_NAME_TENANT_MAX)
+			anchor_add(f, &other, &m, name, false);
+		else
+			assert_int_equal(trust_add(f->core, &other, &request, &row, &err), E_CONFLICT);
+	}
+	/* The installation's own has what is left, of which other tests have taken some. */
+	for (i = 0, rc = 0; rc == 0; i++) {
+		(void)snprintf(name, sizeof name, "a%d", i);
+		if ((rc = trust_add(f->core, &f->caller, &request, &row, &err)) == 0)
+			store_trust_clear(&row);
+	}
+	assert_int_equal(rc, E_CONFLICT);
+	assert_in_range(i, TRUST_SAME_NAME_TENANT_MAX + 2, TRUST_SAME_NAME_MAX - TRUST_SAME_NAME_TENANT_MAX + 1);
+	assert_string_equal(err.field, "certificate");
+	maker_clear(&m);
+}
+
 int
 main(void)
 {
@@ -454,6 +489,7 @@ main(void)
 	    cmocka_unit_test(test_removed_in_between),
 	    cmocka_unit_test(test_two_at_once),
 	    cmocka_unit_test(test_two_tenants),
+	    cmocka_unit_test(test_room_for_anchors), /* behind that: its tenant is there */
 	};
 
 	return cmocka_run_group_tests(tests, fixture_open, fixture_close);
