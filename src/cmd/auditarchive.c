@@ -7,6 +7,7 @@
 #include "cmd/gzlines.h"
 #include "cmd/outfile.h"
 #include "cmd/print.h"
+#include "cmd/progress.h"
 #include "cmd/rest.h"
 
 #include "base/buf.h"
@@ -147,6 +148,7 @@ static int
 rows_remove(const struct cli *cli, const struct checkpoint *upto, const char *digest, struct err *err)
 {
 	char head[2 * SHA256_LEN + 1];
+	struct progress progress = {.what = "removing"};
 	json_t *answer = NULL;
 	int64_t archived = 0;
 	int rc = 0;
@@ -159,7 +161,10 @@ rows_remove(const struct cli *cli, const struct checkpoint *upto, const char *di
 			archived = json_integer_value(json_object_get(answer, "archived"));
 		json_decref(answer);
 		answer = NULL;
+		if (archived < upto->seq)
+			progress_count(&progress, (uint64_t)archived);
 	}
+	progress_end(&progress);
 	return rc;
 }
 

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAGE "5000"
+#define PAGE "1000" /* more is memory that each worker of the service keeps */
 #define PEM_MAX 65536
 
 /* Texts are borrowed from ROW. */

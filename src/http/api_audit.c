@@ -15,8 +15,6 @@
 
 #define VERIFY_MAX 1000000
 
-#define TRAIL_DEFAULT 1000
-#define TRAIL_MAX 10000
 
 static const char *const list_names[] = {"limit", "after", "actor", "action", "target", "since", "until", NULL};
 static const char *const trail_names[] = {"limit", "after", NULL};
@@ -169,12 +167,12 @@ api_audit_trail(struct core *core, const struct caller *caller, const struct htt
 {
 	struct page page = {.shape = shape_audit_link};
 	struct store_audit_head base = {0};
-	int64_t after = 0, limit = TRAIL_DEFAULT;
+	int64_t after = 0, limit = ARGS_PAGE_MAX;
 	int rc;
 
 	(void)caller;
 	if ((rc = http_query_only(req, trail_names, err)) != 0 || (rc = number_arg(req, "after", 0, INT64_MAX, &after, err)) != 0 ||
-	    (rc = number_arg(req, "limit", 1, TRAIL_MAX, &limit, err)) != 0)
+	    (rc = number_arg(req, "limit", 1, ARGS_PAGE_MAX, &limit, err)) != 0)
 		return rc;
 	page.limit = (size_t)limit;
 	if ((page.items = json_array()) == NULL)
