@@ -21,6 +21,7 @@ struct auditpoints {
 	pthread_mutex_t lock; /* from asking the signer to having stored what it signed */
 	bool is_synced;	      /* `last` is the signer's last, and stored */
 	struct checkpoint last;
+	_Atomic int64_t signed_seq; /* of `last`, for who must not wait */
 	int64_t taken_ms, failed_ms; /* monotonic; 0: not yet */
 };
 
@@ -105,6 +106,14 @@ auditpoint_signed(struct core *core, int64_t before, struct checkpoint *out, str
 
 /* ---- taking -------------------------------------------------------------------------------------------------- */
 
+/* With the lock held. */
+static void
+last_set(struct auditpoints *p, const struct checkpoint *last)
+{
+	p->last = *last;
+	p->signed_seq = last->seq;
+}
+
 /* NEXT, which follows the last. A day keeps the message of its last one. With the lock held. */
 static int
 point_store(struct core *core, const struct checkpoint *next, const struct buf *cms, struct err *err)
@@ -121,7 +130,7 @@ point_store(struct core *core, const struct checkpoint *next, const struct buf *
 		rc = store_commit(&tx, err);
 	store_rollback(&tx);
 	if (rc == 0)
-		p->last = *next;
+		last_set(p, next);
 	return rc;
 }
 
@@ -130,15 +139,16 @@ static int
 sync_with_signer(struct core *core, struct err *err)
 {
 	struct auditpoints *p = core->auditpoints;
-	struct checkpoint theirs = {0};
+	struct checkpoint last, theirs = {0};
 	uint8_t ours[SHA256_LEN] = {0};
 	struct buf cms = {0};
 	int rc;
 
 	if (p->is_synced)
 		return 0;
-	if ((rc = stored_last(core, &p->last, NULL, err)) != 0)
+	if ((rc = stored_last(core, &last, NULL, err)) != 0)
 		return rc;
+	last_set(p, &last);
 	if ((rc = signer_checkpoint(core->signer, 0, ours, &theirs, &cms, err)) == E_NOTFOUND)
 		rc = 0;
 	checkpoint_digest(ours, &p->last);
@@ -149,7 +159,7 @@ sync_with_signer(struct core *core, struct err *err)
 		log_error("the audit trail's checkpoints end at number %llu, but the signer remembers number %llu: see "
 			  "`muster audit verify`",
 		    (unsigned long long)p->last.number, (unsigned long long)theirs.number);
-		p->last = theirs;
+		last_set(p, &theirs);
 	}
 	p->is_synced = rc == 0;
 	buf_clear(&cms);
@@ -199,6 +209,19 @@ take(struct core *core, const struct store_audit_head *head, struct err *err)
 	p->is_synced = rc == 0;
 	buf_clear(&cms);
 	return rc;
+}
+
+int
+auditpoint_behind(struct core *core, int64_t *rows_out, struct err *err)
+{
+	const struct auditpoints *p = core->auditpoints;
+	struct store_audit_head head;
+	int rc;
+
+	if ((rc = head_get(core, &head, err)) != 0)
+		return rc;
+	*rows_out = head.seq - p->signed_seq;
+	return 0;
 }
 
 static bool

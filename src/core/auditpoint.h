@@ -28,6 +28,9 @@ MUST_CHECK int auditpoint_stored(struct store_tx *tx, struct checkpoint *out, st
 MUST_CHECK int auditpoint_signed(
     struct core *core, int64_t before, struct checkpoint *out, struct buf *cms, struct err *err);
 
+/* How many rows are behind the last checkpoint; negative: there are fewer than were signed. */
+MUST_CHECK int auditpoint_behind(struct core *core, int64_t *rows_out, struct err *err);
+
 /* Do the stored checkpoints about rows after AFTER and up to UPTO follow each other, and say what the trail says? E_CONFLICT. */
 MUST_CHECK int auditpoint_verify(struct store_tx *tx, int64_t after, int64_t upto, struct err *err);
 

@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "core/authfail.h"
+#include "core/auditpoint.h"
 #include "core/broker.h"
 #include "core/ca.h"
 #include "core/import.h"
@@ -275,6 +276,16 @@ write_store(struct core *core, struct buf *out)
 }
 
 static void
+write_audit(struct core *core, struct buf *out)
+{
+	int64_t behind;
+
+	if (auditpoint_behind(core, &behind, NULL) == 0)
+		write_gauge(out, "muster_audit_unsigned_rows",
+		    "Audit rows behind the last checkpoint; negative: there are fewer than the signer has signed.", behind);
+}
+
+static void
 write_jobs(struct core *core, struct buf *out)
 {
 	size_t running, waiting;
@@ -335,6 +346,7 @@ metrics_write(struct core *core, struct buf *out)
 	write_ocsp(core, out);
 	write_ends(core, out);
 	write_keypool(core, out);
+	write_audit(core, out);
 	write_jobs(core, out);
 	write_gauge(out, "muster_signer_calls_waiting", "Calls of the signer that wait for their answer.",
 	    signer_waiting(core->signer));

@@ -35,7 +35,7 @@ def figures():
 
 def moved(before, after):
     """What changed, but for what changes by itself."""
-    own = re.compile(r"^(process_|muster_workers_busy|muster_keypool_ready|muster_http_connections|muster_crl_|muster_ocsp_|muster_store_|"
+    own = re.compile(r"^(process_|muster_workers_busy|muster_keypool_ready|muster_http_connections|muster_crl_|muster_ocsp_|muster_store_|muster_audit_|"
                      r"muster_http_request_duration_seconds_(bucket|sum)|muster_signer_calls_waiting)|route=\"/metrics\"")
     return {name: value - before.get(name, 0) for name, value in after.items()
             if value != before.get(name, 0) and not own.search(name)}

@@ -108,6 +108,8 @@ test_intact(void **state)
 	number = last.number;
 	assert_true(number >= 5);
 	auditpoint_flush(f->core, true); /* nothing new, nothing signed */
+	assert_ok(auditpoint_behind(f->core, &after, &err));
+	assert_int_equal(after, 0);
 	assert_ok(auditpoint_last_of(f, &last, NULL));
 	assert_true(last.number == number);
 
