@@ -49,7 +49,8 @@ struct entries {
 static void
 entries_add(struct entries *e, const struct crl_entry *entry)
 {
-	assert_non_null(e->list = realloc(e->list, (e->n + 1) * sizeof e->list[0]));
+	if ((e->n & (e->n - 1)) == 0) /* a power of two, or none yet: it is full */
+		assert_non_null(e->list = realloc(e->list, (e->n > 0 ? 2 * e->n : 1) * sizeof e->list[0]));
 	e->list[e->n++] = *entry;
 }
 
