@@ -352,6 +352,7 @@ def test_an_instruction_that_is_refused(home, make, service):
     heard.stop()
 
 
+@pytest.mark.heavy
 def test_renewal_in_time(home, make, service):
     """At two thirds of the certificate's time, by itself."""
     conf = home.dir / "muster.conf"
@@ -413,6 +414,7 @@ def test_broker_away(fresh):
         broker.stop()
 
 
+@pytest.mark.heavy
 def test_service_away(fresh):
     """C8, I5: a renewal that is due waits for the service; the connection to the broker does not care."""
     home = fresh().start()
@@ -453,6 +455,7 @@ def test_expired(home, make):
     agent.call("renew")
 
 
+@pytest.mark.heavy
 def test_a_broker_that_says_nothing(home, make):
     """A10: neither a deaf broker nor one that is not there keeps the agent from ending."""
     agent = make("deaf")

@@ -157,6 +157,7 @@ def test_what_is_no_question(home, follower):
     assert response.status == 400 and response.read()
 
 
+@pytest.mark.heavy
 def test_pruned(fresh):
     home = fresh(settings={"feed.keep": "1s", "feed.keep_changes": "2"}).start()
     follower = Follower(home, broker_tls(home)).snapshot()
@@ -377,6 +378,7 @@ def test_head_of_a_large_one(large):
     connection.close()
 
 
+@pytest.mark.heavy
 def test_slow_readers_take_no_memory(large):
     """A10 twenty who read nothing of a snapshot of 10 MB hold parts of it, not all; they are cut at their deadline, and
     others are served meanwhile."""

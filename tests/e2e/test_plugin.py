@@ -149,6 +149,7 @@ def test_a_stale_snapshot_refuses_new_connections_loudly(alone, fleet):
     assert device.connects()
 
 
+@pytest.mark.heavy
 def test_live_sessions_outlive_max_stale(alone, fleet):
     device, _, other = fleet[0]
     broker = alone(device_line(device), device_line(other), service_of(fleet), age=50,

@@ -100,6 +100,7 @@ def test_suspending_cuts_and_resuming_lets_in(home, following):
     wait_for(device.connects, 5, "connecting again")
 
 
+@pytest.mark.heavy
 def test_a_certificate_that_expires_ends_the_session(home, following):
     """C5"""
     device = onboard(home, valid="15s")

@@ -167,6 +167,7 @@ def test_who_asks_too_often_for_what_is_not_its_own_is_suspended(pair):
     bystander.close()
 
 
+@pytest.mark.heavy
 def test_what_happened_while_the_service_was_away_comes_later(pair):
     home, broker = pair()
     devices = register(home, 3)

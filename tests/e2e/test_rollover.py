@@ -198,6 +198,7 @@ def test_the_doctor_looks_at_all_of_them(fresh):
         broker.stop()
 
 
+@pytest.mark.release_only
 def test_no_longer_than_the_root(fresh):
     """A CA that is made near the root's end ends with it, and the doctor says that the root must go first."""
     home = fresh()

@@ -197,6 +197,7 @@ def test_more_than_a_page(home, following, service):
     many(home, service, 450, "belt")
 
 
+@pytest.mark.heavy
 def test_broker_and_service_away(fresh):
     """I5, I1: what was asked while the broker was away is told when it is back, by a service that was killed meanwhile."""
     home = fresh().start()
@@ -229,6 +230,7 @@ def connects(home, agent, pair):
                pair, "-i", f"probe-{time.monotonic_ns()}", "-q", "1", "-t", f"probe/{agent.id}", "-m", "x", check=False).returncode == 0
 
 
+@pytest.mark.heavy
 def test_with_an_acl_file(fresh):
     """F4: in ACL-file mode, too; nobody reports who connected, so the old pair is good for the overlap and not any longer."""
     home = fresh(settings={**muster.ACL_FILE, "rotation.overlap": "4s"}).start()
