@@ -10,6 +10,7 @@
 #include "core/limits.h"
 #include "http/forwarded.h"
 #include "http/negotiate.h"
+#include "http/origin.h"
 #include "http/reply.h"
 
 #include <event2/http.h>
@@ -94,6 +95,11 @@ begin(struct exchange *x, struct evhttp_request *evreq, const char *peer, unsign
 			return false;
 		reply_clear(&x->reply);
 		return true;
+	}
+	if (origin_is_foreign(evhttp_request_get_input_headers(evreq), settings->api_public_url)) {
+		(void)err_set(&err, E_DENIED, "a page of another site asked for this, which only programs and this service's own pages may");
+		exchange_refuse(x, &err, 0);
+		return false;
 	}
 	caller_proof_token(
 	    &x->proof, evhttp_find_header(evhttp_request_get_input_headers(evreq), "Authorization"));

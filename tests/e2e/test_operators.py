@@ -116,6 +116,37 @@ def test_a_certificate_in_place_of_a_token(home, certified):
     assert wrong.returncode == 1 and b"cannot use the client certificate" in wrong.stderr
 
 
+def test_h8_a_page_of_another_site(home, certified):
+    """H8: A browser that has an operator's certificate shows it whoever makes it ask, so a page of another site gets nothing
+    done; no answer lets such a page read it, and no cookie is given or taken."""
+    tls = home.tls(certified / "crt", certified / "key")
+    made = home.request("POST", "/v1/devices", {"name": "d", "type": "t", "key": "ec-p256"}).json
+    path = f"/v1/devices/{made['id']}"
+    own = f"https://localhost:{home.api_port}"
+    for method, at, headers in [
+            ("POST", f"{path}/suspend", {"Origin": "https://evil.example"}),
+            ("POST", f"{path}/suspend", {"Origin": "null"}),
+            ("POST", f"{path}/suspend", {"Origin": "http://localhost"}),
+            ("POST", f"{path}/suspend", {"Origin": own, "Sec-Fetch-Site": "same-site"}),
+            ("POST", f"{path}/suspend", {"Sec-Fetch-Site": "cross-site"}),
+            ("GET", "/v1/devices", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
+            ("GET", "/metrics", {"Origin": "https://evil.example"})]:
+        for refused in (home.request(method, at, token=None, tls=tls, headers=headers),
+                        home.request(method, at, headers={**headers, "Cookie": f"token={home.token}"})):
+            assert refused.status == 403 and "another site" in refused.json["detail"], (at, headers, refused.body)
+            assert not [h for h in refused.headers if h.lower().startswith("access-control-") or h.lower() == "set-cookie"]
+    assert home.request("GET", path).json["status"] == "active"
+    preflight = home.request("OPTIONS", f"{path}/suspend", token=None, headers={
+        "Origin": "https://evil.example", "Access-Control-Request-Method": "POST"})
+    assert preflight.status == 405 and not [h for h in preflight.headers if h.lower().startswith("access-control-")]
+    cookie = home.request("GET", path, token=None, headers={"Cookie": f"token={home.token}; session={home.token}"})
+    assert cookie.status == 401 and "Set-Cookie" not in cookie.headers
+    # Its own pages, a person who types the address, and programs.
+    for headers in ({"Origin": own, "Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {}):
+        assert home.request("GET", path, token=None, tls=tls, headers=headers).status == 200
+    assert home.request("POST", f"{path}/suspend", headers={"Origin": own, "Sec-Fetch-Site": "same-origin"}).status == 200
+
+
 def test_another_certificate_supersedes_the_one_before(home):
     add(home, "superseded")
     ways = []
