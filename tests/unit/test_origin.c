@@ -1,4 +1,4 @@
-/* H8: whose page it is that has a browser ask. */
+/* Whose page it is that has a browser ask. */
 #include "check.h"
 
 #include "http/origin.h"
@@ -40,6 +40,7 @@ test_programs_and_own_pages(void **state)
 	assert_false(foreign("MUSTER.example:8443", NULL, "https://muster.example:8443"));
 }
 
+/* H8: another site, another port, another scheme, a name that only begins or ends like ours, none at all. */
 static void
 test_pages_of_others(void **state)
 {
