@@ -58,3 +58,18 @@ call_list(const struct cli *cli, struct buf *path, const struct list_options *op
 	buf_clear(path);
 	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
 }
+
+int
+call_remove(const struct cli *cli, struct buf *path, const char *name)
+{
+	json_t *answer = NULL;
+	struct err err = {0};
+	int rc;
+
+	rc = buf_failed(path) ? err_nomem(&err) : rest_call(cli, "DELETE", buf_str(path), NULL, &answer, &err);
+	if (rc == 0 && !cli->json)
+		(void)printf("Removed %s.\n", name);
+	buf_clear(path);
+	json_decref(answer);
+	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+}

@@ -22,6 +22,9 @@ int call_show(const struct cli *cli, const char *method, struct buf *path, json_
 int call_credential(const struct cli *cli, struct buf *path, json_t *body, int built, const struct credoptions *options,
     struct err *err);
 
+/* DELETE PATH (cleared), which is that of NAME. */
+int call_remove(const struct cli *cli, struct buf *path, const char *name);
+
 /* GET PATH (cleared) by pages, and a table of N columns. */
 int call_list(const struct cli *cli, struct buf *path, const struct list_options *options, const struct print_field *columns,
     size_t n);

@@ -177,9 +177,7 @@ renew(const char *dir, struct arguments *a, struct work *w, struct err *err)
 
 	if ((rc = settings_load(dir, &w->settings, err)) != 0)
 		return rc;
-	if ((rc = home_lock(dir, &w->lock, err)) == E_CONFLICT)
-		return err_set(err, E_CONFLICT, "a server is running on %.200s\nStop it, and start it again afterwards.", dir);
-	if (rc != 0 ||
+	if ((rc = home_lock_stopped(dir, &w->lock, err)) != 0 ||
 	    (rc = a->hosts != NULL ? hosts_given(w, a->hosts, err)
 				   : hosts_of_today(w, dir, serverpair_cert(a->which), err)) != 0 ||
 	    (rc = home_profiles(dir, &w->profiles, err)) != 0 || (rc = ca_open(w, dir, err)) != 0 ||

@@ -34,7 +34,7 @@
 enum { OPT_ROOT_KEY = 0x100, OPT_KEY };
 
 struct arguments {
-	const char *root_key; /* NULL: ca/private/root.key */
+	const char *root_key; /* NULL: CAROOT_KEY */
 	enum key_kind kind;
 	bool has_kind;
 };
@@ -98,17 +98,9 @@ static const struct argp argp = {options, parse, "",
 static int
 root_open(struct rollover *r, struct err *err)
 {
-	char path[FS_PATH_MAX];
-	int rc;
+	int rc = roots_read(r->dir, &r->roots, err);
 
-	if ((rc = roots_read(r->dir, &r->roots, err)) != 0 ||
-	    (rc = fs_path(path, r->dir, "ca/private/root.key", err)) != 0)
-		return rc;
-	rc = caroot_key_read(r->dir, r->arguments->root_key != NULL ? r->arguments->root_key : path, &r->root_key, err);
-	if (rc == E_NOTFOUND && r->arguments->root_key == NULL)
-		rc = err_set(err, E_NOTFOUND,
-		    "the root's key is not in the home\nIt was taken offline: give it with --root-key FILE.");
-	return rc;
+	return rc == 0 ? caroot_key_open(r->dir, r->arguments->root_key, &r->root_key, err) : rc;
 }
 
 static int
@@ -119,10 +111,7 @@ all_open(struct rollover *r, struct err *err)
 
 	if ((rc = settings_load(r->dir, &r->settings, err)) != 0)
 		return rc;
-	if ((rc = home_lock(r->dir, &r->lock, err)) == E_CONFLICT)
-		return err_set(err, E_CONFLICT, "a server is running on %.200s\nStop it, and start it again afterwards.",
-		    r->dir);
-	if (rc != 0 || (rc = home_profiles(r->dir, &r->profiles, err)) != 0 ||
+	if ((rc = home_lock_stopped(r->dir, &r->lock, err)) != 0 || (rc = home_profiles(r->dir, &r->profiles, err)) != 0 ||
 	    (rc = issuers_read(r->dir, r->now, &r->issuers, err)) != 0)
 		return rc;
 	buf_append(&today.der, r->issuers.all[0].der.data, r->issuers.all[0].der.len);
@@ -154,19 +143,6 @@ key_put(struct rollover *r, int slot, const struct key *key, struct err *err)
 	return home_put_key(r->dir, name, key, err);
 }
 
-static int
-next_key_remove(struct rollover *r, struct err *err)
-{
-	char path[FS_PATH_MAX];
-	int rc;
-
-	if ((rc = fs_path(path, r->dir, ISSUERS_NEXT_KEY, err)) != 0)
-		return rc;
-	if (unlink(path) != 0 && fs_exists(path))
-		return err_sys(err, "cannot remove %s", path);
-	return fs_sync_parent(path, err);
-}
-
 /* A slot that no CA is in whose certificates may still be in use. */
 static int
 slot_find(const struct rollover *r, int *slot_out, struct err *err)
@@ -189,14 +165,14 @@ slot_find(const struct rollover *r, int *slot_out, struct err *err)
 static int
 audit(struct rollover *r, struct err *err)
 {
-	struct caller caller = {.role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT};
+	struct caller caller;
 	char path[FS_PATH_MAX];
 	struct store *store = NULL;
 	struct store_tx *tx = NULL;
 	int64_t number;
 	int rc;
 
-	(void)snprintf(caller.who, sizeof caller.who, "uid:%u", (unsigned)getuid());
+	home_caller(&caller);
 	if ((rc = fs_path(path, r->dir, "muster.db", err)) == 0 && (rc = store_open(path, &store, err)) == 0 &&
 	    (rc = store_begin(store, &tx, err)) == 0 &&
 	    (rc = store_issuer_enter(tx, r->today.issuer.key_id_hex, &number, err)) == 0 &&
@@ -246,7 +222,7 @@ finish(struct rollover *r, const struct key *key, struct err *err)
 	if ((rc = key_put(r, 0, key, err)) != 0)
 		return rc;
 	KILLPOINT(50, "rollover: the new CA's key in its place, and in next.key, too");
-	if ((rc = next_key_remove(r, err)) != 0)
+	if ((rc = home_remove(r->dir, ISSUERS_NEXT_KEY, err)) != 0)
 		return rc;
 	return owners_give(r->dir, r->settings.broker_group, err);
 }

@@ -49,6 +49,20 @@ out:
 	return rc;
 }
 
+int
+caroot_key_open(const char *dir, const char *file, struct key **key_out, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if (file != NULL)
+		return caroot_key_read(dir, file, key_out, err);
+	if ((rc = fs_path(path, dir, CAROOT_KEY, err)) == 0 && (rc = caroot_key_read(dir, path, key_out, err)) == E_NOTFOUND)
+		rc = err_set(err, E_NOTFOUND,
+		    "the root's key is not in the home\nIt was taken offline: give it with --root-key FILE.");
+	return rc;
+}
+
 static error_t
 one_file(int key, char *arg, struct argp_state *state)
 {
@@ -93,7 +107,7 @@ root_export(const char *dir, const char *file, struct err *err)
 
 	if (fs_exists(file))
 		return err_set(err, E_CONFLICT, "%s exists: choose another name", file);
-	if ((rc = fs_path(path, dir, "ca/private/root.key", err)) != 0)
+	if ((rc = fs_path(path, dir, CAROOT_KEY, err)) != 0)
 		return rc;
 	if (!fs_exists(path))
 		return err_set(err, E_NOTFOUND, "%s is not there: it was removed before", path);
@@ -131,7 +145,7 @@ root_remove(const char *dir, const char *file, struct err *err)
 	struct stat st, copy;
 	int rc;
 
-	if ((rc = fs_path(path, dir, "ca/private/root.key", err)) != 0)
+	if ((rc = fs_path(path, dir, CAROOT_KEY, err)) != 0)
 		return rc;
 	if (stat(path, &st) != 0)
 		return err_set(err, E_NOTFOUND, "%s is not there: it was removed before", path);

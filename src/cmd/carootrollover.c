@@ -28,7 +28,6 @@
 #include "x509/pem.h"
 
 #include <argp.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,12 +36,11 @@
 #define SECRET_HEAP_BYTES (256 * 1024)
 #define DAY 86400
 #define BACKDATE_S 60 /* a device's clock may be a little behind */
-#define ROOT_KEY "ca/private/root.key"
 
 enum { OPT_ROOT_KEY = 0x100, OPT_KEY, OPT_FORCE };
 
 struct arguments {
-	const char *root_key; /* NULL: ROOT_KEY */
+	const char *root_key; /* NULL: CAROOT_KEY */
 	enum key_kind kind;
 	bool has_kind, force;
 };
@@ -121,9 +119,7 @@ all_open(struct change *c, struct err *err)
 
 	if ((rc = settings_load(c->dir, &c->settings, err)) != 0)
 		return rc;
-	if ((rc = home_lock(c->dir, &c->lock, err)) == E_CONFLICT)
-		return err_set(err, E_CONFLICT, "a server is running on %.200s\nStop it, and start it again afterwards.", c->dir);
-	if (rc != 0 || (rc = roots_read(c->dir, &c->roots, err)) != 0 ||
+	if ((rc = home_lock_stopped(c->dir, &c->lock, err)) != 0 || (rc = roots_read(c->dir, &c->roots, err)) != 0 ||
 	    (rc = issuers_read(c->dir, c->now, &c->issuers, err)) != 0)
 		return rc;
 	for (i = 0; i < c->roots.n; i++)
@@ -147,11 +143,11 @@ change_clear(struct change *c)
 static int
 audit(struct change *c, const char *action, const char *fingerprint, struct err *err)
 {
-	struct caller caller = {.role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT};
+	struct caller caller;
 	struct store_tx *tx = NULL;
 	int rc;
 
-	(void)snprintf(caller.who, sizeof caller.who, "uid:%u", (unsigned)getuid());
+	home_caller(&caller);
 	if ((rc = store_begin(c->store, &tx, err)) == 0 &&
 	    (rc = audit_write(tx, &caller, c->now, action, "ca", fingerprint, err, NULL)) == 0)
 		rc = store_commit(&tx, err);
@@ -166,19 +162,6 @@ fingerprint_of(char out[2 * SHA256_LEN + 1], const struct buf *der)
 
 	sha256(digest, der->data, der->len);
 	hex_encode(out, digest, sizeof digest);
-}
-
-static int
-remove_file(const char *dir, const char *name, struct err *err)
-{
-	char path[FS_PATH_MAX];
-	int rc;
-
-	if ((rc = fs_path(path, dir, name, err)) != 0)
-		return rc;
-	if (unlink(path) != 0 && errno != ENOENT)
-		return err_sys(err, "cannot remove %s", path);
-	return fs_sync_parent(path, err);
 }
 
 static int
@@ -207,21 +190,6 @@ struct made {
 	struct key *key;
 	struct buf der, cross;
 };
-
-static int
-old_key_read(struct change *c, struct key **key_out, struct err *err)
-{
-	char path[FS_PATH_MAX];
-	int rc;
-
-	if ((rc = fs_path(path, c->dir, ROOT_KEY, err)) != 0)
-		return rc;
-	rc = caroot_key_read(c->dir, c->arguments->root_key != NULL ? c->arguments->root_key : path, key_out, err);
-	if (rc == E_NOTFOUND && c->arguments->root_key == NULL)
-		rc = err_set(err, E_NOTFOUND,
-		    "the root's key is not in the home\nIt was taken offline: give it with --root-key FILE.");
-	return rc;
-}
 
 static int
 root_make(struct change *c, struct key *old_key, struct made *made, struct err *err)
@@ -278,16 +246,16 @@ finish(struct change *c, const struct key *key, struct err *err)
 	struct key *present = NULL;
 	int rc;
 
-	if ((rc = fs_path(path, c->dir, ROOT_KEY, err)) != 0 || (rc = fs_path(old, c->dir, CAROOT_OLD_KEY, err)) != 0)
+	if ((rc = fs_path(path, c->dir, CAROOT_KEY, err)) != 0 || (rc = fs_path(old, c->dir, CAROOT_OLD_KEY, err)) != 0)
 		return rc;
 	if (fs_exists(path) && caroot_key_read(c->dir, path, &present, &(struct err){0}) != 0 && rename(path, old) != 0)
 		return err_sys(err, "cannot rename %s to %s", path, old);
 	key_free(present);
 	KILLPOINT(55, "root rollover: the old root's key out of the way, the new one's in next-root.key");
-	if ((rc = home_put_key(c->dir, ROOT_KEY, key, err)) != 0)
+	if ((rc = home_put_key(c->dir, CAROOT_KEY, key, err)) != 0)
 		return rc;
 	KILLPOINT(56, "root rollover: the new root's key in its place, and in next-root.key, too");
-	if ((rc = remove_file(c->dir, CAROOT_NEXT_KEY, err)) != 0)
+	if ((rc = home_remove(c->dir, CAROOT_NEXT_KEY, err)) != 0)
 		return rc;
 	return owners_give(c->dir, c->settings.broker_group, err);
 }
@@ -335,7 +303,7 @@ roll_over(struct change *c, struct err *err)
 	else if (c->roots.n > 1)
 		rc = err_set(err, E_CONFLICT,
 		    "the root before today's is trusted still, and there are two at most\n`muster ca root retire` ends that.");
-	else if ((rc = old_key_read(c, &old_key, err)) == 0 && (rc = root_make(c, old_key, &made, err)) == 0)
+	else if ((rc = caroot_key_open(c->dir, c->arguments->root_key, &old_key, err)) == 0 && (rc = root_make(c, old_key, &made, err)) == 0)
 		rc = made_put(c, &made, err);
 	key_free(key);
 	key_free(old_key);
@@ -468,7 +436,7 @@ retire(struct change *c, struct err *err)
 	    (fs_exists(old_key) && (rc = caroot_key_destroy(old_key, err)) != 0))
 		goto out;
 	KILLPOINT(58, "root retired: the file that tells of the old one is there still");
-	if ((rc = remove_file(c->dir, ROOTS_CROSS, err)) == 0)
+	if ((rc = home_remove(c->dir, ROOTS_CROSS, err)) == 0)
 		rc = owners_give(c->dir, c->settings.broker_group, err);
 out:
 	buf_clear(&root);

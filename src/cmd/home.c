@@ -447,3 +447,33 @@ home_lock(const char *dir, int *fd_out, struct err *err)
 	*fd_out = fd;
 	return 0;
 }
+
+int
+home_lock_stopped(const char *dir, int *fd_out, struct err *err)
+{
+	int rc = home_lock(dir, fd_out, err);
+
+	if (rc == E_CONFLICT)
+		rc = err_set(err, E_CONFLICT, "a server is running on %.200s\nStop it, and start it again afterwards.", dir);
+	return rc;
+}
+
+int
+home_remove(const char *dir, const char *name, struct err *err)
+{
+	char path[FS_PATH_MAX];
+	int rc;
+
+	if ((rc = fs_path(path, dir, name, err)) != 0)
+		return rc;
+	if (unlink(path) != 0 && errno != ENOENT)
+		return err_sys(err, "cannot remove %s", path);
+	return fs_sync_parent(path, err);
+}
+
+void
+home_caller(struct caller *out)
+{
+	*out = (struct caller){.role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT};
+	(void)snprintf(out->who, sizeof out->who, "uid:%u", (unsigned)getuid());
+}

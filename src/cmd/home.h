@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "cmd/serverpair.h"
 #include "cmd/workdir.h"
+#include "core/caller.h"
 #include "core/token.h"
 #include "signer/issuers.h"
 #include "signer/profile.h"
@@ -72,8 +73,17 @@ MUST_CHECK int home_put_cert(const char *dir, const char *name, const struct buf
 MUST_CHECK int home_put_broker_trust(const char *dir, const struct buf *roots, const struct buf *next,
     const struct issuers *issuers, struct err *err);
 
+/* Remove a file, if it is there. E_SYS. */
+MUST_CHECK int home_remove(const char *dir, const char *name, struct err *err);
+
 /* Be the one that writes in DIR, until *FD_OUT is closed: the server, or a command that needs it stopped. E_CONFLICT
  * if another is. */
 MUST_CHECK int home_lock(const char *dir, int *fd_out, struct err *err);
+
+/* The same for a command that needs the server stopped: E_CONFLICT says so. */
+MUST_CHECK int home_lock_stopped(const char *dir, int *fd_out, struct err *err);
+
+/* Who runs this command, for the audit: a local one is the installation's admin. */
+void home_caller(struct caller *out);
 
 #endif

@@ -298,13 +298,13 @@ log_settle(struct restore *r, struct err *err)
 static int
 database_settle(struct restore *r, struct err *err)
 {
-	struct caller caller = {.role = ROLE_ADMIN, .tenant_id = STORE_TENANT_DEFAULT};
+	struct caller caller;
 	char path[FS_PATH_MAX];
 	struct store *store = NULL;
 	struct store_tx *tx = NULL;
 	int rc;
 
-	(void)snprintf(caller.who, sizeof caller.who, "uid:%u", (unsigned)getuid());
+	home_caller(&caller);
 	if ((rc = fs_path(path, r->work.path, "muster.db", err)) == 0 && (rc = store_open(path, &store, err)) == 0 &&
 	    (rc = store_begin(store, &tx, err)) == 0 && (rc = auditpoint_stored(tx, &r->checkpoint, err)) == 0 &&
 	    (rc = reconcile_restored(tx, err)) == 0 && (rc = feed_epoch_renew(tx, err)) == 0 &&

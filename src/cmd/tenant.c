@@ -200,18 +200,10 @@ int
 cmd_tenant_remove(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = {.wants_name = true};
-	json_t *answer = NULL;
 	struct buf path = {0};
-	struct err err = {0};
-	int rc;
 
 	if (argp_parse(&remove_argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
 	path_of(&path, a.name);
-	rc = buf_failed(&path) ? err_nomem(&err) : rest_call(cli, "DELETE", buf_str(&path), NULL, &answer, &err);
-	if (rc == 0 && !cli->json)
-		(void)printf("Removed %s.\n", a.name);
-	buf_clear(&path);
-	json_decref(answer);
-	return rc == 0 ? CLI_OK : cli_fail(cli, &err);
+	return call_remove(cli, &path, a.name);
 }
