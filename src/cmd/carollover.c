@@ -26,7 +26,6 @@
 #include <argp.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #define SECRET_HEAP_BYTES (256 * 1024)

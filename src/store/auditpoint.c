@@ -37,18 +37,15 @@ static int
 one(struct db_rows *rows, const char *none, struct store_auditpoint *out, struct buf *cms, struct err *err)
 {
 	struct store_auditpoint row;
-	bool found;
 	int rc;
 
-	if ((found = db_next(rows))) {
+	if (db_next(rows)) {
 		row_read(rows, &row);
 		if (cms != NULL)
 			db_col_append(rows, 5, cms);
 	}
-	if ((rc = db_end(rows, err)) != 0)
+	if ((rc = db_end_one(rows, none, err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "%s", none);
 	if (cms != NULL && buf_failed(cms))
 		return err_nomem(err);
 	*out = row;

@@ -48,18 +48,15 @@ store_broker_get(struct store_tx *tx, int64_t tenant_id, const char *id_or_name,
 {
 	struct store_broker row = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	/* 3: revoked. No name looks like an id: core sees to that. */
 	db_query(&rows, tx->db,
 	    "SELECT " SELECTED " FROM broker WHERE tenant_id = $1 AND (id = $2 OR (name = $2 AND status <> 3))",
 	    DB_ARGS(db_int(tenant_id), db_text(id_or_name)));
-	if ((found = db_next(&rows)))
+	if (db_next(&rows))
 		row_read(&rows, &row);
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such broker");
-	if (rc == 0)
+	if ((rc = db_end_one(&rows, "no such broker", err)) == 0)
 		*row_out = row;
 	return rc;
 }

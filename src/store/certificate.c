@@ -88,15 +88,12 @@ get_one(struct store_tx *tx, const char *sql, const struct db_arg *args, size_t 
 {
 	struct store_certificate row = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db, sql, args, n);
-	if ((found = db_next(&rows)))
+	if (db_next(&rows))
 		row_read(&rows, &row);
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such certificate");
-	if (rc == 0)
+	if ((rc = db_end_one(&rows, "no such certificate", err)) == 0)
 		*row_out = row;
 	else
 		store_certificate_clear(&row);
@@ -126,21 +123,18 @@ store_certificate_status(
 {
 	struct store_status status = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db, "SELECT state, reason, revoked_at, issuer FROM certificate WHERE serial = $1",
 	    DB_ARGS(db_blob(serial, STORE_SERIAL_LEN)));
-	if ((found = db_next(&rows))) {
+	if (db_next(&rows)) {
 		status.state = (enum certificate_state)db_col_enum(&rows, 0, STATES);
 		status.reason = (int)db_col_int(&rows, 1);
 		status.revoked_at = db_col_int(&rows, 2);
 		status.issuer = db_col_int(&rows, 3);
 	}
-	if ((rc = db_end(&rows, err)) != 0)
+	if ((rc = db_end_one(&rows, "no such certificate", err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "no such certificate");
 	*status_out = status;
 	return 0;
 }
@@ -152,20 +146,17 @@ store_certificate_key_owner(struct store_tx *tx, const uint8_t *spki_hash,
 	enum store_owner_kind kind = OWNER_DEVICE;
 	char id[UUID_LEN + 1] = "";
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db,
 	    "SELECT owner_kind, owner_id FROM certificate WHERE spki_hash = $1 ORDER BY n LIMIT 1",
 	    DB_ARGS(db_blob(spki_hash, SHA256_LEN)));
-	if ((found = db_next(&rows))) {
+	if (db_next(&rows)) {
 		kind = (enum store_owner_kind)db_col_enum(&rows, 0, OWNER_KINDS);
 		db_col_text(&rows, 1, id, sizeof id);
 	}
-	if ((rc = db_end(&rows, err)) != 0)
+	if ((rc = db_end_one(&rows, "nobody has used this key", err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "nobody has used this key");
 	*kind_out = kind;
 	memcpy(owner_id_out, id, sizeof id);
 	return 0;
@@ -178,19 +169,16 @@ store_certificate_owner(struct store_tx *tx, const char *owner_id, enum store_ow
 	enum store_owner_kind kind = OWNER_DEVICE;
 	int64_t tenant_id = 0;
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db, "SELECT owner_kind, tenant_id FROM certificate WHERE owner_id = $1 ORDER BY n LIMIT 1",
 	    DB_ARGS(db_text(owner_id)));
-	if ((found = db_next(&rows))) {
+	if (db_next(&rows)) {
 		kind = (enum store_owner_kind)db_col_enum(&rows, 0, OWNER_KINDS);
 		tenant_id = db_col_int(&rows, 1);
 	}
-	if ((rc = db_end(&rows, err)) != 0)
+	if ((rc = db_end_one(&rows, "nobody of that id has a certificate", err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "nobody of that id has a certificate");
 	*kind_out = kind;
 	*tenant_id_out = tenant_id;
 	return 0;

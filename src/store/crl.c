@@ -33,14 +33,13 @@ store_crl_get(struct store_tx *tx, const char *issuer, struct store_crl *crl_out
 	struct store_crl crl = {0};
 	size_t before = der_out->len;
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db,
 	    "SELECT number, this_update, next_update, der, base_number, base_update, base_change, listed_from"
 	    " FROM crl WHERE issuer = $1",
 	    DB_ARGS(db_text(issuer)));
-	if ((found = db_next(&rows))) {
+	if (db_next(&rows)) {
 		crl.number = db_col_int(&rows, 0);
 		crl.this_update = db_col_int(&rows, 1);
 		crl.next_update = db_col_int(&rows, 2);
@@ -50,9 +49,7 @@ store_crl_get(struct store_tx *tx, const char *issuer, struct store_crl *crl_out
 		crl.base_change = db_col_int(&rows, 6);
 		crl.listed_from = db_col_int(&rows, 7);
 	}
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no CRL of this issuer yet");
-	if (rc == 0)
+	if ((rc = db_end_one(&rows, "no CRL of this issuer yet", err)) == 0)
 		*crl_out = crl;
 	else
 		buf_cut(der_out, before);

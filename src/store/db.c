@@ -41,6 +41,7 @@ db_query(struct db_rows *rows, struct db *db, const char *sql, const struct db_a
 	rows->db = db;
 	rows->statement = NULL;
 	rows->changed = 0;
+	rows->any = false;
 	rows->rc = 0;
 	if (db->in_tx && !db->engine->in_transaction(db))
 		db_fail(rows, E_SYS, "the database dropped the transaction after an earlier error");
@@ -51,7 +52,18 @@ db_query(struct db_rows *rows, struct db *db, const char *sql, const struct db_a
 bool
 db_next(struct db_rows *rows)
 {
-	return rows->rc == 0 && rows->db->engine->next(rows);
+	if (rows->rc != 0 || !rows->db->engine->next(rows))
+		return false;
+	return rows->any = true;
+}
+
+bool
+db_next_of(struct db_rows *rows, size_t n, size_t max, bool *more_out)
+{
+	bool is_there = db_next(rows);
+
+	*more_out = is_there && n == max;
+	return is_there && n < max;
 }
 
 int
@@ -62,6 +74,14 @@ db_end(struct db_rows *rows, struct err *err)
 	if (rows->rc != 0 && err != NULL)
 		*err = rows->err;
 	return rows->rc;
+}
+
+int
+db_end_one(struct db_rows *rows, const char *none, struct err *err)
+{
+	int rc = db_end(rows, err);
+
+	return rc == 0 && !rows->any ? err_set(err, E_NOTFOUND, "%s", none) : rc;
 }
 
 int

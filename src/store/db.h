@@ -64,6 +64,7 @@ struct db_rows {
 	struct db *db;
 	void *statement; /* the engine's */
 	int64_t changed;
+	bool any; /* there was a row */
 	int rc;
 	struct err err; /* set when rc is not 0 */
 };
@@ -118,8 +119,14 @@ void db_query(
 /* Step to the next row. False at the end and after a failure. */
 bool db_next(struct db_rows *rows);
 
+/* The same for a page of at most MAX rows, of which N have been read: where it ends, *MORE_OUT says whether there is another. */
+bool db_next_of(struct db_rows *rows, size_t n, size_t max, bool *more_out);
+
 /* Finish. E_CONFLICT for a unique value that exists, E_BUSY, E_NOMEM, E_SYS. */
 MUST_CHECK int db_end(struct db_rows *rows, struct err *err);
+
+/* Finish a query for one row. As db_end; E_NOTFOUND, in the words NONE, if there was none. */
+MUST_CHECK int db_end_one(struct db_rows *rows, const char *none, struct err *err);
 
 /* Run a statement that returns nothing; *CHANGED_OUT (may be NULL) rows were written. */
 MUST_CHECK int db_exec(struct db *db, const char *sql, const struct db_arg *args, size_t n,

@@ -98,18 +98,15 @@ store_device_get(struct store_tx *tx, int64_t tenant_id, const char *id,
 {
 	struct store_device row = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db,
 	    "SELECT " COLUMNS " FROM device WHERE id = $1 AND tenant_id = $2 UNION ALL"
 	    " SELECT " COLUMNS_WITH(ARCHIVED) " FROM device_archive WHERE id = $1 AND tenant_id = $2 LIMIT 1",
 	    DB_ARGS(db_text(id), db_int(tenant_id)));
-	if ((found = db_next(&rows)))
+	if (db_next(&rows))
 		row_read(&rows, &row);
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such device");
-	if (rc == 0)
+	if ((rc = db_end_one(&rows, "no such device", err)) == 0)
 		*row_out = row;
 	else
 		store_device_clear(&row);
@@ -223,15 +220,10 @@ fill(struct page *page, struct db *db, const char *sql, const struct db_arg *arg
 	struct db_rows rows;
 
 	db_query(&rows, db, sql, args, n_args);
-	while (db_next(&rows)) {
-		if (page->n == filter->limit) {
-			page->more = true;
-			break;
-		}
+	for (; db_next_of(&rows, page->n, filter->limit, &page->more); page->n++) {
 		row_read(&rows, &page->rows[page->n]);
 		if (filter->expiring_by != 0)
 			page->rows[page->n].expires_at = db_col_int(&rows, 11);
-		page->n++;
 	}
 	return db_end(&rows, err);
 }

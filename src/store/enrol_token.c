@@ -46,15 +46,12 @@ static int
 row_only(struct db_rows *rows, struct store_enrol_token *row_out, struct err *err)
 {
 	struct store_enrol_token row;
-	bool found;
 	int rc;
 
-	if ((found = db_next(rows)))
+	if (db_next(rows))
 		row_read(rows, &row);
-	if ((rc = db_end(rows, err)) != 0)
+	if ((rc = db_end_one(rows, "no such enrolment token", err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "no such enrolment token");
 	*row_out = row;
 	return 0;
 }
@@ -121,7 +118,7 @@ store_enrol_token_list(struct store_tx *tx, int64_t tenant_id, size_t limit, con
 {
 	struct cursor at;
 	struct db_rows rows;
-	bool more = false;
+	bool more;
 	size_t n = 0;
 	int rc;
 
@@ -131,12 +128,8 @@ store_enrol_token_list(struct store_tx *tx, int64_t tenant_id, size_t limit, con
 	    "SELECT " COLUMNS " FROM enrol_token WHERE tenant_id = $1 AND (name, id) > ($2, $3)"
 	    " ORDER BY name, id LIMIT $4",
 	    DB_ARGS(db_int(tenant_id), db_text(at.key), db_text(at.id), db_int((int64_t)limit + 1)));
-	while (!more && db_next(&rows)) {
-		if (n == limit)
-			more = true;
-		else
-			row_read(&rows, &rows_out[n++]);
-	}
+	while (db_next_of(&rows, n, limit, &more))
+		row_read(&rows, &rows_out[n++]);
 	if ((rc = db_end(&rows, err)) != 0)
 		return rc;
 	*n_out = n;

@@ -10,23 +10,20 @@ store_idempotency_find(struct store_tx *tx, int64_t tenant_id, const char *calle
 {
 	struct store_idempotency row = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db,
 	    "SELECT digest, device_id, serial, expires_at FROM idempotency"
 	    " WHERE tenant_id = $1 AND caller = $2 AND key = $3 AND expires_at > $4",
 	    DB_ARGS(db_int(tenant_id), db_text(caller), db_text(key), db_int(now)));
-	if ((found = db_next(&rows))) {
+	if (db_next(&rows)) {
 		db_col_bytes(&rows, 0, row.digest, sizeof row.digest);
 		db_col_text(&rows, 1, row.device_id, sizeof row.device_id);
 		db_col_bytes(&rows, 2, row.serial, sizeof row.serial);
 		row.expires_at = db_col_int(&rows, 3);
 	}
-	if ((rc = db_end(&rows, err)) != 0)
+	if ((rc = db_end_one(&rows, "this key has made nothing", err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "this key has made nothing");
 	*row_out = row;
 	return 0;
 }

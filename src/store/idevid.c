@@ -19,10 +19,9 @@ static int
 row_only(struct db_rows *rows, struct store_idevid *row_out, struct err *err)
 {
 	struct store_idevid row = {0};
-	bool found;
 	int rc;
 
-	if ((found = db_next(rows))) {
+	if (db_next(rows)) {
 		row.tenant_id = db_col_int(rows, 0);
 		db_col_bytes(rows, 1, row.fingerprint, SHA256_LEN);
 		db_col_bytes(rows, 2, row.key_hash, SHA256_LEN);
@@ -30,10 +29,8 @@ row_only(struct db_rows *rows, struct store_idevid *row_out, struct err *err)
 		db_col_text(rows, 4, row.device_id, sizeof row.device_id);
 		row.created_at = db_col_int(rows, 5);
 	}
-	if ((rc = db_end(rows, err)) != 0)
+	if ((rc = db_end_one(rows, "no device has enrolled with that", err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "no device has enrolled with that");
 	*row_out = row;
 	return 0;
 }

@@ -8,16 +8,13 @@ store_issuer_find(struct store_tx *tx, const char *key_id, int64_t *n_out, struc
 {
 	struct db_rows rows;
 	int64_t n = 0;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db, "SELECT n FROM issuer WHERE key_id = $1", DB_ARGS(db_text(key_id)));
-	if ((found = db_next(&rows)))
+	if (db_next(&rows))
 		n = db_col_int(&rows, 0);
-	if ((rc = db_end(&rows, err)) != 0)
+	if ((rc = db_end_one(&rows, "no such issuing CA", err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "no such issuing CA");
 	*n_out = n;
 	return 0;
 }

@@ -97,14 +97,11 @@ static int
 job_one(struct db_rows *rows, struct store_job *row_out, struct err *err)
 {
 	struct store_job row = {0};
-	bool found;
 	int rc;
 
-	if ((found = db_next(rows)))
+	if (db_next(rows))
 		job_read(rows, &row);
-	if ((rc = db_end(rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such job");
-	if (rc == 0)
+	if ((rc = db_end_one(rows, "no such job", err)) == 0)
 		*row_out = row;
 	else
 		store_job_clear(&row);
@@ -263,15 +260,12 @@ store_job_row_digest(struct store_tx *tx, const char *job_id, int64_t n, uint8_t
 {
 	uint8_t digest[SHA256_LEN] = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db, "SELECT digest FROM job_row WHERE job_id = $1 AND n = $2", DB_ARGS(db_text(job_id), db_int(n)));
-	if ((found = db_next(&rows)))
+	if (db_next(&rows))
 		db_col_bytes(&rows, 0, digest, sizeof digest);
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such row");
-	if (rc == 0)
+	if ((rc = db_end_one(&rows, "no such row", err)) == 0)
 		memcpy(digest_out, digest, sizeof digest);
 	return rc;
 }
@@ -281,14 +275,11 @@ static int
 number_one(struct db_rows *rows, int64_t *n_out, struct err *err)
 {
 	int64_t n = 0;
-	bool found;
 	int rc;
 
-	if ((found = db_next(rows)))
+	if (db_next(rows))
 		n = db_col_int(rows, 0);
-	if ((rc = db_end(rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such row");
-	if (rc == 0)
+	if ((rc = db_end_one(rows, "no such row", err)) == 0)
 		*n_out = n;
 	return rc;
 }

@@ -52,21 +52,18 @@ find(struct store_tx *tx, const uint8_t *token_hash, int64_t now, struct store_p
 {
 	struct store_package row = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	/* The archive is the last column: a row that is only looked at does not even load its
 	 * pages. */
 	db_query(&rows, tx->db, "SELECT " COLUMNS ", archive FROM package WHERE token_hash = $1",
 	    DB_ARGS(db_blob(token_hash, SHA256_LEN)));
-	if ((found = db_next(&rows))) {
+	if (db_next(&rows)) {
 		row_read(&rows, &row);
 		if (archive_out != NULL && is_open(&row, now))
 			db_col_append(&rows, 9, archive_out);
 	}
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such link");
-	if (rc == 0)
+	if ((rc = db_end_one(&rows, "no such link", err)) == 0)
 		*row_out = row;
 	return rc;
 }

@@ -46,16 +46,13 @@ store_policy_get(struct store_tx *tx, int64_t tenant_id, const char *name,
 {
 	struct store_policy row = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM policy WHERE tenant_id = $1 AND name = $2",
 	    DB_ARGS(db_int(tenant_id), db_text(name)));
-	if ((found = db_next(&rows)))
+	if (db_next(&rows))
 		row_read(&rows, &row);
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such policy");
-	if (rc == 0)
+	if ((rc = db_end_one(&rows, "no such policy", err)) == 0)
 		*row_out = row;
 	else
 		store_policy_clear(&row);

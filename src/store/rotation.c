@@ -35,15 +35,12 @@ store_rotation_get(struct store_tx *tx, const char *device_id, struct store_rota
 {
 	struct store_rotation row;
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM rotation WHERE device_id = $1", DB_ARGS(db_text(device_id)));
-	if ((found = db_next(&rows)))
+	if (db_next(&rows))
 		row_read(&rows, &row);
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "the device was not asked to rotate");
-	if (rc == 0)
+	if ((rc = db_end_one(&rows, "the device was not asked to rotate", err)) == 0)
 		*row_out = row;
 	return rc;
 }

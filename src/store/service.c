@@ -51,7 +51,6 @@ store_service_get(struct store_tx *tx, int64_t tenant_id, const char *id_or_name
 {
 	struct store_service row = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	/* A name may look like a UUID; the id it looks like wins. */
@@ -59,19 +58,18 @@ store_service_get(struct store_tx *tx, int64_t tenant_id, const char *id_or_name
 		db_query(&rows, tx->db,
 		    "SELECT " COLUMNS " FROM service WHERE id = $1 AND tenant_id = $2",
 		    DB_ARGS(db_text(id_or_name), db_int(tenant_id)));
-		if ((found = db_next(&rows)))
+		if (db_next(&rows))
 			row_read(&rows, &row);
-		if ((rc = db_end(&rows, err)) != 0 || found)
+		if ((rc = db_end_one(&rows, "no such service", err)) != E_NOTFOUND)
 			goto out;
 	}
 	/* 3: revoked, as the index of the unrevoked names says. */
 	db_query(&rows, tx->db,
 	    "SELECT " COLUMNS " FROM service WHERE tenant_id = $1 AND name = $2 AND status <> 3",
 	    DB_ARGS(db_int(tenant_id), db_text(id_or_name)));
-	if ((found = db_next(&rows)))
+	if (db_next(&rows))
 		row_read(&rows, &row);
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such service");
+	rc = db_end_one(&rows, "no such service", err);
 out:
 	if (rc == 0)
 		*row_out = row;
@@ -104,7 +102,7 @@ store_service_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const c
 {
 	struct cursor at;
 	struct db_rows rows;
-	bool more = false;
+	bool more;
 	size_t n = 0;
 	int rc;
 
@@ -115,12 +113,8 @@ store_service_list(struct store_tx *tx, int64_t tenant_id, size_t limit, const c
 	    " ORDER BY name, id LIMIT $4",
 	    DB_ARGS(
 		db_int(tenant_id), db_text(at.key), db_text(at.id), db_int((int64_t)limit + 1)));
-	while (!more && db_next(&rows)) {
-		if (n == limit)
-			more = true;
-		else
-			row_read(&rows, &rows_out[n++]);
-	}
+	while (db_next_of(&rows, n, limit, &more))
+		row_read(&rows, &rows_out[n++]);
 	if ((rc = db_end(&rows, err)) != 0) {
 		while (n > 0)
 			store_service_clear(&rows_out[--n]);

@@ -27,15 +27,12 @@ static int
 row_only(struct db_rows *rows, struct store_tenant *row_out, struct err *err)
 {
 	struct store_tenant row;
-	bool found;
 	int rc;
 
-	if ((found = db_next(rows)))
+	if (db_next(rows))
 		row_read(rows, &row);
-	if ((rc = db_end(rows, err)) != 0)
+	if ((rc = db_end_one(rows, "no such tenant", err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "no such tenant");
 	*row_out = row;
 	return 0;
 }
@@ -79,16 +76,13 @@ store_tenant_name(
 {
 	char name[STORE_WORD_SIZE] = "";
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(
 	    &rows, tx->db, "SELECT name FROM tenant WHERE id = $1", DB_ARGS(db_int(tenant_id)));
-	if ((found = db_next(&rows)))
+	if (db_next(&rows))
 		db_col_text(&rows, 0, name, sizeof name);
-	if ((rc = db_end(&rows, err)) == 0 && !found)
-		rc = err_set(err, E_NOTFOUND, "no such tenant");
-	if (rc == 0)
+	if ((rc = db_end_one(&rows, "no such tenant", err)) == 0)
 		memcpy(name_out, name, sizeof name);
 	return rc;
 }
@@ -134,7 +128,7 @@ store_tenant_list(struct store_tx *tx, size_t limit, const char *after, struct s
 {
 	struct cursor at;
 	struct db_rows rows;
-	bool more = false;
+	bool more;
 	size_t n = 0;
 	int rc;
 
@@ -142,12 +136,8 @@ store_tenant_list(struct store_tx *tx, size_t limit, const char *after, struct s
 		return rc;
 	db_query(&rows, tx->db, "SELECT " COLUMNS " FROM tenant WHERE name > $1 AND removed_at = 0 ORDER BY name LIMIT $2",
 	    DB_ARGS(db_text(at.key), db_int((int64_t)limit + 1)));
-	while (!more && db_next(&rows)) {
-		if (n == limit)
-			more = true;
-		else
-			row_read(&rows, &rows_out[n++]);
-	}
+	while (db_next_of(&rows, n, limit, &more))
+		row_read(&rows, &rows_out[n++]);
 	if ((rc = db_end(&rows, err)) != 0)
 		return rc;
 	*n_out = n;

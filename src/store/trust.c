@@ -59,23 +59,17 @@ store_trust_insert(struct store_tx *tx, const struct store_trust *row, struct er
 static int
 rows_take(struct db_rows *rows, struct store_trust *rows_out, size_t max, bool *more_out, size_t *n_out, struct err *err)
 {
-	bool more = false;
 	size_t n = 0, i;
 	int rc;
 
-	while (!more && db_next(rows)) {
-		if (n == max)
-			more = true;
-		else
-			row_read(rows, &rows_out[n++]);
-	}
+	while (db_next_of(rows, n, max, more_out))
+		row_read(rows, &rows_out[n++]);
 	if ((rc = db_end(rows, err)) != 0) {
 		for (i = 0; i < n; i++)
 			store_trust_clear(&rows_out[i]);
 		return rc;
 	}
 	*n_out = n;
-	*more_out = more;
 	return 0;
 }
 
@@ -251,19 +245,16 @@ store_trust_serial_get(struct store_tx *tx, const char *trust_id, const char *se
 {
 	struct store_trust_serial row = {0};
 	struct db_rows rows;
-	bool found;
 	int rc;
 
 	db_query(&rows, tx->db, "SELECT serial, device_id FROM trust_serial WHERE trust_id = $1 AND serial = $2",
 	    DB_ARGS(db_text(trust_id), db_text(serial)));
-	if ((found = db_next(&rows))) {
+	if (db_next(&rows)) {
 		db_col_text(&rows, 0, row.serial, sizeof row.serial);
 		db_col_text(&rows, 1, row.device_id, sizeof row.device_id);
 	}
-	if ((rc = db_end(&rows, err)) != 0)
+	if ((rc = db_end_one(&rows, "this serial number is not expected", err)) != 0)
 		return rc;
-	if (!found)
-		return err_set(err, E_NOTFOUND, "this serial number is not expected");
 	*row_out = row;
 	return 0;
 }
@@ -274,7 +265,7 @@ store_trust_serial_list(struct store_tx *tx, const struct store_trust *trust, si
 {
 	struct db_rows rows;
 	struct cursor at;
-	bool more = false;
+	bool more;
 	size_t n = 0;
 	int rc;
 
@@ -286,16 +277,11 @@ store_trust_serial_list(struct store_tx *tx, const struct store_trust *trust, si
 	    " WHERE s.trust_id = $3 AND s.serial > $4 ORDER BY s.serial LIMIT $5",
 	    DB_ARGS(db_int(trust->tenant_id), db_blob(trust->key_hash, SHA256_LEN), db_text(trust->id), db_text(at.key),
 		db_int((int64_t)limit + 1)));
-	while (!more && db_next(&rows)) {
-		if (n == limit) {
-			more = true;
-			break;
-		}
+	for (; db_next_of(&rows, n, limit, &more); n++) {
 		rows_out[n] = (struct store_trust_serial){0};
 		db_col_text(&rows, 0, rows_out[n].serial, sizeof rows_out[n].serial);
 		db_col_text(&rows, 1, rows_out[n].device_id, sizeof rows_out[n].device_id);
 		db_col_text(&rows, 2, rows_out[n].enrolled_id, sizeof rows_out[n].enrolled_id);
-		n++;
 	}
 	if ((rc = db_end(&rows, err)) != 0)
 		return rc;
