@@ -148,17 +148,11 @@ ca_issuer_index(const struct core *core, const struct cert_info *info)
 bool
 ca_is_own_key(const struct core *core, const uint8_t *hash)
 {
-	const struct config *config = core_config(core);
-	const struct cert_issuer *issuer;
-	uint8_t own[SHA256_LEN];
 	size_t i;
 
-	for (i = 0; i < core->issuers.n; i++) {
-		issuer = config_issuer_at(config, i);
-		sha256(own, issuer->spki, issuer->spki_len);
-		if (memcmp(own, hash, sizeof own) == 0)
+	for (i = 0; i < core->issuers.n; i++)
+		if (memcmp(core->issuer_key_hashes[i], hash, SHA256_LEN) == 0)
 			return true;
-	}
 	return roots_have_key(&core->roots, hash);
 }
 

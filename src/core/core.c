@@ -40,6 +40,8 @@
 static int
 issuers_open(struct core *core, struct err *err)
 {
+	const struct buf *der;
+	struct cert_info info;
 	bool failed = false;
 	size_t i;
 	int rc;
@@ -47,7 +49,11 @@ issuers_open(struct core *core, struct err *err)
 	if ((rc = issuers_read(core->dir, clock_now(), &core->issuers, err)) != 0)
 		return rc;
 	for (i = 0; i < core->issuers.n; i++) {
-		roots_put_chain(&core->roots, &core->issuers.all[i].der, &core->issuing_pems[i]);
+		der = &core->issuers.all[i].der;
+		if ((rc = cert_info_read(der->data, der->len, &info, err)) != 0)
+			return rc;
+		sha256(core->issuer_key_hashes[i], info.spki, info.spki_len);
+		roots_put_chain(&core->roots, der, &core->issuing_pems[i]);
 		failed = failed || buf_failed(&core->issuing_pems[i]);
 	}
 	return failed ? err_nomem(err) : 0;

@@ -42,6 +42,7 @@ struct core {
 	struct roots roots;	     /* their PEM in a package's ca.crt */
 	struct issuers issuers;	     /* today's issuing CA first */
 	struct buf issuing_pems[ISSUERS_MAX]; /* the same as PEM, up to the root: chain_pem */
+	uint8_t issuer_key_hashes[ISSUERS_MAX][SHA256_LEN]; /* SHA-256 of their SubjectPublicKeyInfo */
 	int64_t issuer_numbers[ISSUERS_MAX];  /* and what the store calls each */
 	struct keypool *keypool;
 	struct sweeper *sweeper;
