@@ -1,19 +1,12 @@
 /* `muster device import`: the file is read twice, once for what is wrong with it, once to be sent. All that is sent can be sent
  * again, so whatever breaks off, the same command goes on where it was: the job is found by the digest of its rows. */
-#include "cmd/commands.h"
-#include "cmd/csvfile.h"
-#include "cmd/importfile.h"
+#include "cmd/importresults.h"
 #include "cmd/outfile.h"
 #include "cmd/print.h"
-#include "cmd/progress.h"
 #include "cmd/rest.h"
-#include "cmd/tarfile.h"
 
-#include "base/fs.h"
 #include "base/secret.h"
 #include "base/text.h"
-#include "x509/key.h"
-#include "x509/seal.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -31,12 +24,6 @@
 
 enum { OPT_OUT = 'o', OPT_NO_WAIT = 0x100, OPT_LINK_TTL, OPT_ARCHIVE };
 
-struct arguments {
-	const char *file, *out, *archive;
-	int64_t link_ttl_s;
-	bool no_wait;
-};
-
 static const struct argp_option options[] = {
     {"out", OPT_OUT, "FILE", 0,
 	"Write what became of each row to FILE (CSV, only for its owner to read), replacing it: id, certificate, or link and password",
@@ -51,7 +38,7 @@ static const struct argp_option options[] = {
 static error_t
 parse(int key, char *arg, struct argp_state *state)
 {
-	struct arguments *a = state->input;
+	struct import_arguments *a = state->input;
 
 	switch (key) {
 	case OPT_OUT:
@@ -108,31 +95,12 @@ static const struct argp argp = {options, parse, "FILE.csv",
     "  muster device import fleet.csv -o results.csv --archive packages.tar\n\n" CLI_HELP_END,
     NULL, NULL, NULL};
 
-/* An import on its way. */
-struct running {
-	struct cli *cli;
-	const struct arguments *a;
-	struct importfile_sum sum;
-	int64_t *lines; /* of each row */
-	size_t room;
-	bool key_is_new;     /* made by this run */
-	struct key *key;     /* what links and passwords are encrypted to; NULL: there are none */
-	char key_path[FS_PATH_MAX];
-	char *id;	     /* the job's */
-	json_t *job;	     /* as it was last seen */
-	json_t *chunk;	     /* rows on their way to be sent */
-	int64_t first;	     /* of the chunk */
-	size_t chunk_len, chunk_max;
-	struct progress progress;
-	int64_t n_lost;	     /* packages that went astray */
-};
-
 /* ---- the file --------------------------------------------------------------------------------------------------- */
 
-static void
-on_complaint(void *ctx, int64_t line, const char *column, const char *reason)
+void
+import_complain(void *ctx, int64_t line, const char *column, const char *reason)
 {
-	struct running *r = ctx;
+	struct import_run *r = ctx;
 	struct buf text = {0};
 
 	if (r->sum.n_bad++ >= COMPLAINTS_MAX)
@@ -148,9 +116,8 @@ on_complaint(void *ctx, int64_t line, const char *column, const char *reason)
 	buf_clear(&text);
 }
 
-/* Where in the file the row of this answer is. */
-static int64_t
-line_of(const struct running *r, const json_t *row)
+int64_t
+import_line(const struct import_run *r, const json_t *row)
 {
 	int64_t n = json_integer_value(json_object_get(row, "row"));
 
@@ -158,7 +125,7 @@ line_of(const struct running *r, const json_t *row)
 }
 
 static int
-complaints_end(const struct running *r, struct err *err)
+complaints_end(const struct import_run *r, struct err *err)
 {
 	if (r->sum.n_bad > COMPLAINTS_MAX)
 		(void)fprintf(stderr, "… and %lld more\n", (long long)(r->sum.n_bad - COMPLAINTS_MAX));
@@ -169,7 +136,7 @@ complaints_end(const struct running *r, struct err *err)
 static int
 line_note(void *ctx, int64_t n, int64_t line, json_t *row, struct err *err)
 {
-	struct running *r = ctx;
+	struct import_run *r = ctx;
 	int64_t *more;
 
 	(void)row;
@@ -184,12 +151,12 @@ line_note(void *ctx, int64_t n, int64_t line, json_t *row, struct err *err)
 }
 
 static int
-file_check(struct running *r, struct err *err)
+file_check(struct import_run *r, struct err *err)
 {
 	struct importfile_sum sum;
 	int rc;
 
-	if ((rc = importfile_read(r->a->file, on_complaint, line_note, r, &sum, err)) != 0)
+	if ((rc = importfile_read(r->a->file, import_complain, line_note, r, &sum, err)) != 0)
 		return rc;
 	if (sum.n_bad > 0)
 		return complaints_end(r, err);
@@ -215,9 +182,8 @@ sleep_ms(long ms)
 	(void)nanosleep(&pause, NULL);
 }
 
-/* As rest_call, and again while nobody answers, or it is too much. BODY is taken. */
-static int
-call(const struct running *r, const char *method, const char *path, json_t *body, json_t **answer_out, struct err *err)
+int
+import_call(const struct import_run *r, const char *method, const char *path, json_t *body, json_t **answer_out, struct err *err)
 {
 	unsigned tries = 0;
 	int rc;
@@ -235,7 +201,7 @@ call(const struct running *r, const char *method, const char *path, json_t *body
 
 /* METHOD on the job's VERB ("/start"; "" for itself); r->job is what it answers. */
 static int
-job_call(struct running *r, const char *method, const char *verb, json_t *body, struct err *err)
+job_call(struct import_run *r, const char *method, const char *verb, json_t *body, struct err *err)
 {
 	struct buf path = {0};
 	json_t *answer = NULL;
@@ -247,7 +213,7 @@ job_call(struct running *r, const char *method, const char *verb, json_t *body, 
 	if (buf_failed(&path)) {
 		rc = err_nomem(err);
 		json_decref(body);
-	} else if ((rc = call(r, method, buf_str(&path), body, &answer, err)) == 0) {
+	} else if ((rc = import_call(r, method, buf_str(&path), body, &answer, err)) == 0) {
 		json_decref(r->job);
 		r->job = answer;
 	}
@@ -255,14 +221,14 @@ job_call(struct running *r, const char *method, const char *verb, json_t *body, 
 	return rc;
 }
 
-static int64_t
-job_count(const struct running *r, const char *name)
+int64_t
+import_count(const struct import_run *r, const char *name)
 {
 	return json_integer_value(json_object_get(r->job, name));
 }
 
 static bool
-job_is(const struct running *r, const char *status)
+job_is(const struct import_run *r, const char *status)
 {
 	const char *is = json_string_value(json_object_get(r->job, "status"));
 
@@ -273,7 +239,7 @@ job_is(const struct running *r, const char *status)
 
 /* The key in FILE.key; made, if there is none yet, and on disk before the job knows of it. */
 static int
-key_get(struct running *r, struct err *err)
+key_get(struct import_run *r, struct err *err)
 {
 	struct secret pem = {0};
 	struct buf there;
@@ -315,7 +281,7 @@ name_make(const char *file, struct buf *out)
 
 /* Of the rows, and of all else that is asked. */
 static void
-digest_make(const struct running *r, char hex[2 * SHA256_LEN + 1])
+digest_make(const struct import_run *r, char hex[2 * SHA256_LEN + 1])
 {
 	struct {
 		uint8_t rows[SHA256_LEN];
@@ -329,7 +295,7 @@ digest_make(const struct running *r, char hex[2 * SHA256_LEN + 1])
 }
 
 static int
-order_make(const struct running *r, json_t *body, struct err *err)
+order_make(const struct import_run *r, json_t *body, struct err *err)
 {
 	struct buf name = {0}, seal = {0};
 	char digest[2 * SHA256_LEN + 1];
@@ -358,7 +324,7 @@ order_make(const struct running *r, json_t *body, struct err *err)
 
 /* Is the job's key the one that we have? One that was made for nothing goes again. */
 static int
-key_compare(const struct running *r, struct err *err)
+key_compare(const struct import_run *r, struct err *err)
 {
 	const char *text = json_string_value(json_object_get(r->job, "seal"));
 	struct buf spki = {0};
@@ -378,7 +344,7 @@ key_compare(const struct running *r, struct err *err)
 }
 
 static int
-job_open(struct running *r, struct err *err)
+job_open(struct import_run *r, struct err *err)
 {
 	json_t *body = json_object();
 	const char *id;
@@ -388,7 +354,7 @@ job_open(struct running *r, struct err *err)
 		json_decref(body);
 		return rc;
 	}
-	if ((rc = call(r, "POST", "/v1/jobs", body, &r->job, err)) != 0)
+	if ((rc = import_call(r, "POST", "/v1/jobs", body, &r->job, err)) != 0)
 		return rc;
 	id = json_string_value(json_object_get(r->job, "id"));
 	if (id == NULL || (r->id = strdup(id)) == NULL)
@@ -399,10 +365,10 @@ job_open(struct running *r, struct err *err)
 /* ---- sending its rows ------------------------------------------------------------------------------------------- */
 
 static int
-chunk_send(struct running *r, struct err *err)
+chunk_send(struct import_run *r, struct err *err)
 {
 	json_t *body;
-	int64_t before = job_count(r, "received");
+	int64_t before = import_count(r, "received");
 	int rc;
 
 	if (json_array_size(r->chunk) == 0)
@@ -412,7 +378,7 @@ chunk_send(struct running *r, struct err *err)
 		return err_nomem(err);
 	if ((rc = job_call(r, "POST", "/rows", body, err)) != 0)
 		return rc;
-	progress_add(&r->progress, (uint64_t)(job_count(r, "received") - before));
+	progress_add(&r->progress, (uint64_t)(import_count(r, "received") - before));
 	r->chunk_len = 0;
 	return json_array_clear(r->chunk) == 0 ? 0 : err_nomem(err);
 }
@@ -420,13 +386,13 @@ chunk_send(struct running *r, struct err *err)
 static int
 row_send(void *ctx, int64_t n, int64_t line, json_t *row, struct err *err)
 {
-	struct running *r = ctx;
+	struct import_run *r = ctx;
 	char *text;
 	size_t len;
 	int rc;
 
 	(void)line;
-	if (n <= job_count(r, "received"))
+	if (n <= import_count(r, "received"))
 		return 0;
 	if ((text = json_dumps(row, JSON_COMPACT)) == NULL)
 		return err_nomem(err);
@@ -442,7 +408,7 @@ row_send(void *ctx, int64_t n, int64_t line, json_t *row, struct err *err)
 
 /* All that is wrong with rows, as the server says, by their lines. */
 static int
-refusals_show(struct running *r, struct err *err)
+refusals_show(struct import_run *r, struct err *err)
 {
 	struct buf path = {0};
 	json_t *page = NULL, *item, *first;
@@ -456,7 +422,7 @@ refusals_show(struct running *r, struct err *err)
 		rest_query(&path, "after", next);
 		json_decref(page);
 		page = NULL;
-		if ((rc = buf_failed(&path) ? err_nomem(err) : call(r, "GET", buf_str(&path), NULL, &page, err)) != 0)
+		if ((rc = buf_failed(&path) ? err_nomem(err) : import_call(r, "GET", buf_str(&path), NULL, &page, err)) != 0)
 			break;
 		json_array_foreach (json_object_get(page, "items"), i, item) {
 			const char *field, *reason;
@@ -464,7 +430,7 @@ refusals_show(struct running *r, struct err *err)
 			first = json_array_get(json_object_get(item, "errors"), 0);
 			field = json_string_value(json_object_get(first, "field"));
 			reason = json_string_value(json_object_get(first, "reason"));
-			on_complaint(r, line_of(r, item), field != NULL ? field : "", reason != NULL ? reason : "is refused");
+			import_complain(r, import_line(r, item), field != NULL ? field : "", reason != NULL ? reason : "is refused");
 		}
 		next = json_string_value(json_object_get(page, "next"));
 	} while (next != NULL);
@@ -474,10 +440,10 @@ refusals_show(struct running *r, struct err *err)
 }
 
 static int
-rows_send(struct running *r, struct err *err)
+rows_send(struct import_run *r, struct err *err)
 {
 	struct importfile_sum sum;
-	int64_t max = job_count(r, "chunk_bytes");
+	int64_t max = import_count(r, "chunk_bytes");
 	struct err none = {0};
 	int rc;
 
@@ -485,16 +451,16 @@ rows_send(struct running *r, struct err *err)
 		return 0;
 	r->chunk_max = max > CHUNK_FRAME ? (size_t)(max - CHUNK_FRAME) : 0;
 	r->progress = (struct progress){.what = "checking", .unit = "rows", .total = (uint64_t)r->sum.n};
-	progress_add(&r->progress, (uint64_t)job_count(r, "received"));
+	progress_add(&r->progress, (uint64_t)import_count(r, "received"));
 	if ((r->chunk = json_array()) == NULL)
 		return err_nomem(err);
-	rc = importfile_read(r->a->file, on_complaint, row_send, r, &sum, err);
+	rc = importfile_read(r->a->file, import_complain, row_send, r, &sum, err);
 	if (rc == 0 && (sum.n_bad > 0 || sum.n != r->sum.n || !secret_equal(sum.digest, r->sum.digest, sizeof sum.digest)))
 		rc = err_set(err, E_CONFLICT, "%.200s was changed meanwhile: nothing is made", r->a->file);
 	if (rc == 0)
 		rc = chunk_send(r, err);
 	progress_end(&r->progress);
-	if (rc == 0 && job_count(r, "refused") > 0)
+	if (rc == 0 && import_count(r, "refused") > 0)
 		rc = refusals_show(r, err);
 	else if (rc == 0)
 		return job_call(r, "POST", "/start", NULL, err);
@@ -504,11 +470,11 @@ rows_send(struct running *r, struct err *err)
 	return rc;
 }
 
-/* ---- waiting, and what became of it ----------------------------------------------------------------------------- */
+/* ---- waiting for it -------------------------------------------------------------------------------------------- */
 
 /* Why rows wait, once for each reason. */
 static void
-waits_show(struct running *r, json_t **shown)
+waits_show(struct import_run *r, json_t **shown)
 {
 	json_t *why = json_object_get(r->job, "waits_for");
 	struct buf text = {0};
@@ -524,7 +490,7 @@ waits_show(struct running *r, json_t **shown)
 }
 
 static int
-job_wait(struct running *r, struct err *err)
+job_wait(struct import_run *r, struct err *err)
 {
 	json_t *shown = NULL;
 	uint64_t settled;
@@ -532,7 +498,7 @@ job_wait(struct running *r, struct err *err)
 
 	r->progress = (struct progress){.what = "import", .unit = "rows", .total = (uint64_t)r->sum.n};
 	while (rc == 0) {
-		settled = (uint64_t)(job_count(r, "done") + job_count(r, "failed"));
+		settled = (uint64_t)(import_count(r, "done") + import_count(r, "failed"));
 		progress_add(&r->progress, settled - r->progress.done);
 		if (!job_is(r, "running"))
 			break;
@@ -545,265 +511,19 @@ job_wait(struct running *r, struct err *err)
 	return rc;
 }
 
-/* The results, page by page, for fs_write_parts. */
-struct results {
-	struct running *r;
-	struct buf part;
-	json_t *page;
-	bool is_begun, is_over;
-	int64_t n_shown; /* failures */
-};
-
-#define RESULT_COLUMNS \
-	"row", "line", "name", "status", "id", "key", "serial", "fingerprint", "not_after", "certificate", "link", "password", \
-	    "error"
-
-/* Link and password of ROW into the two buffers, which are for secrets. */
-static int
-unseal(const struct running *r, const json_t *row, struct buf *link, struct buf *password, struct err *err)
-{
-	const char *text = json_string_value(json_object_get(row, "sealed")),
-		   *base = json_string_value(json_object_get(r->job, "link_base")), *blank;
-	struct buf sealed = {0}, plain;
-	int rc;
-
-	if (text == NULL || r->key == NULL || base == NULL)
-		return 0;
-	buf_init_secret(&plain);
-	if ((rc = base64_decode(&sealed, text, strlen(text), err)) == 0 &&
-	    (rc = seal_open(r->key, sealed.data, sealed.len, &plain, err)) == 0) {
-		if ((blank = strchr(buf_str(&plain), ' ')) == NULL) {
-			rc = err_set(err, E_SYS, "a link and its password cannot be read");
-		} else {
-			buf_text(link, base);
-			buf_append(link, plain.data, (size_t)(blank - (const char *)plain.data));
-			buf_text(password, blank + 1);
-		}
-	}
-	buf_clear(&sealed);
-	buf_clear(&plain);
-	return rc;
-}
-
-static void
-error_text(const json_t *row, struct buf *out)
-{
-	const json_t *first = json_array_get(json_object_get(row, "errors"), 0);
-	const char *field = json_string_value(json_object_get(first, "field"));
-	const char *reason = json_string_value(json_object_get(first, "reason"));
-
-	if (field != NULL)
-		buf_printf(out, "%s: ", field);
-	if (reason != NULL)
-		buf_text(out, reason);
-}
-
-static int
-result_add(struct results *s, const json_t *row, struct err *err)
-{
-	static const char *const paths[] = {"name", "status", "device_id", "certificate.key", "certificate.serial",
-	    "certificate.fingerprint", "certificate.not_after", "certificate.pem"};
-	struct running *r = s->r;
-	struct buf values[sizeof paths / sizeof paths[0]] = {{0}}, link, password, error = {0};
-	const char *cells[13];
-	char number[24], line[24];
-	size_t i;
-	int rc;
-
-	buf_init_secret(&link);
-	buf_init_secret(&password);
-	(void)snprintf(number, sizeof number, "%lld", (long long)json_integer_value(json_object_get(row, "row")));
-	(void)snprintf(line, sizeof line, "%lld", (long long)line_of(r, row));
-	cells[0] = number;
-	cells[1] = line;
-	for (i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-		print_value(&values[i], row, paths[i]);
-		cells[2 + i] = buf_str(&values[i]);
-	}
-	error_text(row, &error);
-	if ((rc = unseal(r, row, &link, &password, err)) == 0) {
-		cells[10] = buf_str(&link);
-		cells[11] = buf_str(&password);
-		cells[12] = buf_str(&error);
-		for (i = 0; i < sizeof cells / sizeof cells[0]; i++)
-			csvfile_cell(&s->part, i, cells[i], i == 9);
-		buf_text(&s->part, "\r\n");
-	}
-	for (i = 0; i < sizeof paths / sizeof paths[0]; i++)
-		buf_clear(&values[i]);
-	buf_clear(&link);
-	buf_clear(&password);
-	buf_clear(&error);
-	return rc;
-}
-
-/* An fs_next. */
-static int
-results_next(void *ctx, const void **data_out, size_t *len_out, struct err *err)
-{
-	static const char *const columns[] = {RESULT_COLUMNS};
-	struct results *s = ctx;
-	const char *next = json_string_value(json_object_get(s->page, "next"));
-	struct buf path = {0};
-	json_t *page = NULL, *item;
-	size_t i;
-	int rc;
-
-	buf_reset(&s->part);
-	*len_out = 0;
-	if (s->is_over)
-		return 0;
-	if (!s->is_begun)
-		csvfile_write(&s->part, columns, sizeof columns / sizeof columns[0]);
-	buf_printf(&path, "/v1/jobs/%s/rows?limit=500", s->r->id);
-	rest_query(&path, "after", next);
-	rc = buf_failed(&path) ? err_nomem(err) : call(s->r, "GET", buf_str(&path), NULL, &page, err);
-	json_array_foreach (json_object_get(page, "items"), i, item)
-		if (rc == 0)
-			rc = result_add(s, item, err);
-	if (rc == 0 && buf_failed(&s->part))
-		rc = err_nomem(err);
-	json_decref(s->page);
-	s->page = page;
-	s->is_begun = true;
-	s->is_over = !json_is_string(json_object_get(page, "next"));
-	buf_clear(&path);
-	*data_out = s->part.data;
-	*len_out = s->part.len;
-	return rc;
-}
-
-static int
-results_write(struct running *r, struct err *err)
-{
-	struct results s = {.r = r};
-	int rc;
-
-	if (r->a->out == NULL)
-		return 0;
-	buf_init_secret(&s.part);
-	rc = fs_write_parts(r->a->out, 0600, (gid_t)-1, results_next, &s, err);
-	json_decref(s.page);
-	buf_clear(&s.part);
-	return rc;
-}
-
-/* ---- packages in one archive ------------------------------------------------------------------------------------ */
-
-/* One package into TAR, unless an earlier run has it. A link that was used up has delivered to nobody who kept it. */
-static int
-package_add(struct running *r, struct tarfile *tar, const json_t *row, struct err *err)
-{
-	const char *id = json_string_value(json_object_get(row, "device_id"));
-	struct buf link, password, package = {0};
-	char name[TARFILE_NAME_MAX + 1];
-	int rc;
-
-	if (id == NULL || !json_is_string(json_object_get(row, "sealed")))
-		return 0;
-	(void)snprintf(name, sizeof name, "%s.zip", id);
-	if (tarfile_has(tar, name))
-		return 0;
-	buf_init_secret(&link);
-	buf_init_secret(&password);
-	if ((rc = unseal(r, row, &link, &password, err)) == 0) {
-		*err = (struct err){0};
-		rc = rest_fetch(r->cli, buf_str(&link), &package, err);
-	}
-	if (rc == 0) {
-		rc = tarfile_add(tar, name, package.data, package.len, err);
-	} else if (rc == E_GONE || rc == E_NOTFOUND) {
-		r->n_lost++;
-		on_complaint(r, line_of(r, row), "", "its package was fetched before, and is not in the archive: `muster device package ID` makes another");
-		rc = 0;
-	}
-	progress_add(&r->progress, 1);
-	buf_clear(&link);
-	buf_clear(&password);
-	buf_clear(&package);
-	return rc;
-}
-
-static int
-packages_add(struct running *r, struct tarfile *tar, struct err *err)
-{
-	json_t *page = NULL, *next, *item;
-	struct buf path = {0};
-	size_t i;
-	int rc;
-
-	do {
-		buf_reset(&path);
-		buf_printf(&path, "/v1/jobs/%s/rows?status=done&limit=500", r->id);
-		rest_query(&path, "after", json_string_value(json_object_get(page, "next")));
-		next = NULL;
-		rc = buf_failed(&path) ? err_nomem(err) : call(r, "GET", buf_str(&path), NULL, &next, err);
-		json_decref(page);
-		page = next;
-		json_array_foreach (json_object_get(page, "items"), i, item)
-			if (rc == 0)
-				rc = package_add(r, tar, item, err);
-	} while (rc == 0 && json_is_string(json_object_get(page, "next")));
-	json_decref(page);
-	buf_clear(&path);
-	return rc;
-}
-
-/* Fetch all packages. What is there of the archive has the job's id in its name until it is whole. */
-static int
-archive_write(struct running *r, struct err *err)
-{
-	char part[FS_PATH_MAX];
-	struct tarfile *tar = NULL;
-	int rc;
-
-	if (r->a->archive == NULL)
-		return 0;
-	if (snprintf(part, sizeof part, "%s.%s", r->a->archive, r->id) >= (int)sizeof part)
-		return err_set(err, E_INPUT, "the name of --archive is too long");
-	r->progress = (struct progress){.what = "packages", .unit = "packages", .total = (uint64_t)job_count(r, "done")};
-	if ((rc = tarfile_open(part, &tar, err)) == 0 && (rc = packages_add(r, tar, err)) == 0 && (rc = tarfile_finish(tar, err)) == 0)
-		rc = rename(part, r->a->archive) == 0 ? fs_sync_parent(part, err) : err_sys(err, "cannot write %s", r->a->archive);
-	tarfile_free(tar);
-	progress_end(&r->progress);
-	return rc;
-}
-
 /* All that it was for is on disk. */
 static int
-key_remove(const struct running *r, struct err *err)
+key_remove(const struct import_run *r, struct err *err)
 {
 	if (r->key == NULL || remove(r->key_path) == 0)
 		return 0;
 	return err_sys(err, "cannot remove %s", r->key_path);
 }
 
-/* The first rows that failed, by their lines. */
 static int
-failures_show(struct running *r, struct err *err)
+end_show(struct import_run *r, struct err *err)
 {
-	struct buf path = {0}, text = {0};
-	json_t *page = NULL, *item;
-	size_t i;
-	int rc;
-
-	buf_printf(&path, "/v1/jobs/%s/rows?status=failed&limit=20", r->id);
-	rc = buf_failed(&path) ? err_nomem(err) : call(r, "GET", buf_str(&path), NULL, &page, err);
-	json_array_foreach (json_object_get(page, "items"), i, item) {
-		buf_reset(&text);
-		error_text(item, &text);
-		on_complaint(r, line_of(r, item), "", buf_str(&text));
-	}
-	json_decref(page);
-	buf_clear(&path);
-	buf_clear(&text);
-	return rc;
-}
-
-static int
-end_show(struct running *r, struct err *err)
-{
-	long long done = (long long)job_count(r, "done"), failed = (long long)job_count(r, "failed");
+	long long done = (long long)import_count(r, "done"), failed = (long long)import_count(r, "failed");
 	int rc;
 
 	if (r->cli->json)
@@ -821,20 +541,20 @@ end_show(struct running *r, struct err *err)
 		return err_set(err, E_GONE, "%lld packages are not in %.200s", (long long)r->n_lost, r->a->archive);
 	if (failed == 0)
 		return 0;
-	if ((rc = failures_show(r, err)) != 0)
+	if ((rc = importresults_failures(r, err)) != 0)
 		return rc;
 	return err_set(err, E_CONFLICT, "%lld rows failed; `muster --json job show %.40s --rows failed` lists them", failed, r->id);
 }
 
 static int
-import(struct running *r, struct err *err)
+import(struct import_run *r, struct err *err)
 {
 	int rc;
 
 	if ((rc = file_check(r, err)) != 0 || (rc = key_get(r, err)) != 0 || (rc = job_open(r, err)) != 0 ||
 	    (rc = rows_send(r, err)) != 0 || (!r->a->no_wait && (rc = job_wait(r, err)) != 0) ||
 	    (!job_is(r, "running") &&
-		((rc = results_write(r, err)) != 0 || (rc = archive_write(r, err)) != 0 || (rc = key_remove(r, err)) != 0)))
+		((rc = importresults_write(r, err)) != 0 || (rc = importresults_archive(r, err)) != 0 || (rc = key_remove(r, err)) != 0)))
 		return rc;
 	return end_show(r, err);
 }
@@ -842,8 +562,8 @@ import(struct running *r, struct err *err)
 int
 cmd_device_import(struct cli *cli, int argc, char **argv)
 {
-	struct arguments a = {0};
-	struct running r = {.cli = cli, .a = &a};
+	struct import_arguments a = {0};
+	struct import_run r = {.cli = cli, .a = &a};
 	struct err err = {0};
 	int rc;
 
