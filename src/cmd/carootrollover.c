@@ -303,7 +303,8 @@ roll_over(struct change *c, struct err *err)
 	else if (c->roots.n > 1)
 		rc = err_set(err, E_CONFLICT,
 		    "the root before today's is trusted still, and there are two at most\n`muster ca root retire` ends that.");
-	else if ((rc = caroot_key_open(c->dir, c->arguments->root_key, &old_key, err)) == 0 && (rc = root_make(c, old_key, &made, err)) == 0)
+	else if ((rc = caroot_key_open(c->dir, c->arguments->root_key, &old_key, err)) == 0 &&
+	    (rc = root_make(c, old_key, &made, err)) == 0)
 		rc = made_put(c, &made, err);
 	key_free(key);
 	key_free(old_key);
